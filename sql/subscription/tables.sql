@@ -69,7 +69,7 @@ COMMENT ON COLUMN qzpay.subscriptions.set_aside_at IS
 CREATE INDEX subscriptions_id_idx ON qzpay.subscriptions (id);
 CREATE INDEX subscriptions_customer_id_idx ON qzpay.subscriptions (tenant_id, customer_id);
 CREATE INDEX subscriptions_next_due_at_idx ON qzpay.subscriptions (next_due_at)
-    WHERE next_due_at IS NOT NULL AND set_aside_at IS NULL;
+    WHERE next_due_at IS NOT NULL AND set_aside_at IS NULL AND test_clock_id IS NULL;
 CREATE INDEX subscriptions_test_clock_id_idx ON qzpay.subscriptions (test_clock_id, next_due_at)
     WHERE test_clock_id IS NOT NULL;
 CREATE UNIQUE INDEX subscriptions_live_key ON qzpay.subscriptions (tenant_id, customer_id)
