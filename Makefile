@@ -32,7 +32,7 @@ SHLIB_LINK += -lcurl -lcrypto
 # Isolation tests are named iso_..., since both share results/.
 REGRESS_OPTS   = --inputdir=test --load-extension=btree_gist --load-extension=qzpay
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=btree_gist --load-extension=qzpay
-TAP_TESTS      = $(if $(wildcard test/t/*.pl),1)
+TAP_TESTS     := $(if $(wildcard test/t/*.pl),1)
 PROVE_TESTS   ?= test/t/*.pl
 
 EXTRA_CLEAN = build results regression.diffs regression.out output_iso
