@@ -109,7 +109,8 @@ format:
 lists:
 	@printf 'source %s\n' $(SRCS)
 	@printf 'sql %s\n' sql/foundation/header.sql sql/foundation/footer.sql $(CODE_SQL) $(DATA_ONCE) $(DATA_AGAIN)
-	@printf 'test %s\n' $(REGRESS:%=test/sql/%.sql) $(ISOLATION:%=test/specs/%.spec)
+	@$(if $(REGRESS),printf 'regress %s\n' $(REGRESS:%=test/sql/%.sql),:)
+	@$(if $(ISOLATION),printf 'isolation %s\n' $(ISOLATION:%=test/specs/%.spec),:)
 
 clean: clean-server
 .PHONY: clean-server

@@ -13,4 +13,4 @@
 	extern PGDLLEXPORT Datum fn(PG_FUNCTION_ARGS); \
 	PG_FUNCTION_INFO_V1(fn)
 
-#endif							/* QZPAY_H */
+#endif /* QZPAY_H */
