@@ -69,7 +69,7 @@ BEGIN
         SELECT * INTO STRICT have FROM pg_authid WHERE rolname = want.role;
         IF have.rolsuper OR have.rolcreaterole OR have.rolcreatedb OR have.rolreplication OR have.rolbypassrls
             OR have.rolcanlogin <> (want.role = 'qzpay_runner')
-            OR (want.role = 'qzpay_runner' AND (have.rolconnlimit <> 0 OR have.rolpassword IS NOT NULL))
+            OR have.rolpassword IS NOT NULL OR (want.role = 'qzpay_runner' AND have.rolconnlimit <> 0)
         THEN
             RAISE EXCEPTION 'role "%" has attributes that qzpay did not give it', want.role
                 USING ERRCODE = 'object_not_in_prerequisite_state',
