@@ -1,0 +1,98 @@
+CREATE OR REPLACE FUNCTION qzpay.sync_customer(external_id text, email text DEFAULT NULL, name text DEFAULT NULL, currency text DEFAULT NULL,
+        locale text DEFAULT NULL, timezone text DEFAULT NULL, address jsonb DEFAULT NULL, segments text[] DEFAULT NULL,
+        test_clock uuid DEFAULT NULL, livemode boolean DEFAULT NULL, metadata jsonb DEFAULT NULL,
+        OUT id uuid, OUT tenant_id uuid, OUT created boolean)
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_external_id';
+COMMENT ON FUNCTION qzpay.sync_customer(text, text, text, text, text, text, jsonb, text[], uuid, boolean, jsonb) IS
+'Makes or updates the customer with this external id and returns its id, its tenant and whether it is new. NULL leaves a value as it is, metadata is merged. '
+'Without a tenant context the customer gets a tenant of its own, derived from the external id; with one it belongs to that tenant. '
+'currency defaults to the setting default_currency, locale to en, timezone to UTC; a customer on a test clock is never live. Errors: 22023 for a malformed value, QZ404 for an unknown clock.';
+
+CREATE OR REPLACE FUNCTION qzpay._sync_customer(p_external_id text, p_email text, p_name text, p_currency text, p_locale text, p_timezone text,
+        p_address jsonb, p_segments text[], p_test_clock uuid, p_livemode boolean, p_metadata jsonb,
+        OUT id uuid, OUT tenant_id uuid, OUT created boolean)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    v_old qzpay.customers%ROWTYPE;
+    v_at timestamptz;
+    v_text text;
+BEGIN
+    tenant_id := qzpay.current_tenant();
+    id := qzpay._customer_id(tenant_id, p_external_id);
+    IF coalesce(length(p_external_id), 0) NOT BETWEEN 1 AND 255 THEN
+        RAISE EXCEPTION 'external id must have 1 to 255 characters' USING ERRCODE = '22023';
+    END IF;
+    IF p_email IS NOT NULL AND p_email !~ '^[^@[:space:]<>"]+@[^@[:space:]<>"]+\.[^@[:space:]<>"]+$' THEN
+        RAISE EXCEPTION 'invalid email address' USING ERRCODE = '22023', DETAIL = 'An address has one @ between a name and a domain, and no blanks.';
+    END IF;
+    IF p_currency IS NOT NULL THEN
+        PERFORM qzpay.currency_exponent(p_currency);
+    END IF;
+    IF p_timezone IS NOT NULL AND NOT EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = p_timezone) THEN
+        RAISE EXCEPTION 'unknown time zone "%"', p_timezone USING ERRCODE = '22023', HINT = 'Use a name of pg_timezone_names, such as America/Argentina/Buenos_Aires.';
+    END IF;
+    FOREACH v_text IN ARRAY ARRAY[p_external_id, p_email, p_name, p_address::text, p_segments::text, p_metadata::text] LOOP
+        PERFORM qzpay._refuse_pan(v_text);
+    END LOOP;
+    -- The tenant's row is the lock under which its customers are made, so two sessions never race for one.
+    INSERT INTO qzpay.tenants (tenant_id, name, created_at) VALUES (tenant_id, p_name, qzpay.now()) ON CONFLICT (tenant_id) DO NOTHING;
+    PERFORM FROM qzpay.tenants t WHERE t.tenant_id = _sync_customer.tenant_id FOR NO KEY UPDATE;
+    SELECT * INTO v_old FROM qzpay.customers c WHERE c.tenant_id = _sync_customer.tenant_id AND c.external_id = p_external_id;
+    created := NOT FOUND;
+    IF created THEN
+        IF p_test_clock IS NOT NULL AND p_livemode THEN
+            RAISE EXCEPTION 'a customer on a test clock cannot be live' USING ERRCODE = '22023';
+        END IF;
+        v_at := CASE WHEN p_test_clock IS NULL THEN qzpay.now() ELSE qzpay._clock_time(p_test_clock) END;
+        INSERT INTO qzpay.customers (tenant_id, id, external_id, email, name, currency, locale, timezone, address, segments, seller_id,
+                                     livemode, test_clock_id, metadata, created_at, updated_at)
+        VALUES (tenant_id, id, p_external_id, p_email, p_name, coalesce(p_currency, qzpay.setting('default_currency') #>> '{}'),
+                coalesce(p_locale, 'en'), coalesce(p_timezone, 'UTC'), coalesce(p_address, '{}'), coalesce(p_segments, '{}'),
+                (SELECT s.id FROM qzpay.sellers s WHERE s.is_default),
+                coalesce(p_livemode, p_test_clock IS NULL), p_test_clock, coalesce(p_metadata, '{}'), v_at, v_at);
+        PERFORM qzpay._refresh_entitlements(ARRAY[tenant_id], ARRAY[id]);
+        PERFORM qzpay._emit_event(tenant_id, 'customer.created', 'customer', id, id, jsonb_build_object('customerId', id, 'externalId', p_external_id), NULL, v_at);
+        RETURN;
+    END IF;
+    id := v_old.id;
+    IF p_livemode IS DISTINCT FROM v_old.livemode AND p_livemode IS NOT NULL OR p_test_clock IS DISTINCT FROM v_old.test_clock_id AND p_test_clock IS NOT NULL THEN
+        RAISE EXCEPTION 'customer "%" cannot move to another mode or clock', p_external_id USING ERRCODE = 'QZ204';
+    END IF;
+    IF p_currency IS DISTINCT FROM v_old.currency AND p_currency IS NOT NULL AND EXISTS (
+        SELECT FROM qzpay.subscriptions s WHERE s.tenant_id = v_old.tenant_id AND s.customer_id = v_old.id AND s.ended_at IS NULL
+        UNION ALL SELECT FROM qzpay.invoices i WHERE i.tenant_id = v_old.tenant_id AND i.customer_id = v_old.id AND i.status IN ('draft', 'open')) THEN
+        RAISE EXCEPTION 'customer "%" cannot change currency from % to %', p_external_id, v_old.currency, p_currency
+            USING ERRCODE = 'QZ204', DETAIL = 'It has a live subscription or an open invoice in the old currency.';
+    END IF;
+    v_at := qzpay.now(v_old.id);
+    UPDATE qzpay.customers c SET
+        email = coalesce(p_email, c.email), name = coalesce(p_name, c.name), currency = coalesce(p_currency, c.currency),
+        locale = coalesce(p_locale, c.locale), timezone = coalesce(p_timezone, c.timezone), address = coalesce(p_address, c.address),
+        segments = coalesce(p_segments, c.segments), metadata = c.metadata || coalesce(p_metadata, '{}'), updated_at = v_at
+    WHERE c.tenant_id = v_old.tenant_id AND c.id = v_old.id
+      AND (coalesce(p_email, c.email), coalesce(p_name, c.name), coalesce(p_currency, c.currency), coalesce(p_locale, c.locale), coalesce(p_timezone, c.timezone),
+           coalesce(p_address, c.address), coalesce(p_segments, c.segments), c.metadata || coalesce(p_metadata, '{}'))
+          IS DISTINCT FROM (c.email, c.name, c.currency, c.locale, c.timezone, c.address, c.segments, c.metadata);
+    IF FOUND THEN
+        IF p_timezone IS DISTINCT FROM v_old.timezone AND p_timezone IS NOT NULL THEN
+            UPDATE qzpay.subscriptions s SET timezone = p_timezone, updated_at = v_at
+             WHERE s.tenant_id = v_old.tenant_id AND s.customer_id = v_old.id AND s.ended_at IS NULL;
+        END IF;
+        PERFORM qzpay._emit_event(tenant_id, 'customer.updated', 'customer', id, id, jsonb_build_object('customerId', id, 'externalId', p_external_id), NULL, v_at);
+    END IF;
+END $$;
+COMMENT ON FUNCTION qzpay._sync_customer(text, text, text, text, text, text, jsonb, text[], uuid, boolean, jsonb) IS
+'Internal of sync_customer(), inside the tenant''s context.';
+
+CREATE OR REPLACE FUNCTION qzpay._refuse_pan(p_text text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF qzpay.contains_pan(p_text) THEN
+        RAISE EXCEPTION 'a value looks like a card number' USING ERRCODE = '22023',
+            HINT = 'Card numbers never belong here: save the provider''s token with attach_payment_method().';
+    END IF;
+END $$;
+COMMENT ON FUNCTION qzpay._refuse_pan(text) IS 'Raises 22023, without repeating the value, when a free-form text holds what passes for a card number.';

@@ -1,0 +1,54 @@
+CREATE TABLE qzpay.customers (
+    tenant_id uuid NOT NULL REFERENCES qzpay.tenants,
+    id uuid NOT NULL,
+    external_id text NOT NULL CHECK (length(external_id) BETWEEN 1 AND 255),
+    email text,
+    name text,
+    currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    locale text NOT NULL DEFAULT 'en',
+    timezone text NOT NULL DEFAULT 'UTC',
+    address jsonb NOT NULL DEFAULT '{}',
+    tax_ids jsonb NOT NULL DEFAULT '[]',
+    tax_exempt text NOT NULL DEFAULT 'none' CHECK (tax_exempt IN ('none', 'exempt', 'reverse')),
+    segments text[] NOT NULL DEFAULT '{}',
+    seller_id uuid NOT NULL REFERENCES qzpay.sellers,
+    livemode boolean NOT NULL,
+    test_clock_id uuid REFERENCES qzpay.test_clocks,
+    metadata jsonb NOT NULL DEFAULT '{}',
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    deleted_at timestamptz,
+    PRIMARY KEY (tenant_id, id),
+    UNIQUE (tenant_id, external_id),
+    CHECK (NOT (livemode AND test_clock_id IS NOT NULL))
+);
+COMMENT ON TABLE qzpay.customers IS
+'Who is billed. id is derived from tenant and external id, so the application may use either; a foreign key from or to its own tables survives dumps.';
+CREATE INDEX customers_id_idx ON qzpay.customers (id);
+CREATE INDEX customers_test_clock_id_idx ON qzpay.customers (test_clock_id) WHERE test_clock_id IS NOT NULL;
+
+CREATE TABLE qzpay.payment_methods (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    provider text NOT NULL REFERENCES qzpay.providers,
+    type text NOT NULL DEFAULT 'card',
+    token text NOT NULL CHECK (length(token) BETWEEN 1 AND 255),
+    brand text,
+    last4 text CHECK (last4 ~ '^[0-9]{4}$'),
+    exp_month integer CHECK (exp_month BETWEEN 1 AND 12),
+    exp_year integer CHECK (exp_year BETWEEN 2000 AND 2200),
+    is_default boolean NOT NULL,
+    blocked_reason text,
+    metadata jsonb NOT NULL DEFAULT '{}',
+    created_at timestamptz NOT NULL,
+    detached_at timestamptz,
+    PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, customer_id) REFERENCES qzpay.customers,
+    CHECK (NOT (is_default AND detached_at IS NOT NULL))
+);
+COMMENT ON TABLE qzpay.payment_methods IS
+'Saved ways to pay: the provider''s token and what may be shown of it, never a card number. A blocked method is not retried by itself.';
+CREATE INDEX payment_methods_id_idx ON qzpay.payment_methods (id);
+CREATE UNIQUE INDEX payment_methods_default_key ON qzpay.payment_methods (tenant_id, customer_id) WHERE is_default;
+CREATE INDEX payment_methods_customer_id_idx ON qzpay.payment_methods (tenant_id, customer_id);

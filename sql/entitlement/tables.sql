@@ -1,0 +1,34 @@
+CREATE TABLE qzpay.entitlements (
+    tenant_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    test_clock_id uuid,
+    products uuid[] NOT NULL DEFAULT '{}',
+    quantities bigint[] NOT NULL DEFAULT '{}',
+    since timestamptz[] NOT NULL DEFAULT '{}',
+    until timestamptz[] NOT NULL DEFAULT '{}',
+    usage_subscription_id uuid,
+    usage_start timestamptz,
+    usage_end timestamptz,
+    usage_anchor timestamptz NOT NULL,
+    timezone text NOT NULL,
+    PRIMARY KEY (tenant_id, customer_id),
+    FOREIGN KEY (tenant_id, customer_id) REFERENCES qzpay.customers
+) WITH (fillfactor = 70);
+COMMENT ON TABLE qzpay.entitlements IS
+'One row per customer that answers has_entitlement() and check_limit() with one index probe: which products it holds, how many, and from when until when each gives access. '
+'Written by the transaction that changes the subscription; what a product grants is not copied here, so a plan edit rewrites nothing.';
+COMMENT ON COLUMN qzpay.entitlements.usage_start IS 'Running usage period [usage_start, usage_end); NULL: months counted from usage_anchor on the default plan.';
+CREATE INDEX entitlements_customer_id_idx ON qzpay.entitlements (customer_id);
+
+CREATE TABLE qzpay.limit_counters (
+    tenant_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    feature_code text NOT NULL REFERENCES qzpay.features,
+    relation regclass NOT NULL,
+    scope text NOT NULL DEFAULT '',
+    used bigint NOT NULL CHECK (used >= 0),
+    PRIMARY KEY (tenant_id, customer_id, feature_code, relation, scope),
+    FOREIGN KEY (tenant_id, customer_id) REFERENCES qzpay.customers
+) WITH (fillfactor = 50);
+COMMENT ON TABLE qzpay.limit_counters IS
+'Rows that the application''s own tables hold per customer and limit, kept by enforce_limit(). Moved by UPDATE … WHERE used + n <= limit, which no snapshot can get around.';

@@ -1,0 +1,40 @@
+CREATE TABLE qzpay.jobs (
+    name text PRIMARY KEY,
+    function text NOT NULL,
+    every interval NOT NULL CHECK (every > '0'),
+    batch_size integer NOT NULL CHECK (batch_size > 0),
+    enabled boolean NOT NULL DEFAULT true,
+    position integer NOT NULL,
+    next_run_at timestamptz NOT NULL,
+    last_started_at timestamptz,
+    last_finished_at timestamptz,
+    last_done bigint,
+    last_error text,
+    description text NOT NULL
+);
+COMMENT ON TABLE qzpay.jobs IS
+'What is done in time: a batch function (batch_size → rows done, called until it returns 0), how often, and how it went last. Run by the worker, by pg_cron or by hand through run_due_jobs().';
+
+CREATE TABLE qzpay.workers (
+    database name PRIMARY KEY,
+    pid integer NOT NULL,
+    started_at timestamptz NOT NULL,
+    heartbeat_at timestamptz NOT NULL,
+    state text NOT NULL
+);
+COMMENT ON TABLE qzpay.workers IS 'Heartbeat of the background worker.';
+
+CREATE TABLE qzpay.billing_errors (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    subscription_id uuid NOT NULL,
+    due_at timestamptz NOT NULL,
+    error_code text NOT NULL,
+    error_message text NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    resolved_at timestamptz,
+    PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, subscription_id) REFERENCES qzpay.subscriptions
+);
+COMMENT ON TABLE qzpay.billing_errors IS 'Subscriptions that a billing run had to set aside, and why; the others went on.';
+CREATE INDEX billing_errors_subscription_id_idx ON qzpay.billing_errors (tenant_id, subscription_id);

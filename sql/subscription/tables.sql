@@ -1,0 +1,139 @@
+CREATE TABLE qzpay.subscriptions (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    status qzpay.subscription_status NOT NULL,
+    status_reason text,
+    currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    interval_unit text NOT NULL CHECK (interval_unit IN ('day', 'week', 'month', 'year')),
+    interval_count integer NOT NULL CHECK (interval_count BETWEEN 1 AND 1000),
+    usage_unit text NOT NULL CHECK (usage_unit IN ('day', 'week', 'month', 'year')),
+    usage_count integer NOT NULL CHECK (usage_count BETWEEN 1 AND 1000),
+    timezone text NOT NULL,
+    livemode boolean NOT NULL,
+    test_clock_id uuid REFERENCES qzpay.test_clocks,
+    started_at timestamptz NOT NULL,
+    trial_end timestamptz,
+    anchor timestamptz,
+    current_period_start timestamptz,
+    current_period_end timestamptz,
+    usage_period_start timestamptz,
+    usage_period_end timestamptz,
+    auto_renew boolean NOT NULL DEFAULT true,
+    has_payment_method boolean NOT NULL DEFAULT false,
+    managed_by text NOT NULL DEFAULT 'engine' CHECK (managed_by IN ('engine', 'provider')),
+    provider_ref text,
+    trial_end_behavior text NOT NULL DEFAULT 'cancel' CHECK (trial_end_behavior IN ('cancel', 'pause', 'past_due')),
+    late_renewal_days integer NOT NULL DEFAULT 30 CHECK (late_renewal_days BETWEEN 0 AND 3650),
+    grace_days integer NOT NULL DEFAULT 0 CHECK (grace_days BETWEEN 0 AND 3650),
+    grace_access text NOT NULL DEFAULT 'full' CHECK (grace_access IN ('full', 'limited', 'none')),
+    pause_access text NOT NULL DEFAULT 'none' CHECK (pause_access IN ('full', 'limited', 'none')),
+    dunning_policy text NOT NULL,
+    past_due_since timestamptz,
+    grace_until timestamptz,
+    comp_until timestamptz,
+    paused_at timestamptz,
+    resume_at timestamptz,
+    restricted_at timestamptz,
+    restricted_reason text,
+    cancel_at timestamptz,
+    cancel_reason text,
+    canceled_at timestamptz,
+    ended_at timestamptz,
+    allow_multiple boolean NOT NULL DEFAULT false,
+    reminded_at timestamptz,
+    dunning_next_at timestamptz,
+    access_until timestamptz,
+    next_due_at timestamptz,
+    set_aside_at timestamptz,
+    metadata jsonb NOT NULL DEFAULT '{}',
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, customer_id) REFERENCES qzpay.customers,
+    CHECK (current_period_start < current_period_end),
+    CHECK (usage_period_start < usage_period_end),
+    CHECK ((status IN ('canceled', 'incomplete_expired')) = (ended_at IS NOT NULL)),
+    CHECK (status <> 'trialing' OR trial_end IS NOT NULL),
+    CHECK (status <> 'past_due' OR past_due_since IS NOT NULL),
+    CHECK (NOT (livemode AND test_clock_id IS NOT NULL))
+) WITH (fillfactor = 80);
+COMMENT ON TABLE qzpay.subscriptions IS
+'A customer''s contract. Facts are stored (instants, flags); access_until and next_due_at are derived from them by a trigger, so that nobody can forget to.';
+COMMENT ON COLUMN qzpay.subscriptions.access_until IS
+'First instant without access if nothing else happens (infinity: open end; NULL: none). Compared with qzpay.now(), so access ends without any job.';
+COMMENT ON COLUMN qzpay.subscriptions.next_due_at IS
+'Next instant at which time itself has work here: reminder, trial end, period boundary, retry, end. NULL: none.';
+COMMENT ON COLUMN qzpay.subscriptions.set_aside_at IS
+'The billing run failed on this subscription and left it out (see qzpay.billing_errors) until retried.';
+CREATE INDEX subscriptions_id_idx ON qzpay.subscriptions (id);
+CREATE INDEX subscriptions_customer_id_idx ON qzpay.subscriptions (tenant_id, customer_id);
+CREATE INDEX subscriptions_next_due_at_idx ON qzpay.subscriptions (next_due_at)
+    WHERE next_due_at IS NOT NULL AND set_aside_at IS NULL AND test_clock_id IS NULL;
+CREATE INDEX subscriptions_test_clock_id_idx ON qzpay.subscriptions (test_clock_id, next_due_at)
+    WHERE test_clock_id IS NOT NULL;
+CREATE UNIQUE INDEX subscriptions_live_key ON qzpay.subscriptions (tenant_id, customer_id)
+    WHERE status NOT IN ('canceled', 'incomplete_expired') AND NOT allow_multiple;
+CREATE UNIQUE INDEX subscriptions_provider_ref_key ON qzpay.subscriptions (tenant_id, provider_ref)
+    WHERE provider_ref IS NOT NULL;
+
+CREATE TABLE qzpay.subscription_items (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    subscription_id uuid NOT NULL,
+    product_id uuid NOT NULL REFERENCES qzpay.products,
+    price_id uuid NOT NULL REFERENCES qzpay.prices,
+    kind text NOT NULL CHECK (kind IN ('plan', 'addon')),
+    scope text NOT NULL DEFAULT '',
+    quantity integer NOT NULL CHECK (quantity >= 1),
+    valid_from timestamptz NOT NULL,
+    valid_until timestamptz NOT NULL DEFAULT 'infinity',
+    name text,
+    unit_amount numeric CHECK (unit_amount >= 0 AND unit_amount < 1e15),
+    included jsonb,
+    metadata jsonb NOT NULL DEFAULT '{}',
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, subscription_id) REFERENCES qzpay.subscriptions,
+    CHECK (valid_from < valid_until),
+    CONSTRAINT subscription_items_no_overlap EXCLUDE USING gist
+        (tenant_id WITH =, subscription_id WITH =, product_id WITH =, scope WITH =, tstzrange(valid_from, valid_until) WITH &&)
+);
+COMMENT ON TABLE qzpay.subscription_items IS
+'What a subscription consists of, effective-dated: a change ends one row and begins another, so any past instant can be read. '
+'name, unit_amount and included are negotiated values that stand before the catalog''s.';
+CREATE INDEX subscription_items_subscription_id_idx ON qzpay.subscription_items (tenant_id, subscription_id);
+
+CREATE TABLE qzpay.periods (
+    tenant_id uuid NOT NULL,
+    subscription_id uuid NOT NULL,
+    cycle text NOT NULL,
+    period_start timestamptz NOT NULL,
+    period_end timestamptz NOT NULL,
+    ordinal integer NOT NULL CHECK (ordinal >= 0),
+    invoice_id uuid,
+    PRIMARY KEY (tenant_id, subscription_id, cycle, period_start),
+    FOREIGN KEY (tenant_id, subscription_id) REFERENCES qzpay.subscriptions,
+    CHECK (period_start < period_end),
+    CONSTRAINT periods_no_overlap EXCLUDE USING gist
+        (tenant_id WITH =, subscription_id WITH =, cycle WITH =, tstzrange(period_start, period_end) WITH &&)
+);
+COMMENT ON TABLE qzpay.periods IS
+'Every period begun, half-open, per subscription and cycle: ''usage'', or the interval that is billed in advance (''1 month'', ''1 year'' …). '
+'Boundary n is anchor + n × interval in the customer''s time zone; a period is billed once because it exists once.';
+
+CREATE TABLE qzpay.transitions (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    machine text NOT NULL CHECK (machine IN ('subscription', 'invoice', 'attempt')),
+    object_id uuid NOT NULL,
+    from_status text,
+    to_status text NOT NULL,
+    reason text,
+    occurred_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, id)
+);
+COMMENT ON TABLE qzpay.transitions IS
+'Append-only history of every status, written by the trigger that also emits the event. occurred_at is the customer''s time, recorded_at the server''s.';
+CREATE INDEX transitions_object_id_idx ON qzpay.transitions (tenant_id, object_id);

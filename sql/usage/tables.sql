@@ -1,0 +1,40 @@
+CREATE TABLE qzpay.usage_events (
+    tenant_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    id uuid NOT NULL,
+    meter_id uuid NOT NULL,
+    period_start timestamptz NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    quantity numeric NOT NULL CHECK (quantity > '-1e15' AND quantity < 1e15),
+    idempotency_key text,
+    properties jsonb
+) PARTITION BY RANGE (recorded_at);
+COMMENT ON TABLE qzpay.usage_events IS
+'Append-only. id is the hash of the idempotency key, unique per customer in its month of recording; record_usage() also looks at the months kept before it, so a key never counts twice while those are kept. '
+'recorded_at is the server''s time, occurred_at the customer''s; period_start names the usage period that counts the event.';
+
+CREATE TABLE qzpay.usage_totals (
+    tenant_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    meter_id uuid NOT NULL,
+    period_start timestamptz NOT NULL,
+    shard smallint NOT NULL CHECK (shard BETWEEN 0 AND 15),
+    quantity numeric NOT NULL,
+    events bigint NOT NULL,
+    PRIMARY KEY (tenant_id, customer_id, meter_id, period_start, shard)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE qzpay.usage_totals IS
+'Exact running totals per usage period; the total is the sum over the shards. A second shard is only made where the first is locked by another transaction.';
+
+CREATE TABLE qzpay.usage_alerts (
+    tenant_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    meter_id uuid NOT NULL,
+    period_start timestamptz NOT NULL,
+    threshold integer NOT NULL,
+    raised_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, customer_id, meter_id, period_start, threshold),
+    FOREIGN KEY (tenant_id, customer_id) REFERENCES qzpay.customers
+);
+COMMENT ON TABLE qzpay.usage_alerts IS 'Which thresholds (percent of the included quantity; 101: overage began) were reached in which usage period: each once.';
