@@ -1,4 +1,5 @@
 -- The extension as CREATE EXTENSION left it: version, roles, owners, rights.
+\set SHOW_CONTEXT never
 SELECT extversion = qzpay.library_version() AS same_version, extnamespace::regnamespace, extrelocatable
 FROM pg_extension WHERE extname = 'qzpay';
 
