@@ -1,0 +1,29 @@
+# Every SQL file, one line each, in the order of assembly.  tools/lint fails when a file below sql/ is missing here.
+# Order of the domains: foundation tenancy catalog customer subscription entitlement usage discount invoice ledger payment provider
+# webhook event marketplace job metrics.
+
+# CODE_SQL: types, then functions; members of the extension, the body of qzpay--VERSION.sql.  CREATE OR REPLACE at the start of a
+# line becomes CREATE there, so that nobody can put an object of their own in place beforehand.
+CODE_SQL += sql/foundation/types.sql
+CODE_SQL += sql/foundation/functions.sql
+CODE_SQL += sql/event/functions.sql
+
+# DATA_ONCE: tables, constraints, indexes; ordinary objects, made once by install().  provider stands before what references its rows.
+DATA_ONCE += sql/foundation/tables.sql
+DATA_ONCE += sql/tenancy/tables.sql
+DATA_ONCE += sql/catalog/tables.sql
+DATA_ONCE += sql/provider/tables.sql
+DATA_ONCE += sql/customer/tables.sql
+DATA_ONCE += sql/subscription/tables.sql
+DATA_ONCE += sql/entitlement/tables.sql
+DATA_ONCE += sql/usage/tables.sql
+DATA_ONCE += sql/discount/tables.sql
+DATA_ONCE += sql/invoice/tables.sql
+DATA_ONCE += sql/ledger/tables.sql
+DATA_ONCE += sql/payment/tables.sql
+DATA_ONCE += sql/event/tables.sql
+DATA_ONCE += sql/job/tables.sql
+
+# DATA_AGAIN: triggers, views, policies, grants, rows we ship; re-runnable, made by install() and again by upgrade()
+DATA_AGAIN += sql/event/triggers.sql
+DATA_AGAIN += sql/event/seed.sql
