@@ -9,8 +9,7 @@ SET search_path = pg_catalog, pg_temp AS $$
         FROM keys k
         JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.customer_id = k.customer_id
         JOIN qzpay.subscription_items i ON i.tenant_id = s.tenant_id AND i.subscription_id = s.id
-        WHERE s.access_until IS NOT NULL
-          AND (s.ended_at IS NULL OR s.ended_at = s.updated_at OR s.access_until > s.ended_at - interval '1 day')
+        WHERE s.ended_at IS NULL AND s.access_until IS NOT NULL
     ),
     items AS (
         SELECT h.tenant_id, h.customer_id, array_agg(h.product_id ORDER BY h.since, h.product_id) AS products,

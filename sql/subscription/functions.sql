@@ -1,256 +1,176 @@
-CREATE OR REPLACE FUNCTION qzpay._due_flags(p_due timestamptz, p_status text, p_trial_end timestamptz, p_has_method boolean, p_trial_end_behavior text,
-        p_auto_renew boolean, p_period_end timestamptz, p_cancel_at timestamptz, p_cancel_reason text, p_created_at timestamptz,
-        OUT ends boolean, OUT end_reason text, OUT converts boolean)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT f.end_reason IS NOT NULL, f.end_reason,
-           f.end_reason IS NULL AND p_status = 'trialing' AND p_trial_end <= p_due AND (p_has_method OR p_trial_end_behavior = 'past_due')
-    FROM (SELECT CASE
-              WHEN p_status = 'incomplete' AND p_created_at + interval '23 hours' <= p_due THEN 'payment_timeout'
-              WHEN p_cancel_at <= p_due THEN coalesce(p_cancel_reason, 'requested')
-              WHEN p_status = 'trialing' AND p_trial_end <= p_due AND NOT p_has_method AND p_trial_end_behavior = 'cancel' THEN 'trial_expired'
-              WHEN NOT p_auto_renew AND p_status <> 'trialing' AND p_period_end <= p_due THEN 'expired'
-          END AS end_reason) f
-$$;
-COMMENT ON FUNCTION qzpay._due_flags(timestamptz, text, timestamptz, boolean, text, boolean, timestamptz, timestamptz, text, timestamptz) IS
-'Whether a subscription ends at this due instant, why, and whether its trial converts there. The end beats the renewal.';
+-- The subscriber's side.
 
-CREATE OR REPLACE FUNCTION qzpay._plan_rolls(p_tenants uuid[], p_subscriptions uuid[], p_dues timestamptz[]) RETURNS qzpay._roll[]
+CREATE OR REPLACE FUNCTION qzpay._subscription_row(p_tenant uuid, p_subscription uuid) RETURNS qzpay.subscription_state
 LANGUAGE sql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT array_agg(ROW(s.tenant_id, s.id, s.customer_id, c.seller_id, s.livemode, s.currency, k.due_at, f.ends, f.end_reason,
-                         b.bills, f.converts, s.interval_count || ' ' || s.interval_unit, b.ordinal,
-                         b.bill_start, CASE WHEN b.bills THEN qzpay.period_boundary(b.anchor, s.interval_unit, s.interval_count, b.ordinal + 1, s.timezone) END, b.anchor,
-                         u.closes, u.closes AND s.status <> 'trialing', u.usage_start, u.usage_end,
-                         u.next_start, CASE WHEN u.next_start IS NOT NULL THEN qzpay.period_boundary(b.anchor, s.usage_unit, s.usage_count, u.next_ordinal + 1, s.timezone) END,
-                         u.next_ordinal, s.interval_unit, s.interval_count,
-                         qzpay.uuid_v5(n.id, 'invoice:subscription:' || s.id::text || ':' || extract(epoch FROM k.due_at)::text))::qzpay._roll
-                     ORDER BY k.due_at, s.tenant_id, s.id)
-    FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
-    JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.id = k.id
-    JOIN qzpay.customers c ON c.tenant_id = s.tenant_id AND c.id = s.customer_id
-    CROSS JOIN qzpay.installation n
-    CROSS JOIN LATERAL qzpay._due_flags(k.due_at, s.status::text, s.trial_end, s.has_payment_method, s.trial_end_behavior, s.auto_renew,
-                                        s.current_period_end, s.cancel_at, s.cancel_reason, s.created_at) f
-    LEFT JOIN qzpay.periods pb ON NOT f.converts AND pb.tenant_id = s.tenant_id AND pb.subscription_id = s.id
-         AND pb.cycle = s.interval_count || ' ' || s.interval_unit AND pb.period_start = s.current_period_start
-    LEFT JOIN qzpay.periods pu ON NOT f.converts AND pu.tenant_id = s.tenant_id AND pu.subscription_id = s.id
-         AND pu.cycle = 'usage' AND pu.period_start = s.usage_period_start
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN f.converts THEN s.trial_end ELSE s.anchor END AS anchor,
-               NOT f.ends AND (f.converts OR s.status IN ('active', 'past_due', 'unpaid', 'incomplete') AND coalesce(s.current_period_end, s.anchor) <= k.due_at) AS bills,
-               CASE WHEN f.converts THEN s.trial_end ELSE coalesce(s.current_period_end, s.anchor) END AS bill_start,
-               CASE WHEN f.converts OR s.current_period_end IS NULL THEN 0 ELSE pb.ordinal + 1 END AS ordinal
-    ) b
-    CROSS JOIN LATERAL (
-        SELECT s.usage_period_end IS NOT NULL AND (f.ends OR f.converts OR s.usage_period_end <= k.due_at) AS closes,
-               s.usage_period_start AS usage_start, least(s.usage_period_end, CASE WHEN f.ends OR f.converts THEN k.due_at END) AS usage_end,
-               CASE WHEN f.ends OR s.status IN ('canceled', 'incomplete_expired', 'paused') THEN NULL
-                    WHEN s.status = 'trialing' AND s.trial_end <= k.due_at AND NOT f.converts THEN NULL
-                    WHEN f.converts THEN s.trial_end
-                    WHEN s.usage_period_end IS NULL AND b.bills THEN s.anchor
-                    WHEN s.usage_period_end <= k.due_at THEN s.usage_period_end END AS next_start,
-               CASE WHEN f.converts OR s.usage_period_end IS NULL THEN 0 ELSE pu.ordinal + 1 END AS next_ordinal
-    ) u
+    SELECT ROW(s.id, s.customer_id, s.status, s.status_reason, p.code, i.quantity,
+           CASE WHEN s.current_period_start IS NOT NULL THEN tstzrange(s.current_period_start, s.current_period_end) END,
+           s.trial_end, s.cancel_at, coalesce(qzpay.now(s.customer_id) < s.access_until, false), s.access_until)::qzpay.subscription_state
+    FROM qzpay.subscriptions s
+    LEFT JOIN LATERAL (SELECT i.product_id, i.quantity FROM qzpay.subscription_items i
+                       WHERE i.tenant_id = s.tenant_id AND i.subscription_id = s.id AND i.kind = 'plan' ORDER BY i.valid_from DESC LIMIT 1) i ON true
+    LEFT JOIN qzpay.products p ON p.id = i.product_id
+    WHERE s.tenant_id = p_tenant AND s.id = p_subscription
 $$;
-COMMENT ON FUNCTION qzpay._plan_rolls(uuid[], uuid[], timestamptz[]) IS
-'What each of these (locked) subscriptions has to do at its due instant: close a usage period, end, convert a trial, begin a period. Boundary n is anchor + n × interval in its zone. '
-'Reads only; NULL for no subscription.';
+COMMENT ON FUNCTION qzpay._subscription_row(uuid, uuid) IS 'A subscription as the public functions return it.';
 
-CREATE OR REPLACE FUNCTION qzpay._advance_subscriptions(p_tenants uuid[], p_subscriptions uuid[], p_dues timestamptz[], p_at timestamptz) RETURNS bigint
+CREATE OR REPLACE FUNCTION qzpay.subscribe(customer uuid, plan text, billing_interval text DEFAULT 'month', currency text DEFAULT NULL, quantity integer DEFAULT 1,
+        trial_days integer DEFAULT NULL, auto_renew boolean DEFAULT true, allow_multiple boolean DEFAULT false, metadata jsonb DEFAULT '{}',
+        idempotency_key text DEFAULT NULL) RETURNS qzpay.subscription_state
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
+COMMENT ON FUNCTION qzpay.subscribe(uuid, text, text, text, integer, integer, boolean, boolean, jsonb, text) IS
+'Subscribes a customer to a plan. With a trial (the plan''s, or trial_days; one per customer for ever) it is trialing at once, unless the plan''s trial needs a payment method that is not there; '
+'without one the first invoice is made now and the subscription is incomplete until it is paid, 23 hours at most. A plan at 0 is active at once. '
+'currency defaults to the customer''s; billing_interval is a name (month, year, quarter …) or a count and a unit. '
+'Errors: QZ401 unknown plan or no price for the interval and currency, QZ204 a live subscription exists, 22023 bad quantity or trial.';
+
+CREATE OR REPLACE FUNCTION qzpay._subscribe(p_customer uuid, p_plan text, p_interval text, p_currency text, p_quantity integer, p_trial_days integer,
+        p_auto_renew boolean, p_allow_multiple boolean, p_metadata jsonb, p_key text) RETURNS qzpay.subscription_state
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    v_rolls qzpay._roll[] := qzpay._plan_rolls(p_tenants, p_subscriptions, p_dues);
-    v_invoices bigint;
+    v_customer qzpay.customers%ROWTYPE;
+    v_product qzpay.products%ROWTYPE;
+    v_price qzpay.prices%ROWTYPE;
+    v_interval record;
+    v_currency text;
+    v_at timestamptz := qzpay.now(p_customer);
+    v_has_method boolean;
+    v_trial integer;
+    v_id uuid := qzpay.uuid_v7();
+    v_first jsonb;
+    v_status qzpay.subscription_status;
 BEGIN
-    IF v_rolls IS NULL THEN
-        RETURN 0;
+    SELECT * INTO STRICT v_customer FROM qzpay.customers c WHERE c.id = p_customer FOR NO KEY UPDATE;
+    v_first := qzpay._idempotent_begin(v_customer.tenant_id, 'subscribe', p_key,
+        jsonb_build_array(p_customer, p_plan, p_interval, p_currency, p_quantity, p_trial_days, p_auto_renew, p_allow_multiple, p_metadata));
+    IF v_first IS NOT NULL THEN
+        RETURN qzpay._subscription_row(v_customer.tenant_id, (v_first ->> 'id')::uuid);
     END IF;
-    INSERT INTO qzpay.periods (tenant_id, subscription_id, cycle, period_start, period_end, ordinal, invoice_id)
-    SELECT r.tenant_id, r.subscription_id, r.cycle, r.bill_start, r.bill_end, r.ordinal, r.invoice_id FROM unnest(v_rolls) r WHERE r.bills
-    UNION ALL
-    SELECT r.tenant_id, r.subscription_id, 'usage', r.next_usage_start, r.next_usage_end, r.usage_ordinal, NULL FROM unnest(v_rolls) r WHERE r.next_usage_start IS NOT NULL;
-
-    v_invoices := qzpay._write_invoices(v_rolls, qzpay._advance_lines(v_rolls) || qzpay._usage_lines(v_rolls), p_at);
-
-    UPDATE qzpay.subscriptions s SET
-        status = CASE WHEN r.ends AND r.end_reason = 'payment_timeout' THEN 'incomplete_expired'
-                      WHEN r.ends THEN 'canceled'
-                      WHEN r.converts THEN 'active'
-                      WHEN s.status = 'trialing' AND s.trial_end <= r.due_at AND s.trial_end_behavior = 'pause' THEN 'paused'
-                      ELSE s.status END::qzpay.subscription_status,
-        status_reason = CASE WHEN r.ends THEN r.end_reason WHEN r.converts THEN NULL
-                             WHEN s.status = 'trialing' AND s.trial_end <= r.due_at THEN 'trial_without_payment_method' ELSE s.status_reason END,
-        anchor = coalesce(r.anchor, s.anchor),
-        current_period_start = CASE WHEN r.bills THEN r.bill_start ELSE s.current_period_start END,
-        current_period_end = CASE WHEN r.bills THEN r.bill_end ELSE s.current_period_end END,
-        usage_period_start = CASE WHEN r.next_usage_start IS NOT NULL THEN r.next_usage_start WHEN r.closes_usage THEN NULL ELSE s.usage_period_start END,
-        usage_period_end = CASE WHEN r.next_usage_start IS NOT NULL THEN r.next_usage_end WHEN r.closes_usage THEN NULL ELSE s.usage_period_end END,
-        paused_at = CASE WHEN NOT r.ends AND NOT r.converts AND s.status = 'trialing' AND s.trial_end <= r.due_at AND s.trial_end_behavior = 'pause'
-                         THEN r.due_at ELSE s.paused_at END,
-        canceled_at = CASE WHEN r.ends THEN coalesce(s.canceled_at, p_at) ELSE s.canceled_at END,
-        ended_at = CASE WHEN r.ends THEN r.due_at ELSE s.ended_at END,
-        dunning_next_at = CASE WHEN r.ends THEN NULL ELSE s.dunning_next_at END,
-        updated_at = p_at
-    FROM unnest(v_rolls) r
-    WHERE s.tenant_id = r.tenant_id AND s.id = r.subscription_id
-      AND (r.ends OR r.bills OR r.closes_usage OR r.next_usage_start IS NOT NULL OR s.status = 'trialing' AND s.trial_end <= r.due_at);
-
-    PERFORM qzpay._after_ends(v_rolls, p_at);
-    PERFORM qzpay._collect(v_rolls, p_at);
-    RETURN v_invoices;
+    IF v_customer.deleted_at IS NOT NULL THEN
+        RAISE EXCEPTION 'customer "%" is deleted', v_customer.external_id USING ERRCODE = 'QZ204';
+    END IF;
+    PERFORM qzpay._refuse_pan(p_metadata::text);
+    SELECT * INTO v_product FROM qzpay.products p
+    WHERE p.code = p_plan AND p.kind = 'plan' AND p.active AND (p.tenant_id IS NULL OR p.tenant_id = v_customer.tenant_id) ORDER BY p.tenant_id NULLS LAST LIMIT 1;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'unknown plan "%"', p_plan USING ERRCODE = 'QZ401', HINT = 'Plans are listed in the view qzpay.plans.';
+    END IF;
+    IF coalesce(p_quantity, 0) < greatest(v_product.min_quantity, 1) OR p_quantity > v_product.max_quantity THEN
+        RAISE EXCEPTION 'quantity % is outside what plan "%" allows', p_quantity, p_plan USING ERRCODE = '22023',
+            DETAIL = format('From %s to %s.', greatest(v_product.min_quantity, 1), coalesce(v_product.max_quantity::text, 'any'));
+    END IF;
+    IF p_trial_days NOT BETWEEN 0 AND 3650 THEN
+        RAISE EXCEPTION 'trial of % days is not possible', p_trial_days USING ERRCODE = '22023';
+    END IF;
+    SELECT * INTO v_interval FROM qzpay.interval_parse(p_interval);
+    v_currency := coalesce(p_currency, v_customer.currency);
+    SELECT * INTO v_price FROM qzpay.prices c
+    WHERE c.product_id = v_product.id AND c.currency = v_currency AND c.interval_unit = v_interval.unit AND c.interval_count = v_interval.count AND c.active;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'plan "%" has no price per % in %', p_plan, p_interval, v_currency USING ERRCODE = 'QZ401';
+    END IF;
+    IF NOT p_allow_multiple AND EXISTS (SELECT FROM qzpay.subscriptions s WHERE s.tenant_id = v_customer.tenant_id AND s.customer_id = p_customer AND s.ended_at IS NULL) THEN
+        RAISE EXCEPTION 'customer "%" has a live subscription', v_customer.external_id USING ERRCODE = 'QZ204',
+            HINT = 'Change that one, or pass allow_multiple => true.';
+    END IF;
+    v_has_method := EXISTS (SELECT FROM qzpay.payment_methods m WHERE m.tenant_id = v_customer.tenant_id AND m.customer_id = p_customer AND m.is_default);
+    v_trial := CASE WHEN EXISTS (SELECT FROM qzpay.subscriptions s WHERE s.tenant_id = v_customer.tenant_id AND s.customer_id = p_customer AND s.trial_end IS NOT NULL)
+                    THEN 0 ELSE coalesce(p_trial_days, v_product.trial_days) END;
+    v_status := CASE WHEN v_trial > 0 AND (v_has_method OR NOT v_product.trial_requires_payment_method) THEN 'trialing'
+                     WHEN v_trial = 0 AND v_price.unit_amount = 0 THEN 'active' ELSE 'incomplete' END;
+    INSERT INTO qzpay.subscriptions (tenant_id, id, customer_id, status, status_reason, currency, interval_unit, interval_count, usage_unit, usage_count, timezone,
+                                     livemode, test_clock_id, started_at, trial_end, anchor, usage_period_start, usage_period_end, auto_renew, has_payment_method,
+                                     trial_end_behavior, late_renewal_days, grace_days, grace_access, dunning_policy, allow_multiple, metadata, created_at, updated_at)
+    SELECT v_customer.tenant_id, v_id, p_customer, v_status, CASE WHEN v_status = 'incomplete' THEN 'awaiting_payment' END, v_currency,
+           v_interval.unit, v_interval.count, u.unit, u.count, v_customer.timezone, v_customer.livemode, v_customer.test_clock_id, v_at,
+           t.trial_end, CASE WHEN v_trial = 0 THEN v_at END, CASE WHEN v_status = 'trialing' THEN v_at END, CASE WHEN v_status = 'trialing' THEN t.trial_end END,
+           coalesce(p_auto_renew, true), v_has_method, v_product.trial_end_behavior, (qzpay.setting('late_renewal_days') #>> '{}')::integer,
+           coalesce(v_product.grace_days, d.grace_days), v_product.grace_access, d.code, coalesce(p_allow_multiple, false), coalesce(p_metadata, '{}'), v_at, v_at
+    FROM (SELECT CASE WHEN v_trial > 0 THEN v_at + v_trial * interval '24 hours' END AS trial_end) t
+    -- A usage month inside a longer billing interval; a shorter billing interval is its own usage period.
+    CROSS JOIN LATERAL (SELECT CASE WHEN q.shorter THEN v_interval.unit ELSE v_product.usage_interval_unit END AS unit,
+                               CASE WHEN q.shorter THEN v_interval.count ELSE v_product.usage_interval_count END AS count
+                        FROM (SELECT (v_interval.count || ' ' || v_interval.unit)::interval
+                                     < (v_product.usage_interval_count || ' ' || v_product.usage_interval_unit)::interval AS shorter) q) u
+    JOIN qzpay.dunning_policies d ON d.code = coalesce(v_product.dunning_policy, qzpay.setting('dunning_policy') #>> '{}');
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'unknown dunning policy "%"', v_product.dunning_policy USING ERRCODE = 'QZ401';
+    END IF;
+    INSERT INTO qzpay.subscription_items (tenant_id, id, subscription_id, product_id, price_id, kind, quantity, valid_from, created_at)
+    VALUES (v_customer.tenant_id, qzpay.uuid_v7(), v_id, v_product.id, v_price.id, 'plan', p_quantity, v_at, qzpay._recorded_at());
+    IF v_status = 'trialing' THEN
+        INSERT INTO qzpay.periods (tenant_id, subscription_id, cycle, period_start, period_end, ordinal)
+        VALUES (v_customer.tenant_id, v_id, 'usage', v_at, v_at + v_trial * interval '24 hours', 0);
+    END IF;
+    PERFORM qzpay._emit_event(v_customer.tenant_id, e.type, 'subscription', v_id, p_customer,
+        jsonb_build_object('subscriptionId', v_id, 'plan', p_plan, 'interval', p_interval, 'quantity', p_quantity, 'status', v_status,
+                           'trialEnd', v_at + v_trial * interval '24 hours', 'requiresPayment', v_status = 'incomplete', 'emailSentByPackage', false), NULL, v_at)
+    FROM (VALUES ('subscription.created'), (CASE WHEN v_status = 'trialing' THEN 'trial.started' END)) e (type) WHERE e.type IS NOT NULL;
+    IF v_trial = 0 THEN
+        PERFORM qzpay._advance_subscriptions(ARRAY[v_customer.tenant_id], ARRAY[v_id], ARRAY[v_at], v_at);
+        PERFORM qzpay._run_internal_attempts(v_customer.test_clock_id, 10);
+    END IF;
+    PERFORM qzpay._idempotent_end(v_customer.tenant_id, 'subscribe', p_key, jsonb_build_object('id', v_id));
+    RETURN qzpay._subscription_row(v_customer.tenant_id, v_id);
 END $$;
-COMMENT ON FUNCTION qzpay._advance_subscriptions(uuid[], uuid[], timestamptz[], timestamptz) IS
-'The billing run, set by set, over subscriptions locked by the caller, each at its own due instant: usage period closed with the items it had, ends, new periods, '
-'one invoice per subscription and instant (advance and arrears lines together), attempts planned. p_at dates the documents. '
-'A period that exists already is a unique violation, so nothing is billed twice. Returns the number of invoices.';
+COMMENT ON FUNCTION qzpay._subscribe(uuid, text, text, text, integer, integer, boolean, boolean, jsonb, text) IS 'Internal of subscribe(), inside the tenant''s context.';
 
-CREATE OR REPLACE FUNCTION qzpay._after_ends(p_rolls qzpay._roll[], p_at timestamptz) RETURNS void
+CREATE OR REPLACE FUNCTION qzpay.cancel(subscription uuid, at text DEFAULT 'period_end', reason text DEFAULT 'requested') RETURNS qzpay.subscription_state
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_subscription';
+COMMENT ON FUNCTION qzpay.cancel(uuid, text, text) IS
+'Ends a subscription: at ''period_end'' (default; the trial''s end in a trial), ''now'', or an instant given as text. What was paid is kept until then and nothing is credited. '
+'Errors: QZ204 already ended, 22007 bad instant, 22023 an instant in the past.';
+
+CREATE OR REPLACE FUNCTION qzpay._cancel(p_subscription uuid, p_at text, p_reason text) RETURNS qzpay.subscription_state
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    v_tenants uuid[];
-    v_invoices uuid[];
-    v_reasons text[];
+    v_sub qzpay.subscriptions%ROWTYPE;
+    v_now timestamptz;
+    v_when timestamptz;
 BEGIN
-    IF NOT EXISTS (SELECT FROM unnest(p_rolls) r WHERE r.ends) THEN
-        RETURN;
+    SELECT * INTO STRICT v_sub FROM qzpay.subscriptions s WHERE s.id = p_subscription FOR UPDATE;
+    v_now := qzpay.now(v_sub.customer_id);
+    IF v_sub.ended_at IS NOT NULL THEN
+        RAISE EXCEPTION 'subscription % has ended', p_subscription USING ERRCODE = 'QZ204', DETAIL = format('It is %s since %s.', v_sub.status, v_sub.ended_at);
     END IF;
-    UPDATE qzpay.subscription_items i SET valid_until = greatest(r.due_at, i.valid_from + interval '1 microsecond')
-    FROM unnest(p_rolls) r
-    WHERE r.ends AND i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id AND i.valid_until > r.due_at;
-    UPDATE qzpay.dunning_cases d SET closed_at = p_at, outcome = 'canceled'
-    FROM unnest(p_rolls) r
-    WHERE r.ends AND d.tenant_id = r.tenant_id AND d.subscription_id = r.subscription_id AND d.closed_at IS NULL;
-    -- What dunning could not collect is written off; what was never activated is void.
-    SELECT array_agg(i.tenant_id), array_agg(i.id), array_agg(r.end_reason) INTO v_tenants, v_invoices, v_reasons
-    FROM unnest(p_rolls) r
-    JOIN qzpay.invoices i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
-    WHERE r.ends AND r.end_reason IN ('payment_failed', 'payment_timeout') AND i.status = 'open' AND i.id <> r.invoice_id AND i.amount_in_flight = 0;
-    IF v_invoices IS NOT NULL THEN
-        PERFORM qzpay._cancel_planned_attempts(v_tenants, v_invoices, p_at);
-        PERFORM qzpay._write_off(v_tenants, v_invoices,
-                                 ARRAY(SELECT CASE x WHEN 'payment_timeout' THEN 'void' ELSE 'uncollectible' END FROM unnest(v_reasons) x), p_at);
+    PERFORM qzpay._refuse_pan(p_reason);
+    v_when := CASE coalesce(p_at, 'period_end') WHEN 'now' THEN v_now
+                   WHEN 'period_end' THEN coalesce(CASE WHEN v_sub.status = 'trialing' THEN v_sub.trial_end END, v_sub.current_period_end, v_now)
+                   ELSE p_at::timestamptz END;
+    IF v_when < v_now OR NOT isfinite(v_when) THEN
+        RAISE EXCEPTION 'cannot cancel at %', v_when USING ERRCODE = '22023', DETAIL = format('It is %s for this customer.', v_now);
     END IF;
+    UPDATE qzpay.subscriptions s SET cancel_at = v_when, cancel_reason = coalesce(p_reason, 'requested'), canceled_at = v_now, updated_at = v_now
+    WHERE s.tenant_id = v_sub.tenant_id AND s.id = v_sub.id;
+    IF v_when <= v_now THEN
+        PERFORM qzpay._advance_subscriptions(ARRAY[v_sub.tenant_id], ARRAY[v_sub.id], ARRAY[v_now], v_now);
+    END IF;
+    RETURN qzpay._subscription_row(v_sub.tenant_id, v_sub.id);
 END $$;
-COMMENT ON FUNCTION qzpay._after_ends(qzpay._roll[], timestamptz) IS
-'What an end entails: items end, the dunning case closes, its unpaid invoices become uncollectible (payment_failed) or void (first payment never made).';
+COMMENT ON FUNCTION qzpay._cancel(uuid, text, text) IS 'Internal of cancel(), inside the tenant''s context.';
 
-CREATE OR REPLACE FUNCTION qzpay._collect(p_rolls qzpay._roll[], p_at timestamptz) RETURNS void
+CREATE OR REPLACE FUNCTION qzpay.uncancel(subscription uuid) RETURNS qzpay.subscription_state
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_subscription';
+COMMENT ON FUNCTION qzpay.uncancel(uuid) IS 'Takes back a pending end. Error QZ204 where none is pending.';
+
+CREATE OR REPLACE FUNCTION qzpay._uncancel(p_subscription uuid) RETURNS qzpay.subscription_state
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    v_row record;
+    v_sub qzpay.subscriptions%ROWTYPE;
+    v_now timestamptz;
 BEGIN
-    PERFORM qzpay._plan_attempts(array_agg(r.tenant_id), array_agg(r.invoice_id), 'billing', p_at) FROM unnest(p_rolls) r WHERE r.invoice_id IS NOT NULL;
-    FOR v_row IN
-        SELECT i.tenant_id, i.id
-        FROM unnest(p_rolls) r
-        JOIN qzpay.invoices i ON i.tenant_id = r.tenant_id AND i.id = r.invoice_id AND i.status = 'open' AND i.collection = 'charge_automatically'
-        WHERE NOT r.ends AND NOT EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = i.tenant_id AND a.invoice_id = i.id)
-    LOOP
-        -- Nothing to charge: a definite failure that only the customer can mend.
-        PERFORM qzpay._payment_failed(v_row.tenant_id, v_row.id, NULL, 'needs_customer', p_at);
-    END LOOP;
-END $$;
-COMMENT ON FUNCTION qzpay._collect(qzpay._roll[], timestamptz) IS
-'Plans the first attempt of each new invoice; an invoice without any usable method counts as failed at once.';
-
-CREATE OR REPLACE FUNCTION qzpay._due_batch(p_clock uuid, p_at timestamptz, p_limit integer) RETURNS bigint
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    v_tenants uuid[];
-    v_subscriptions uuid[];
-    v_dues timestamptz[];
-BEGIN
-    SELECT array_agg(k.tenant_id), array_agg(k.id), array_agg(k.next_due_at) INTO v_tenants, v_subscriptions, v_dues
-    FROM (SELECT s.tenant_id, s.id, s.next_due_at FROM qzpay.subscriptions s
-          WHERE p_clock IS NULL AND s.test_clock_id IS NULL AND s.next_due_at <= p_at AND s.set_aside_at IS NULL
-          ORDER BY s.next_due_at LIMIT p_limit FOR UPDATE SKIP LOCKED) k;
-    IF p_clock IS NOT NULL THEN
-        SELECT array_agg(k.tenant_id), array_agg(k.id), array_agg(k.next_due_at) INTO v_tenants, v_subscriptions, v_dues
-        FROM (SELECT s.tenant_id, s.id, s.next_due_at FROM qzpay.subscriptions s
-              WHERE s.test_clock_id = p_clock AND s.next_due_at <= p_at AND s.set_aside_at IS NULL
-              ORDER BY s.next_due_at, s.tenant_id, s.id LIMIT p_limit FOR UPDATE) k;
+    SELECT * INTO STRICT v_sub FROM qzpay.subscriptions s WHERE s.id = p_subscription FOR UPDATE;
+    v_now := qzpay.now(v_sub.customer_id);
+    IF v_sub.ended_at IS NOT NULL OR v_sub.cancel_at IS NULL OR v_sub.cancel_at <= v_now THEN
+        RAISE EXCEPTION 'subscription % has no pending end', p_subscription USING ERRCODE = 'QZ204';
     END IF;
-    IF v_subscriptions IS NULL THEN
-        RETURN 0;
-    END IF;
-    BEGIN
-        PERFORM qzpay._do_due(v_tenants, v_subscriptions, v_dues, p_at);
-    EXCEPTION WHEN OTHERS THEN
-        -- Somebody in the batch failed: one by one, so that only the bad ones are set aside.
-        FOR n IN 1 .. cardinality(v_subscriptions) LOOP
-            PERFORM qzpay._do_due_alone(v_tenants[n], v_subscriptions[n], v_dues[n], p_at);
-        END LOOP;
-    END;
-    RETURN cardinality(v_subscriptions);
+    UPDATE qzpay.subscriptions s SET cancel_at = NULL, cancel_reason = NULL, canceled_at = NULL, updated_at = v_now
+    WHERE s.tenant_id = v_sub.tenant_id AND s.id = v_sub.id;
+    PERFORM qzpay._emit_event(v_sub.tenant_id, 'subscription.uncanceled', 'subscription', v_sub.id, v_sub.customer_id,
+        jsonb_build_object('subscriptionId', v_sub.id, 'emailSentByPackage', false), NULL, v_now);
+    RETURN qzpay._subscription_row(v_sub.tenant_id, v_sub.id);
 END $$;
-COMMENT ON FUNCTION qzpay._due_batch(uuid, timestamptz, integer) IS
-'Does what time itself asks for, for up to p_limit subscriptions that are due at p_at: those on the test clock, or with NULL those in real time. '
-'Skips what another session holds. Returns how many subscriptions were taken; 0 means nothing is due.';
-
-CREATE OR REPLACE FUNCTION qzpay._do_due_alone(p_tenant uuid, p_subscription uuid, p_due timestamptz, p_at timestamptz) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    v_code text;
-    v_message text;
-BEGIN
-    PERFORM qzpay._do_due(ARRAY[p_tenant], ARRAY[p_subscription], ARRAY[p_due], p_at);
-EXCEPTION
-    WHEN query_canceled OR deadlock_detected OR serialization_failure OR admin_shutdown THEN
-        RAISE;
-    WHEN OTHERS THEN
-        GET STACKED DIAGNOSTICS v_code = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT;
-        INSERT INTO qzpay.billing_errors (tenant_id, id, subscription_id, due_at, error_code, error_message, occurred_at)
-        VALUES (p_tenant, qzpay.uuid_v7(), p_subscription, p_due, v_code, qzpay.redact(v_message), p_at);
-        UPDATE qzpay.subscriptions s SET set_aside_at = p_at WHERE s.tenant_id = p_tenant AND s.id = p_subscription;
-        PERFORM qzpay._emit_event(p_tenant, 'alert.raised', 'subscription', p_subscription, s.customer_id,
-                                  jsonb_build_object('level', 'error', 'message', 'billing set aside: ' || qzpay.redact(v_message), 'code', v_code), NULL, p_at)
-        FROM qzpay.subscriptions s WHERE s.tenant_id = p_tenant AND s.id = p_subscription;
-END $$;
-COMMENT ON FUNCTION qzpay._do_due_alone(uuid, uuid, timestamptz, timestamptz) IS
-'The work of one subscription in a subtransaction of its own; an error sets it aside (billing_errors, alert.raised) and stops nobody else.';
-
-CREATE OR REPLACE FUNCTION qzpay._do_due(p_tenants uuid[], p_subscriptions uuid[], p_dues timestamptz[], p_at timestamptz) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    v_stuck uuid;
-BEGIN
-    -- The order of RULES C3: dunning's own end first asks for it, then usage, end, renewal and charge in one pass, reminders last.
-    PERFORM qzpay._dunning_steps(p_tenants, p_subscriptions, p_dues, p_at);
-    PERFORM qzpay._advance_subscriptions(p_tenants, p_subscriptions, p_dues, p_at);
-    PERFORM qzpay._remind(p_tenants, p_subscriptions, p_dues, p_at);
-    SELECT s.id INTO v_stuck
-    FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
-    JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.id = k.id WHERE s.next_due_at <= k.due_at LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'subscription % made no progress at its due instant', v_stuck USING ERRCODE = 'XX000';
-    END IF;
-END $$;
-COMMENT ON FUNCTION qzpay._do_due(uuid[], uuid[], timestamptz[], timestamptz) IS
-'All that is due for these locked subscriptions at their due instants; raises XX000 if one would be due at the same instant again.';
-
-CREATE OR REPLACE FUNCTION qzpay._remind(p_tenants uuid[], p_subscriptions uuid[], p_dues timestamptz[], p_at timestamptz) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    INSERT INTO qzpay.events (tenant_id, id, type, aggregate, aggregate_id, customer_id, livemode, data, dedupe_key, occurred_at, recorded_at)
-    SELECT s.tenant_id, qzpay.uuid_v7(), 'trial.expiring', 'subscription', s.id, s.customer_id, s.livemode,
-           jsonb_build_object('subscriptionId', s.id, 'daysRemaining', d.days, 'daysLeft', d.days, 'effectiveAt', s.trial_end,
-                              'hasPaymentMethod', s.has_payment_method, 'emailSentByPackage', false),
-           'trial.expiring:' || s.id || ':' || extract(epoch FROM s.trial_end) || ':' || d.days, p_at, qzpay._recorded_at()
-    FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
-    JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.id = k.id
-    CROSS JOIN LATERAL (SELECT days::int AS days FROM jsonb_array_elements_text(qzpay.setting('trial_reminder_days')) AS days) d
-    WHERE s.status = 'trialing' AND k.due_at = s.trial_end - d.days * interval '24 hours'
-    ON CONFLICT (tenant_id, dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING;
-    UPDATE qzpay.subscriptions s SET reminded_at = k.due_at
-    FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
-    WHERE s.tenant_id = k.tenant_id AND s.id = k.id AND s.status = 'trialing' AND k.due_at < s.trial_end;
-END $$;
-COMMENT ON FUNCTION qzpay._remind(uuid[], uuid[], timestamptz[], timestamptz) IS
-'Emits trial.expiring, once per trial end and number of days, for the subscriptions whose due instant is a reminder.';
+COMMENT ON FUNCTION qzpay._uncancel(uuid) IS 'Internal of uncancel(), inside the tenant''s context.';

@@ -1,3 +1,10 @@
+CREATE TYPE qzpay.subscription_state AS (
+    id uuid, customer_id uuid, status qzpay.subscription_status, status_reason text, plan text, quantity integer,
+    current_period tstzrange, trial_end timestamptz, cancel_at timestamptz, has_access boolean, access_until timestamptz
+);
+COMMENT ON TYPE qzpay.subscription_state IS
+'A subscription as the functions that change it return it. current_period is half-open; has_access is judged at the customer''s now.';
+
 CREATE TYPE qzpay._roll AS (
     tenant_id uuid, subscription_id uuid, customer_id uuid, seller_id uuid, livemode boolean, currency text,
     due_at timestamptz,             -- the instant whose work this is
