@@ -32,7 +32,7 @@ SELECT qzpay.create_test_clock('2026-01-05 09:00:00+00', 'demo') AS clock \gset
 SELECT id AS org_1 FROM qzpay.sync_customer('org_1', 'ana@org-1.example', 'Org One', test_clock => :'clock') \gset
 SELECT id AS org_2 FROM qzpay.sync_customer('org_2', 'leo@org-2.example', 'Org Two', test_clock => :'clock') \gset
 SELECT id AS subscription FROM qzpay.subscribe(:'org_1', 'pro', 'month') \gset
-SELECT status, has_access, trial_end FROM qzpay.subscriptions_current WHERE id = :'subscription';
+SELECT status, has_access, trial_end FROM qzpay.subscription_overview WHERE id = :'subscription';
 SELECT qzpay.has_entitlement(:'org_1'::uuid, 'canUseApi') AS can_use_api, qzpay.has_entitlement(:'org_2'::uuid, 'canUseApi') AS org_2_can;
 SELECT 9 AS bots, l.allowed, l.limit_value, l.remaining, l.reason FROM qzpay.check_limit(:'org_1'::uuid, 'maxBots', 9) l
 UNION ALL
@@ -55,7 +55,7 @@ SELECT count(*) FROM qzpay.advance_test_clock(:'clock', '2026-01-18 09:00:00+00'
 SELECT qzpay.attach_payment_method(:'org_1', 'sandbox', 'tok_ok', 'visa', '4242', 12, 2030) AS card \gset
 SELECT count(*) FROM qzpay.advance_test_clock(:'clock', '2026-01-19 09:00:00+00') \g /dev/null
 SELECT number, status, total, amount_paid, currency, issued_at FROM qzpay.invoices ORDER BY series_number;
-SELECT status, has_access, current_period_start, current_period_end FROM qzpay.subscriptions_current WHERE id = :'subscription';
+SELECT status, has_access, current_period_start, current_period_end FROM qzpay.subscription_overview WHERE id = :'subscription';
 
 \echo '5. A month of use: 10 500 messages, some reported twice under the same key'
 \echo
@@ -80,7 +80,7 @@ SELECT number, status, total, amount_paid, qzpay.format_amount(total, currency) 
 \echo
 SELECT qzpay.sandbox_set_token(:'card', 'tok_insufficient_funds') \g /dev/null
 SELECT count(*) FROM qzpay.advance_test_clock(:'clock', '2026-03-19 09:00:00+00') \g /dev/null
-SELECT status, has_access, grace_until FROM qzpay.subscriptions_current WHERE id = :'subscription';
+SELECT status, has_access, grace_until FROM qzpay.subscription_overview WHERE id = :'subscription';
 SELECT count(*) FROM qzpay.advance_test_clock(:'clock', '2026-03-24 08:59:59.999999+00') \g /dev/null
 SELECT occurred_at, data ->> 'attempt' AS attempt, type, data ->> 'declineCode' AS code, data ->> 'willRetry' AS will_retry
 FROM qzpay.events WHERE type = 'payment.failed' ORDER BY id;
@@ -93,7 +93,7 @@ SELECT qzpay.now(:'org_1'::uuid) AS now, qzpay.has_entitlement(:'org_1'::uuid, '
        (SELECT status FROM qzpay.subscriptions WHERE id = :'subscription') AS status_still;
 ROLLBACK;
 SELECT count(*) FROM qzpay.advance_test_clock(:'clock', '2026-03-24 09:00:00+00') \g /dev/null
-SELECT status, status_reason, has_access FROM qzpay.subscriptions_current WHERE id = :'subscription';
+SELECT status, status_reason, has_access FROM qzpay.subscription_overview WHERE id = :'subscription';
 SELECT l.limit_value AS bots_allowed, l.allowed AS another_bot, l.reason, (SELECT count(*) FROM bots) AS bots_kept FROM qzpay.check_limit(:'org_1'::uuid, 'maxBots', 10) l;
 
 \echo '8. The books'
