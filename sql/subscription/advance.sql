@@ -1,21 +1,5 @@
 -- Time's side of a contract: what is due, done set by set.
 
-CREATE OR REPLACE FUNCTION qzpay._due_flags(p_due timestamptz, p_status text, p_trial_end timestamptz, p_has_method boolean, p_trial_end_behavior text,
-        p_auto_renew boolean, p_period_end timestamptz, p_cancel_at timestamptz, p_cancel_reason text, p_created_at timestamptz,
-        OUT ends boolean, OUT end_reason text, OUT converts boolean)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT f.end_reason IS NOT NULL, f.end_reason,
-           f.end_reason IS NULL AND p_status = 'trialing' AND p_trial_end <= p_due AND (p_has_method OR p_trial_end_behavior = 'past_due')
-    FROM (SELECT CASE
-              WHEN p_status = 'incomplete' AND p_created_at + interval '23 hours' <= p_due THEN 'payment_timeout'
-              WHEN p_cancel_at <= p_due THEN coalesce(p_cancel_reason, 'requested')
-              WHEN p_status = 'trialing' AND p_trial_end <= p_due AND NOT p_has_method AND p_trial_end_behavior = 'cancel' THEN 'trial_expired'
-              WHEN NOT p_auto_renew AND p_status <> 'trialing' AND p_period_end <= p_due THEN 'expired'
-          END AS end_reason) f
-$$;
-COMMENT ON FUNCTION qzpay._due_flags(timestamptz, text, timestamptz, boolean, text, boolean, timestamptz, timestamptz, text, timestamptz) IS
-'Whether a subscription ends at this due instant, why, and whether its trial converts there. The end beats the renewal.';
-
 CREATE OR REPLACE FUNCTION qzpay._plan_rolls(p_tenants uuid[], p_subscriptions uuid[], p_dues timestamptz[]) RETURNS qzpay._roll[]
 LANGUAGE sql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
@@ -31,8 +15,17 @@ SET search_path = pg_catalog, pg_temp AS $$
     JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.id = k.id
     JOIN qzpay.customers c ON c.tenant_id = s.tenant_id AND c.id = s.customer_id
     CROSS JOIN qzpay.installation n
-    CROSS JOIN LATERAL qzpay._due_flags(k.due_at, s.status::text, s.trial_end, s.has_payment_method, s.trial_end_behavior, s.auto_renew,
-                                        s.current_period_end, s.cancel_at, s.cancel_reason, s.created_at) f
+    CROSS JOIN LATERAL (
+        -- The end beats the renewal.
+        SELECT e.end_reason IS NOT NULL AS ends, e.end_reason,
+               e.end_reason IS NULL AND s.status = 'trialing' AND s.trial_end <= k.due_at AND (s.has_payment_method OR s.trial_end_behavior = 'past_due') AS converts
+        FROM (SELECT CASE
+                  WHEN s.status = 'incomplete' AND s.created_at + interval '23 hours' <= k.due_at THEN 'payment_timeout'
+                  WHEN s.cancel_at <= k.due_at THEN coalesce(s.cancel_reason, 'requested')
+                  WHEN s.status = 'trialing' AND s.trial_end <= k.due_at AND NOT s.has_payment_method AND s.trial_end_behavior = 'cancel' THEN 'trial_expired'
+                  WHEN NOT s.auto_renew AND s.status <> 'trialing' AND s.current_period_end <= k.due_at THEN 'expired'
+              END AS end_reason) e
+    ) f
     LEFT JOIN qzpay.periods pb ON NOT f.converts AND pb.tenant_id = s.tenant_id AND pb.subscription_id = s.id
          AND pb.cycle = s.interval_count || ' ' || s.interval_unit AND pb.period_start = s.current_period_start
     LEFT JOIN qzpay.periods pu ON NOT f.converts AND pu.tenant_id = s.tenant_id AND pu.subscription_id = s.id
