@@ -176,7 +176,7 @@ qzpay_access_until(const QzpayAccessFacts *f)
 		until = boundary(f, f->trial_end, f->has_method);
 	else if (strcmp(f->status, "active") == 0)
 		until = f->period_end == QZPAY_INSTANT_NONE ? QZPAY_INSTANT_NEVER
-			: boundary(f, f->period_end, f->auto_renew);
+			: boundary(f, f->period_end, f->auto_renew && f->has_method);
 	else if (strcmp(f->status, "past_due") == 0)
 		until = f->grace_access == QZPAY_ACCESS_NONE ? QZPAY_INSTANT_NONE : f->grace_until;
 	else if (strcmp(f->status, "paused") == 0)

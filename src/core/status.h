@@ -40,7 +40,7 @@ typedef struct QzpayAccessFacts
 {
 	const char *status;			/* as in qzpay.subscription_status */
 	bool		auto_renew;
-	bool		has_method;
+	bool		has_method;		/* or nothing is ever to pay */
 	int			late_renewal_days;
 	QzpayAccess grace_access;
 	QzpayAccess pause_access;
