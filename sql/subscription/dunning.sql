@@ -35,7 +35,15 @@ BEGIN
     JOIN qzpay.subscriptions s ON s.tenant_id = i.tenant_id AND s.id = i.subscription_id
     WHERE i.tenant_id = p_tenant AND i.id = p_invoice AND i.kind IN ('subscription', 'usage', 'proration') FOR UPDATE OF s;
     -- Manual invoices change nobody's status; a first payment has its own 23 hours.
-    IF NOT FOUND OR v_sub.ended_at IS NOT NULL OR v_sub.status NOT IN ('active', 'past_due', 'unpaid') THEN
+    IF v_sub.id IS NULL THEN
+        RETURN;
+    END IF;
+    IF v_sub.ended_at IS NOT NULL AND v_sub.status_reason IN ('payment_failed', 'payment_timeout') THEN
+        -- The contract ended while this attempt was under way; what it leaves is given up like the rest was.
+        PERFORM qzpay._write_off(ARRAY[i.tenant_id], ARRAY[i.id], ARRAY[CASE v_sub.status_reason WHEN 'payment_timeout' THEN 'void' ELSE 'uncollectible' END], p_at)
+        FROM qzpay.invoices i WHERE i.tenant_id = p_tenant AND i.id = p_invoice AND i.status = 'open' AND i.amount_in_flight = 0;
+    END IF;
+    IF v_sub.ended_at IS NOT NULL OR v_sub.status NOT IN ('active', 'past_due', 'unpaid') THEN
         RETURN;
     END IF;
     IF p_decline_class = 'never' AND p_attempt IS NOT NULL THEN
