@@ -60,7 +60,7 @@ BEGIN
         status_reason = CASE WHEN s.status = 'active' THEN 'payment_failed' ELSE s.status_reason END,
         past_due_since = CASE WHEN s.status = 'active' THEN p_at ELSE s.past_due_since END,
         grace_until = CASE WHEN s.status = 'active' THEN v_grace ELSE s.grace_until END,
-        dunning_next_at = greatest(qzpay._next_dunning_at(p_tenant, s.id), p_at),
+        dunning_next_at = (SELECT greatest(n, p_at) FROM qzpay._next_dunning_at(p_tenant, s.id) n WHERE n IS NOT NULL),
         updated_at = p_at
     WHERE s.tenant_id = p_tenant AND s.id = v_sub.id;
 END $$;
