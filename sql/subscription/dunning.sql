@@ -46,11 +46,6 @@ BEGIN
     IF v_sub.ended_at IS NOT NULL OR v_sub.status NOT IN ('active', 'past_due', 'unpaid') THEN
         RETURN;
     END IF;
-    IF p_decline_class = 'never' AND p_attempt IS NOT NULL THEN
-        UPDATE qzpay.payment_methods m SET blocked_reason = coalesce(a.decline_code, 'declined')
-        FROM qzpay.payment_attempts a
-        WHERE a.tenant_id = p_tenant AND a.id = p_attempt AND m.tenant_id = p_tenant AND m.id = a.payment_method_id AND m.blocked_reason IS NULL;
-    END IF;
     v_grace := p_at + v_sub.grace_days * interval '24 hours';
     INSERT INTO qzpay.dunning_cases (tenant_id, id, subscription_id, policy, opened_at, grace_until)
     VALUES (p_tenant, qzpay.uuid_v7(), v_sub.id, v_sub.dunning_policy, p_at, v_grace)
@@ -66,7 +61,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._payment_failed(uuid, uuid, uuid, text, timestamptz) IS
 'What a definite failure of a subscription''s invoice means for the contract: the first opens the dunning case and grace, later ones join it. '
-'p_attempt is NULL where there was no method to try. Class never blocks the method.';
+'p_attempt is NULL where there was no method to try.';
 
 CREATE OR REPLACE FUNCTION qzpay._invoice_paid(p_tenant uuid, p_invoice uuid, p_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
