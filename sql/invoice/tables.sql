@@ -23,6 +23,7 @@ CREATE TABLE qzpay.invoices (
     series_year integer,
     series_number bigint CHECK (series_number > 0),
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    line_count integer NOT NULL CHECK (line_count >= 0),
     subtotal bigint NOT NULL,
     discount_total bigint NOT NULL DEFAULT 0 CHECK (discount_total >= 0),
     tax_total bigint NOT NULL DEFAULT 0,

@@ -1,0 +1,119 @@
+CREATE OR REPLACE FUNCTION qzpay._clock_time(p_clock uuid) RETURNS timestamptz
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_at timestamptz;
+BEGIN
+    SELECT c.now_at INTO v_at FROM qzpay.test_clocks c WHERE c.id = p_clock;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'test clock % not found', p_clock USING ERRCODE = 'QZ404';
+    END IF;
+    RETURN v_at;
+END $$;
+COMMENT ON FUNCTION qzpay._clock_time(uuid) IS 'What a test clock shows; QZ404 if there is none.';
+
+CREATE OR REPLACE FUNCTION qzpay.create_test_clock(at timestamptz, name text DEFAULT NULL) RETURNS uuid
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_id uuid := qzpay.uuid_v7();
+BEGIN
+    IF at IS NULL OR NOT isfinite(at) THEN
+        RAISE EXCEPTION 'a test clock needs an instant to start from' USING ERRCODE = '22023';
+    END IF;
+    INSERT INTO qzpay.test_clocks (id, name, now_at, created_at) VALUES (v_id, name, at, qzpay._recorded_at());
+    RETURN v_id;
+END $$;
+COMMENT ON FUNCTION qzpay.create_test_clock(timestamptz, text) IS
+'Makes a clock that stands still at this instant until advance_test_clock() moves it. Give it to customers with sync_customer(test_clock => …). Error 22023 for no or an infinite instant.';
+
+CREATE OR REPLACE FUNCTION qzpay.advance_test_clock(clock uuid, "to" timestamptz, OUT now_at timestamptz, OUT instants bigint, OUT done bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_due timestamptz;
+    v_rows bigint;
+    v_to timestamptz := "to";
+BEGIN
+    instants := 0;
+    done := 0;
+    SELECT c.now_at INTO now_at FROM qzpay.test_clocks c WHERE c.id = clock FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'test clock % not found', clock USING ERRCODE = 'QZ404';
+    END IF;
+    IF v_to IS NULL OR NOT isfinite(v_to) OR v_to < now_at THEN
+        RAISE EXCEPTION 'test clock cannot go from % to %', now_at, v_to USING ERRCODE = '22023', HINT = 'A test clock only moves forward.';
+    END IF;
+    LOOP
+        SELECT min(s.next_due_at) INTO v_due FROM qzpay.subscriptions s
+        WHERE s.test_clock_id = clock AND s.set_aside_at IS NULL AND s.next_due_at <= v_to;
+        IF v_due > now_at THEN
+            now_at := v_due;
+            UPDATE qzpay.test_clocks c SET now_at = v_due WHERE c.id = clock;
+        END IF;
+        v_rows := CASE WHEN v_due IS NULL THEN 0 ELSE qzpay._due_batch(clock, now_at, 10000) END;
+        done := done + v_rows;
+        WHILE qzpay._run_internal_attempts(clock, 10000) > 0 LOOP
+        END LOOP;
+        EXIT WHEN v_due IS NULL;
+        instants := instants + 1;
+    END LOOP;
+    now_at := v_to;
+    UPDATE qzpay.test_clocks c SET now_at = v_to WHERE c.id = clock;
+END $$;
+COMMENT ON FUNCTION qzpay.advance_test_clock(uuid, timestamptz) IS
+'Moves a test clock forward, doing everything that falls due on the way for its customers in the order of time, the target instant included: reminders, renewals, charges (providers that answer inside the database; '
+'others are left to the worker), retries, ends. Returns the new time, the number of steps and the subscriptions handled. Errors: QZ404, 22023 for a step back.';
+
+CREATE OR REPLACE FUNCTION qzpay.dry_run(sql text) RETURNS SETOF jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
+DECLARE
+    v_rows jsonb[] := '{}';
+    v_row jsonb;
+BEGIN
+    BEGIN
+        FOR v_row IN EXECUTE pg_catalog.format('WITH dry_run AS (%s) SELECT pg_catalog.to_jsonb(d) FROM dry_run d', sql) LOOP
+            v_rows := pg_catalog.array_append(v_rows, v_row);
+        END LOOP;
+        RAISE EXCEPTION USING ERRCODE = 'QZ999', MESSAGE = 'end of dry run';
+    EXCEPTION WHEN SQLSTATE 'QZ999' THEN
+        NULL;
+    END;
+    RETURN QUERY SELECT pg_catalog.unnest(v_rows);
+END $$;
+COMMENT ON FUNCTION qzpay.dry_run(text) IS
+'Runs one statement for real, with the caller''s own rights and search path, returns its rows as JSON and rolls all of it back: what would happen, by the code that would do it.';
+
+CREATE OR REPLACE FUNCTION qzpay._idempotent_begin(p_tenant uuid, p_function text, p_key text, p_request jsonb) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_hash bytea := sha256(convert_to(p_request::text, 'UTF8'));
+    v_row qzpay.idempotency_keys%ROWTYPE;
+BEGIN
+    IF p_key IS NULL THEN
+        RETURN NULL;
+    END IF;
+    -- The row is the lock: a second session with the key waits here for the first one's end.
+    INSERT INTO qzpay.idempotency_keys (tenant_id, function, key, request_hash, response, created_at)
+    VALUES (p_tenant, p_function, p_key, v_hash, 'null', qzpay._recorded_at())
+    ON CONFLICT (tenant_id, function, key) DO NOTHING;
+    IF FOUND THEN
+        RETURN NULL;
+    END IF;
+    SELECT * INTO STRICT v_row FROM qzpay.idempotency_keys k WHERE k.tenant_id = p_tenant AND k.function = p_function AND k.key = p_key;
+    IF v_row.request_hash <> v_hash THEN
+        RAISE EXCEPTION 'idempotency key "%" was used for another call of %()', p_key, p_function USING ERRCODE = 'QZ001',
+            HINT = 'A key stands for one request: use a new key, or repeat the call unchanged.';
+    END IF;
+    RETURN v_row.response;
+END $$;
+COMMENT ON FUNCTION qzpay._idempotent_begin(uuid, text, text, jsonb) IS
+'Claims an idempotency key. NULL: go on and call _idempotent_end(); otherwise the first call''s answer. QZ001 for another request under the key.';
+
+CREATE OR REPLACE FUNCTION qzpay._idempotent_end(p_tenant uuid, p_function text, p_key text, p_response jsonb) RETURNS void
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    UPDATE qzpay.idempotency_keys k SET response = p_response WHERE k.tenant_id = p_tenant AND k.function = p_function AND k.key = p_key
+$$;
+COMMENT ON FUNCTION qzpay._idempotent_end(uuid, text, text, jsonb) IS 'Stores the answer of a call made with an idempotency key (nothing without one).';

@@ -1,0 +1,240 @@
+CREATE OR REPLACE FUNCTION qzpay._advance_lines(p_rolls qzpay._roll[]) RETURNS qzpay._line[]
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT array_agg(ROW(r.tenant_id, r.invoice_id, i.kind, i.product_id, i.price_id, NULL, i.id, NULL, coalesce(i.name, p.name),
+                         r.bill_start, r.bill_end, i.quantity, x.unit_amount, x.unit_amount * i.quantity, qzpay.round_amount(x.unit_amount * i.quantity), false)::qzpay._line
+                     ORDER BY i.kind DESC, p.code)
+    FROM unnest(p_rolls) r
+    JOIN qzpay.subscription_items i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
+         AND i.valid_from <= r.bill_start AND i.valid_until > r.bill_start
+    JOIN qzpay.products p ON p.id = i.product_id
+    JOIN qzpay.prices c ON c.id = i.price_id AND c.interval_unit = r.interval_unit AND c.interval_count = r.interval_count
+    CROSS JOIN LATERAL (SELECT coalesce(i.unit_amount, c.unit_amount) AS unit_amount) x
+    WHERE r.bills
+$$;
+COMMENT ON FUNCTION qzpay._advance_lines(qzpay._roll[]) IS
+'Lines billed in advance for the periods that begin: each item in force at the start, quantity × unit amount (negotiated before catalog), rounded once.';
+
+CREATE OR REPLACE FUNCTION qzpay._usage_lines(p_rolls qzpay._roll[]) RETURNS qzpay._line[]
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT array_agg(ROW(r.tenant_id, r.invoice_id, 'usage', i.product_id, i.price_id, c.id, i.id, c.meter_id, c.display_name,
+                         r.usage_start, r.usage_end, t.quantity, NULL, x.exact, qzpay.round_amount(x.exact, coalesce(c.pricing ->> 'rounding', 'half_up')), false)::qzpay._line
+                     ORDER BY m.code)
+    FROM unnest(p_rolls) r
+    JOIN qzpay.subscription_items i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
+         AND i.valid_from < r.usage_end AND i.valid_until >= r.usage_end
+    JOIN qzpay.charges c ON c.product_id = i.product_id AND c.currency = r.currency AND c.created_at <= i.created_at
+         AND NOT EXISTS (SELECT FROM qzpay.charges newer WHERE newer.product_id = c.product_id AND newer.meter_id = c.meter_id AND newer.currency = c.currency
+                         AND newer.version > c.version AND newer.created_at <= i.created_at)
+    JOIN qzpay.meters m ON m.id = c.meter_id
+    JOIN LATERAL (SELECT sum(u.quantity) AS quantity FROM qzpay.usage_totals u
+                  WHERE u.tenant_id = r.tenant_id AND u.customer_id = r.customer_id AND u.meter_id = c.meter_id AND u.period_start = r.usage_start) t ON t.quantity > 0
+    CROSS JOIN LATERAL (SELECT qzpay.rate_usage(c.model, c.pricing, t.quantity, qzpay._included(r.tenant_id, r.subscription_id, c.id, i.id, r.usage_end)) AS exact) x
+    WHERE r.closes_usage AND r.rates_usage AND r.usage_start < r.usage_end
+$$;
+COMMENT ON FUNCTION qzpay._usage_lines(qzpay._roll[]) IS
+'Lines billed in arrears for the usage periods that end: the total of each meter that the items in force at the end charge for, rated on the charge version they were subscribed under. '
+'No line without usage; usage of a trial is never rated.';
+
+CREATE OR REPLACE FUNCTION qzpay._included(p_tenant uuid, p_subscription uuid, p_charge uuid, p_item uuid, p_until timestamptz) RETURNS numeric
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce((i.included ->> m.code)::numeric, c.included)
+           + coalesce((SELECT sum(pf.limit_value * a.quantity)
+                       FROM qzpay.subscription_items a
+                       JOIN qzpay.product_features pf ON pf.product_id = a.product_id
+                       JOIN qzpay.features f ON f.code = pf.feature_code AND f.meter_id = c.meter_id
+                       WHERE a.tenant_id = p_tenant AND a.subscription_id = p_subscription AND a.kind = 'addon'
+                         AND a.valid_from < p_until AND a.valid_until >= p_until), 0)
+    FROM qzpay.charges c
+    JOIN qzpay.meters m ON m.id = c.meter_id
+    JOIN qzpay.subscription_items i ON i.tenant_id = p_tenant AND i.id = p_item
+    WHERE c.id = p_charge
+$$;
+COMMENT ON FUNCTION qzpay._included(uuid, uuid, uuid, uuid, timestamptz) IS
+'Quantity of a charge''s meter that is free up to this instant: the item''s negotiated value or the charge''s, plus what add-ons raise it by, per unit.';
+
+CREATE OR REPLACE FUNCTION qzpay._take_numbers(p_seller uuid, p_livemode boolean, p_at timestamptz, p_count bigint,
+        OUT first_number bigint, OUT year integer, OUT issued_at timestamptz)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    v_seller qzpay.sellers%ROWTYPE;
+    v_last timestamptz;
+BEGIN
+    SELECT * INTO STRICT v_seller FROM qzpay.sellers s WHERE s.id = p_seller;
+    issued_at := p_at;
+    IF p_livemode THEN
+        -- Dates never fall within a series, though a clock stepped back.
+        SELECT max(s.last_issued_at) INTO v_last FROM qzpay.invoice_series s WHERE s.seller_id = p_seller AND s.livemode;
+        issued_at := greatest(p_at, v_last);
+    END IF;
+    year := extract(year FROM issued_at AT TIME ZONE v_seller.timezone);
+    INSERT INTO qzpay.invoice_series AS s (seller_id, livemode, year, last_number, last_issued_at)
+    VALUES (p_seller, p_livemode, _take_numbers.year, p_count, _take_numbers.issued_at)
+    ON CONFLICT (seller_id, livemode, year) DO UPDATE SET last_number = s.last_number + p_count, last_issued_at = greatest(s.last_issued_at, EXCLUDED.last_issued_at)
+    RETURNING s.last_number - p_count + 1, CASE WHEN p_livemode THEN s.last_issued_at ELSE _take_numbers.issued_at END INTO first_number, issued_at;
+END $$;
+COMMENT ON FUNCTION qzpay._take_numbers(uuid, boolean, timestamptz, bigint) IS
+'Takes a block of consecutive invoice numbers of the seller''s series for the year of issue in the seller''s zone; the row lock lasts until the transaction ends, so a rollback leaves no gap.';
+
+CREATE OR REPLACE FUNCTION qzpay._write_invoices(p_rolls qzpay._roll[], p_lines qzpay._line[], p_at timestamptz) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_group record;
+    v_block record;
+    v_rows bigint;
+    v_total bigint := 0;
+BEGIN
+    IF coalesce(cardinality(p_lines), 0) = 0 THEN
+        RETURN 0;
+    END IF;
+    FOR v_group IN
+        SELECT r.seller_id, r.livemode, array_agg(r ORDER BY r.due_at, r.tenant_id, r.subscription_id) AS rolls
+        FROM unnest(p_rolls) r
+        WHERE r.invoice_id IN (SELECT l.invoice_id FROM unnest(p_lines) l WHERE l.amount <> 0)
+        GROUP BY r.seller_id, r.livemode
+    LOOP
+        SELECT * INTO STRICT v_block FROM qzpay._take_numbers(v_group.seller_id, v_group.livemode, p_at, cardinality(v_group.rolls));
+        INSERT INTO qzpay.invoices (tenant_id, id, customer_id, subscription_id, seller_id, livemode, kind, status, number, series_year, series_number,
+                                    currency, line_count, subtotal, total, amount_due, period_start, period_end, issued_at, due_at, created_at)
+        SELECT r.tenant_id, r.invoice_id, r.customer_id, r.subscription_id, r.seller_id, r.livemode,
+               CASE WHEN r.bills THEN 'subscription' ELSE 'usage' END, 'open',
+               qzpay._invoice_number(s.number_format, s.prefix, v_block.year, v_block.first_number + r.ordinality - 1),
+               v_block.year, v_block.first_number + r.ordinality - 1, r.currency, t.line_count, t.amount, t.amount, t.amount,
+               coalesce(r.bill_start, r.usage_start), coalesce(r.bill_end, r.usage_end), v_block.issued_at, v_block.issued_at, p_at
+        FROM unnest(v_group.rolls) WITH ORDINALITY r
+        JOIN (SELECT l.invoice_id, count(*)::integer AS line_count, sum(l.amount)::bigint AS amount FROM unnest(p_lines) l GROUP BY l.invoice_id) t USING (invoice_id)
+        JOIN qzpay.sellers s ON s.id = r.seller_id;
+        GET DIAGNOSTICS v_rows = ROW_COUNT;
+        v_total := v_total + v_rows;
+        INSERT INTO qzpay.invoice_parties (tenant_id, invoice_id, name, email, address, tax_ids)
+        SELECT c.tenant_id, r.invoice_id, c.name, c.email, c.address, c.tax_ids
+        FROM unnest(v_group.rolls) r JOIN qzpay.customers c ON c.tenant_id = r.tenant_id AND c.id = r.customer_id;
+        INSERT INTO qzpay.invoice_lines (tenant_id, id, invoice_id, position, kind, product_id, price_id, charge_id, subscription_item_id, meter_id, description,
+                                         period_start, period_end, quantity, unit_amount, exact_amount, amount, proration)
+        SELECT l.tenant_id, qzpay.uuid_v7(), l.invoice_id, row_number() OVER (PARTITION BY l.invoice_id ORDER BY l.ordinality), l.kind,
+               l.product_id, l.price_id, l.charge_id, l.subscription_item_id, l.meter_id, l.description,
+               l.period_start, l.period_end, l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration
+        FROM unnest(p_lines) WITH ORDINALITY l
+        WHERE l.invoice_id IN (SELECT r.invoice_id FROM unnest(v_group.rolls) r);
+        INSERT INTO qzpay.ledger_transfers (tenant_id, id, customer_id, seller_id, livemode, debit_account, credit_account, currency, amount, cause, cause_id, posted_at, recorded_at)
+        SELECT r.tenant_id, qzpay.uuid_v7(), r.customer_id, r.seller_id, r.livemode, 'receivable', t.account, r.currency, t.amount,
+               'invoice', r.invoice_id, v_block.issued_at, qzpay._recorded_at()
+        FROM unnest(v_group.rolls) r
+        JOIN (SELECT l.invoice_id, CASE l.kind WHEN 'usage' THEN 'revenue' ELSE 'deferred_revenue' END AS account, sum(l.amount)::bigint AS amount
+              FROM unnest(p_lines) l GROUP BY 1, 2 HAVING sum(l.amount) > 0) t USING (invoice_id);
+        INSERT INTO qzpay.events (tenant_id, id, type, aggregate, aggregate_id, customer_id, livemode, data, occurred_at, recorded_at)
+        SELECT i.tenant_id, qzpay.uuid_v7(), 'invoice.finalized', 'invoice', i.id, i.customer_id, i.livemode,
+               jsonb_build_object('invoiceId', i.id, 'number', i.number, 'subscriptionId', i.subscription_id, 'currency', i.currency, 'total', i.total,
+                                  'amountDue', i.amount_due, 'amountPaid', i.amount_paid, 'emailSentByPackage', false),
+               p_at, qzpay._recorded_at()
+        FROM unnest(v_group.rolls) r JOIN qzpay.invoices i ON i.tenant_id = r.tenant_id AND i.id = r.invoice_id;
+    END LOOP;
+    RETURN v_total;
+END $$;
+COMMENT ON FUNCTION qzpay._write_invoices(qzpay._roll[], qzpay._line[], timestamptz) IS
+'Writes the finalised invoices these lines make, with their buyers, lines, ledger rows and events, numbered in the order of due instants. '
+'No invoice where every line is 0. Returns how many were written.';
+
+CREATE OR REPLACE FUNCTION qzpay._invoice_number(p_format text, p_prefix text, p_year integer, p_number bigint) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT replace(replace(replace(p_format, '{prefix}', p_prefix), '{year}', p_year::text),
+                   '{number}', CASE WHEN p_number < 1000000 THEN lpad(p_number::text, 6, '0') ELSE p_number::text END)
+$$;
+COMMENT ON FUNCTION qzpay._invoice_number(text, text, integer, bigint) IS 'The printed number of an invoice: the seller''s format with {prefix}, {year} and {number} (at least six digits) filled in.';
+
+CREATE OR REPLACE FUNCTION qzpay._lines_of_draft_only() RETURNS trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM qzpay.invoices i WHERE i.tenant_id = OLD.tenant_id AND i.id = OLD.invoice_id AND i.status = 'draft') THEN
+        RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+    END IF;
+    RAISE EXCEPTION 'line % of invoice % is final', OLD.position, OLD.invoice_id USING ERRCODE = 'QZ202', HINT = 'Correct a finalised invoice with a credit note.';
+END $$;
+COMMENT ON FUNCTION qzpay._lines_of_draft_only() IS 'Row trigger: lines change only while their invoice is a draft.';
+
+CREATE OR REPLACE FUNCTION qzpay._lines_prove_invoice() RETURNS trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_invoice uuid;
+BEGIN
+    SELECT i.id INTO v_invoice
+    FROM (SELECT l.tenant_id, l.invoice_id, count(*) AS lines, sum(l.amount) AS amount, sum(l.discount_amount) AS discount, sum(l.tax_amount) AS tax
+          FROM qzpay.invoice_lines l JOIN (SELECT DISTINCT n.tenant_id, n.invoice_id FROM new_rows n) n USING (tenant_id, invoice_id)
+          GROUP BY l.tenant_id, l.invoice_id) t
+    JOIN qzpay.invoices i ON i.tenant_id = t.tenant_id AND i.id = t.invoice_id
+    WHERE i.status <> 'draft' AND (i.line_count, i.subtotal, i.discount_total, i.tax_total) IS DISTINCT FROM (t.lines, t.amount, t.discount, t.tax) LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'lines of invoice % do not add up to it', v_invoice USING ERRCODE = 'QZ202',
+            DETAIL = 'A finalised invoice takes no further line, and its totals are the sums of its lines.';
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION qzpay._lines_prove_invoice() IS
+'Statement trigger: the lines of every finalised invoice touched are as many as it says and add up to its totals, so none can be added later.';
+
+CREATE OR REPLACE FUNCTION qzpay._write_off(p_tenants uuid[], p_invoices uuid[], p_statuses text[], p_at timestamptz) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_rows bigint;
+BEGIN
+    INSERT INTO qzpay.ledger_transfers (tenant_id, id, customer_id, seller_id, livemode, debit_account, credit_account, currency, amount, cause, cause_id, posted_at, recorded_at)
+    SELECT i.tenant_id, qzpay.uuid_v7(), i.customer_id, i.seller_id, i.livemode,
+           CASE WHEN k.status = 'void' THEN 'deferred_revenue' ELSE 'bad_debt' END, 'receivable', i.currency,
+           i.amount_due - i.amount_paid - i.amount_credited - i.amount_written_off, 'write_off', i.id, p_at, qzpay._recorded_at()
+    FROM unnest(p_tenants, p_invoices, p_statuses) AS k (tenant_id, id, status)
+    JOIN qzpay.invoices i ON i.tenant_id = k.tenant_id AND i.id = k.id
+    WHERE i.status = 'open' AND i.amount_due - i.amount_paid - i.amount_credited - i.amount_written_off > 0;
+    UPDATE qzpay.invoices i SET status = k.status::qzpay.invoice_status, closed_at = p_at,
+           amount_written_off = i.amount_due - i.amount_paid - i.amount_credited
+    FROM unnest(p_tenants, p_invoices, p_statuses) AS k (tenant_id, id, status)
+    WHERE i.tenant_id = k.tenant_id AND i.id = k.id AND i.status = 'open';
+    GET DIAGNOSTICS v_rows = ROW_COUNT;
+    RETURN v_rows;
+END $$;
+COMMENT ON FUNCTION qzpay._write_off(uuid[], uuid[], text[], timestamptz) IS
+'Closes open invoices with nothing in flight as uncollectible (debit bad_debt) or, before any service was given, void (debit deferred_revenue). Returns how many.';
+
+CREATE OR REPLACE FUNCTION qzpay.preview_invoice(subscription uuid)
+RETURNS TABLE (due_at timestamptz, line_position integer, kind text, description text, period_start timestamptz, period_end timestamptz,
+               quantity numeric, amount bigint, invoice_total bigint, currency text)
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_subscription';
+COMMENT ON FUNCTION qzpay.preview_invoice(uuid) IS
+'Lines of the invoice that the next boundary of this subscription would make as things stand: the real run, rolled back. No row when nothing would be billed.';
+
+CREATE OR REPLACE FUNCTION qzpay._preview_invoice(p_subscription uuid)
+RETURNS TABLE (due_at timestamptz, line_position integer, kind text, description text, period_start timestamptz, period_end timestamptz,
+               quantity numeric, amount bigint, invoice_total bigint, currency text)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    v_sub qzpay.subscriptions%ROWTYPE;
+    v_due timestamptz;
+    v_rows jsonb;
+BEGIN
+    SELECT * INTO STRICT v_sub FROM qzpay.subscriptions s WHERE s.id = p_subscription FOR UPDATE;
+    v_due := least(CASE WHEN v_sub.status = 'trialing' THEN v_sub.trial_end END, v_sub.current_period_end, v_sub.usage_period_end, v_sub.cancel_at);
+    BEGIN
+        PERFORM qzpay._advance_subscriptions(ARRAY[v_sub.tenant_id], ARRAY[v_sub.id], ARRAY[v_due], v_due);
+        SELECT jsonb_agg(jsonb_build_object('due_at', v_due, 'line_position', l.position, 'kind', l.kind, 'description', l.description, 'period_start', l.period_start,
+                                            'period_end', l.period_end, 'quantity', l.quantity, 'amount', l.amount, 'invoice_total', i.total, 'currency', i.currency)
+                         ORDER BY l.position) INTO v_rows
+        FROM qzpay.invoices i JOIN qzpay.invoice_lines l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id
+        WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id AND i.issued_at >= v_due
+          AND i.id = qzpay.uuid_v5(qzpay.installation_id(), 'invoice:subscription:' || v_sub.id::text || ':' || extract(epoch FROM v_due)::text);
+        RAISE EXCEPTION USING ERRCODE = 'QZ999';
+    EXCEPTION WHEN SQLSTATE 'QZ999' THEN
+        NULL;
+    END;
+    RETURN QUERY SELECT x.* FROM jsonb_to_recordset(v_rows) AS x (due_at timestamptz, line_position integer, kind text, description text, period_start timestamptz,
+                                                                  period_end timestamptz, quantity numeric, amount bigint, invoice_total bigint, currency text);
+END $$;
+COMMENT ON FUNCTION qzpay._preview_invoice(uuid) IS 'Internal of preview_invoice(), inside the tenant''s context.';

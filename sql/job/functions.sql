@@ -1,0 +1,103 @@
+CREATE OR REPLACE FUNCTION qzpay._job_billing(p_limit integer) RETURNS bigint
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT qzpay._due_batch(NULL, qzpay.now(), p_limit)
+$$;
+COMMENT ON FUNCTION qzpay._job_billing(integer) IS 'Job: one batch of what is due in real time.';
+
+CREATE OR REPLACE FUNCTION qzpay._job_usage_partitions(p_limit integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM qzpay._make_usage_partition((date_trunc('month', qzpay._recorded_at() AT TIME ZONE 'UTC') + n * interval '1 month')::date)
+    FROM generate_series(0, 3) n;
+    RETURN 0;
+END $$;
+COMMENT ON FUNCTION qzpay._job_usage_partitions(integer) IS 'Job: this month''s partition of usage_events and the next three.';
+
+CREATE OR REPLACE FUNCTION qzpay._job_idempotency_retention(p_limit integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_rows bigint;
+BEGIN
+    DELETE FROM qzpay.idempotency_keys k
+    WHERE (k.tenant_id, k.function, k.key) IN (
+        SELECT o.tenant_id, o.function, o.key FROM qzpay.idempotency_keys o
+        WHERE o.created_at < qzpay._recorded_at() - greatest(35, (qzpay.setting('idempotency_days') #>> '{}')::integer) * interval '24 hours' LIMIT p_limit);
+    GET DIAGNOSTICS v_rows = ROW_COUNT;
+    RETURN v_rows;
+END $$;
+COMMENT ON FUNCTION qzpay._job_idempotency_retention(integer) IS 'Job: forgets old idempotency keys; they live by real time, at least 35 days.';
+
+CREATE OR REPLACE FUNCTION qzpay._run_due_jobs_batch(OUT job text, OUT done bigint, OUT error text)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_job qzpay.jobs%ROWTYPE;
+BEGIN
+    PERFORM qzpay._check_schema_version();
+    SELECT * INTO v_job FROM qzpay.jobs j WHERE j.enabled AND j.next_run_at <= qzpay._real_now() ORDER BY j.position LIMIT 1 FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    job := v_job.name;
+    BEGIN
+        EXECUTE format('SELECT qzpay.%I($1)', v_job.function) INTO done USING v_job.batch_size;
+    EXCEPTION
+        WHEN query_canceled OR admin_shutdown THEN
+            RAISE;
+        WHEN OTHERS THEN
+            error := SQLSTATE || ': ' || qzpay.redact(SQLERRM);
+    END;
+    -- A full batch means there is more: the job stays due.
+    UPDATE qzpay.jobs j SET last_started_at = qzpay._recorded_at(), last_finished_at = qzpay._real_now(), last_done = _run_due_jobs_batch.done, last_error = _run_due_jobs_batch.error,
+           next_run_at = CASE WHEN _run_due_jobs_batch.error IS NULL AND _run_due_jobs_batch.done >= v_job.batch_size THEN j.next_run_at ELSE qzpay._real_now() + j.every END
+    WHERE j.name = v_job.name;
+END $$;
+COMMENT ON FUNCTION qzpay._run_due_jobs_batch() IS
+'One batch of the first job that is due and that nobody else is running. job is NULL when none is. An error is kept with the job, which comes again after its interval.';
+
+CREATE OR REPLACE FUNCTION qzpay.run_due_jobs() RETURNS TABLE (job text, done bigint, error text)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_row record;
+BEGIN
+    LOOP
+        SELECT * INTO v_row FROM qzpay._run_due_jobs_batch();
+        EXIT WHEN v_row.job IS NULL;
+        job := v_row.job;
+        done := v_row.done;
+        error := v_row.error;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION qzpay.run_due_jobs() IS
+'Runs every job that is due, batch after batch, in the caller''s transaction; for pg_cron or by hand where no worker runs. One row per batch. CALL qzpay.deliver() then talks to the providers.';
+
+CREATE OR REPLACE FUNCTION qzpay._run_billing_batch(p_as_of timestamptz, p_batch integer) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM qzpay._check_schema_version();
+    IF p_batch NOT BETWEEN 1 AND 100000 THEN
+        RAISE EXCEPTION 'batch must be from 1 to 100000, not %', p_batch USING ERRCODE = '22023';
+    END IF;
+    IF p_as_of > qzpay.now() THEN
+        RAISE EXCEPTION 'cannot bill as of %, which is in the future', p_as_of USING ERRCODE = '22023', HINT = 'Look ahead with preview_invoice(), dry_run() or a test clock.';
+    END IF;
+    RETURN qzpay._due_batch(NULL, coalesce(p_as_of, qzpay.now()), p_batch) > 0;
+END $$;
+COMMENT ON FUNCTION qzpay._run_billing_batch(timestamptz, integer) IS 'One batch of run_billing(); false when nothing is due any more.';
+
+CREATE OR REPLACE PROCEDURE qzpay.run_billing(as_of timestamptz DEFAULT NULL, batch integer DEFAULT 5000)
+LANGUAGE plpgsql AS $$
+BEGIN
+    LOOP
+        EXIT WHEN NOT qzpay._run_billing_batch(as_of, batch);
+        COMMIT;
+    END LOOP;
+END $$;
+COMMENT ON PROCEDURE qzpay.run_billing(timestamptz, integer) IS
+'Bills everything due up to as_of (NULL: now) for customers in real time, committing per batch: may be stopped, repeated and run from several sessions at once. Not inside a transaction block.';

@@ -1,0 +1,11 @@
+INSERT INTO qzpay.ledger_accounts (code, kind, name) VALUES
+    ('receivable', 'asset', 'Owed by customers on finalised invoices'),
+    ('provider_clearing', 'asset', 'Received by payment providers, not yet paid out'),
+    ('deferred_revenue', 'liability', 'Billed in advance, service still to be given'),
+    ('customer_balance', 'liability', 'Credit of customers'),
+    ('tax_payable', 'liability', 'Tax collected for the authorities'),
+    ('revenue', 'income', 'Earned'),
+    ('bad_debt', 'expense', 'Invoices given up'),
+    ('refunds', 'expense', 'Paid back to customers'),
+    ('provider_fees', 'expense', 'Kept by payment providers')
+ON CONFLICT (code) DO UPDATE SET kind = EXCLUDED.kind, name = EXCLUDED.name;

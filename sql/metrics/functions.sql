@@ -1,0 +1,88 @@
+CREATE OR REPLACE FUNCTION qzpay.check_integrity() RETURNS TABLE (check_name text, status text, found bigint, evidence jsonb)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_check record;
+BEGIN
+    FOR v_check IN SELECT * FROM (VALUES
+        ('invoice_lines_add_up', $q$
+            SELECT i.id::text FROM qzpay.invoices i
+            LEFT JOIN (SELECT tenant_id, invoice_id, count(*) n, sum(amount) a, sum(discount_amount) d, sum(tax_amount) t FROM qzpay.invoice_lines GROUP BY 1, 2) l
+                ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id
+            WHERE i.status <> 'draft' AND (i.line_count, i.subtotal, i.discount_total, i.tax_total) IS DISTINCT FROM (l.n, l.a, l.d, l.t)$q$),
+        ('ledger_holds_every_invoice', $q$
+            SELECT coalesce(i.id, t.cause_id)::text
+            FROM (SELECT * FROM qzpay.invoices WHERE status <> 'draft' AND total > 0) i
+            FULL JOIN (SELECT tenant_id, cause_id, currency, sum(amount) a FROM qzpay.ledger_transfers WHERE cause = 'invoice' AND debit_account = 'receivable' GROUP BY 1, 2, 3) t
+                ON t.tenant_id = i.tenant_id AND t.cause_id = i.id
+            WHERE i.total IS DISTINCT FROM t.a OR i.currency IS DISTINCT FROM t.currency$q$),
+        ('ledger_holds_every_payment', $q$
+            SELECT coalesce(p.id, t.cause_id)::text
+            FROM (SELECT * FROM qzpay.payments WHERE status = 'succeeded') p
+            FULL JOIN (SELECT tenant_id, cause_id, currency, sum(amount) a FROM qzpay.ledger_transfers WHERE cause = 'payment' GROUP BY 1, 2, 3) t
+                ON t.tenant_id = p.tenant_id AND t.cause_id = p.id
+            WHERE p.amount IS DISTINCT FROM t.a OR p.currency IS DISTINCT FROM t.currency$q$),
+        ('receivable_is_what_is_open', $q$
+            SELECT tenant_id || ' ' || currency FROM (
+                SELECT tenant_id, currency, sum(CASE 'receivable' WHEN debit_account THEN amount WHEN credit_account THEN -amount ELSE 0 END) a
+                FROM qzpay.ledger_transfers WHERE 'receivable' IN (debit_account, credit_account) GROUP BY 1, 2
+                UNION ALL
+                SELECT tenant_id, currency, -sum(amount_due - amount_paid - amount_credited - amount_written_off) FROM qzpay.invoices WHERE status <> 'draft' GROUP BY 1, 2
+            ) b GROUP BY tenant_id, currency HAVING sum(a) <> 0$q$),
+        ('paid_is_what_was_received', $q$
+            SELECT i.id::text FROM qzpay.invoices i
+            LEFT JOIN (SELECT tenant_id, invoice_id, sum(amount) a FROM qzpay.payments WHERE status = 'succeeded' GROUP BY 1, 2) p ON p.tenant_id = i.tenant_id AND p.invoice_id = i.id
+            WHERE i.amount_paid <> coalesce(p.a, 0)$q$),
+        ('in_flight_is_what_is_attempted', $q$
+            SELECT i.id::text FROM qzpay.invoices i
+            LEFT JOIN (SELECT tenant_id, invoice_id, sum(amount) a FROM qzpay.payment_attempts
+                       WHERE operation = 'charge' AND status IN ('sending', 'confirming', 'processing', 'requires_action', 'unknown', 'needs_operator') GROUP BY 1, 2) p
+                ON p.tenant_id = i.tenant_id AND p.invoice_id = i.id
+            WHERE i.amount_in_flight <> coalesce(p.a, 0)$q$),
+        ('one_payment_per_success', $q$
+            SELECT coalesce(a.id, p.attempt_id)::text
+            FROM (SELECT * FROM qzpay.payment_attempts WHERE operation = 'charge' AND status = 'succeeded') a
+            FULL JOIN qzpay.payments p ON p.tenant_id = a.tenant_id AND p.attempt_id = a.id
+            WHERE a.id IS NULL OR p.id IS NULL OR a.amount <> p.amount OR a.currency <> p.currency$q$),
+        ('numbers_have_no_gap', $q$
+            SELECT s.seller_id || ' ' || s.year FROM qzpay.invoice_series s
+            LEFT JOIN (SELECT seller_id, livemode, series_year, count(*) n, max(series_number) m FROM qzpay.invoices WHERE series_number IS NOT NULL GROUP BY 1, 2, 3) i
+                ON (i.seller_id, i.livemode, i.series_year) = (s.seller_id, s.livemode, s.year)
+            WHERE s.last_number <> coalesce(i.n, 0) OR s.last_number <> coalesce(i.m, 0)$q$),
+        ('periods_follow_each_other', $q$
+            SELECT p.subscription_id || ' ' || p.cycle FROM (
+                SELECT tenant_id, subscription_id, cycle, ordinal, period_start, lag(period_end) OVER (PARTITION BY tenant_id, subscription_id, cycle ORDER BY period_start) before
+                FROM qzpay.periods) p
+            JOIN qzpay.subscriptions s ON s.tenant_id = p.tenant_id AND s.id = p.subscription_id
+            WHERE p.ordinal > 0 AND p.period_start <> p.before AND s.paused_at IS NULL$q$),
+        ('nothing_is_billed_late', $q$
+            SELECT id::text FROM qzpay.subscriptions
+            WHERE test_clock_id IS NULL AND set_aside_at IS NULL AND next_due_at < qzpay.now() - interval '1 hour'$q$),
+        ('nothing_is_set_aside', $q$ SELECT id::text FROM qzpay.subscriptions WHERE set_aside_at IS NOT NULL $q$),
+        ('no_outcome_is_unknown_for_long', $q$
+            SELECT id::text FROM qzpay.payment_attempts
+            WHERE status = 'needs_operator' OR status = 'unknown' AND first_sent_at < qzpay._recorded_at() - interval '24 hours'$q$),
+        ('usage_totals_are_their_events', $q$
+            SELECT coalesce(t.customer_id, e.customer_id) || ' ' || coalesce(t.period_start, e.period_start)
+            FROM (SELECT tenant_id, customer_id, meter_id, period_start, sum(quantity) q, sum(events) n FROM qzpay.usage_totals GROUP BY 1, 2, 3, 4) t
+            FULL JOIN (SELECT tenant_id, customer_id, meter_id, period_start, sum(quantity) q, count(*) n FROM qzpay.usage_events GROUP BY 1, 2, 3, 4) e
+                USING (tenant_id, customer_id, meter_id, period_start)
+            WHERE t.q IS DISTINCT FROM e.q OR t.n IS DISTINCT FROM e.n$q$),
+        ('entitlements_are_their_facts', $q$
+            SELECT e.customer_id::text FROM qzpay.entitlements e
+            FULL JOIN qzpay._entitlement_facts((SELECT array_agg(tenant_id ORDER BY id) FROM qzpay.customers), (SELECT array_agg(id ORDER BY id) FROM qzpay.customers)) f
+                ON f.tenant_id = e.tenant_id AND f.customer_id = e.customer_id
+            WHERE (e.products, e.quantities, e.since, e.until, e.usage_start, e.usage_end, e.test_clock_id)
+                  IS DISTINCT FROM (f.products, f.quantities, f.since, f.until, f.usage_start, f.usage_end, f.test_clock_id)$q$),
+        ('tenants_are_walled', $q$
+            SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'qzpay'
+            WHERE c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)$q$)
+    ) AS c (name, query) LOOP
+        check_name := v_check.name;
+        EXECUTE format('SELECT count(*), to_jsonb((array_agg(x.what))[1:5]) FROM (%s) x (what)', v_check.query) INTO found, evidence;
+        status := CASE WHEN found = 0 THEN 'pass' ELSE 'fail' END;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION qzpay.check_integrity() IS
+'Proves the books against the documents, one row per invariant: pass or fail, how many violations, and up to five of the offending objects. Reads everything the caller may see: run it as an administrator.';

@@ -1,0 +1,142 @@
+-- Dunning: one case per subscription, steps counted from its first definite failure.
+
+CREATE OR REPLACE FUNCTION qzpay._next_dunning_at(p_tenant uuid, p_subscription uuid) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN t.action IN ('cancel', 'mark_unpaid') THEN greatest(d.opened_at + t.after_days * interval '24 hours', d.grace_until)
+                ELSE d.opened_at + t.after_days * interval '24 hours' END
+    FROM qzpay.dunning_cases d JOIN qzpay.dunning_steps t ON t.policy = d.policy AND t.step > d.step
+    WHERE d.tenant_id = p_tenant AND d.subscription_id = p_subscription AND d.closed_at IS NULL
+    ORDER BY t.step LIMIT 1
+$$;
+COMMENT ON FUNCTION qzpay._next_dunning_at(uuid, uuid) IS
+'Instant of the open case''s next step: n × 24 h after it opened; the final step not before grace is over. NULL: no open case, or no step left.';
+
+CREATE OR REPLACE FUNCTION qzpay._will_retry(p_tenant uuid, p_invoice uuid, p_class text) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT p_class IS DISTINCT FROM 'never' AND EXISTS (
+        SELECT FROM qzpay.invoices i
+        JOIN qzpay.subscriptions s ON s.tenant_id = i.tenant_id AND s.id = i.subscription_id AND s.ended_at IS NULL
+        LEFT JOIN qzpay.dunning_cases d ON d.tenant_id = s.tenant_id AND d.subscription_id = s.id AND d.closed_at IS NULL
+        JOIN qzpay.dunning_steps t ON t.policy = coalesce(d.policy, s.dunning_policy) AND t.action = 'retry' AND t.step > coalesce(d.step, 0)
+        WHERE i.tenant_id = p_tenant AND i.id = p_invoice AND s.status <> 'incomplete')
+$$;
+COMMENT ON FUNCTION qzpay._will_retry(uuid, uuid, text) IS 'Whether dunning still has a retry ahead for this invoice; false for a decline of class never.';
+
+CREATE OR REPLACE FUNCTION qzpay._payment_failed(p_tenant uuid, p_invoice uuid, p_attempt uuid, p_decline_class text, p_at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_sub qzpay.subscriptions%ROWTYPE;
+    v_grace timestamptz;
+BEGIN
+    SELECT s.* INTO v_sub FROM qzpay.invoices i
+    JOIN qzpay.subscriptions s ON s.tenant_id = i.tenant_id AND s.id = i.subscription_id
+    WHERE i.tenant_id = p_tenant AND i.id = p_invoice AND i.kind IN ('subscription', 'usage', 'proration') FOR UPDATE OF s;
+    -- Manual invoices change nobody's status; a first payment has its own 23 hours.
+    IF NOT FOUND OR v_sub.ended_at IS NOT NULL OR v_sub.status NOT IN ('active', 'past_due', 'unpaid') THEN
+        RETURN;
+    END IF;
+    IF p_decline_class = 'never' AND p_attempt IS NOT NULL THEN
+        UPDATE qzpay.payment_methods m SET blocked_reason = coalesce(a.decline_code, 'declined')
+        FROM qzpay.payment_attempts a
+        WHERE a.tenant_id = p_tenant AND a.id = p_attempt AND m.tenant_id = p_tenant AND m.id = a.payment_method_id AND m.blocked_reason IS NULL;
+    END IF;
+    v_grace := p_at + v_sub.grace_days * interval '24 hours';
+    INSERT INTO qzpay.dunning_cases (tenant_id, id, subscription_id, policy, opened_at, grace_until)
+    VALUES (p_tenant, qzpay.uuid_v7(), v_sub.id, v_sub.dunning_policy, p_at, v_grace)
+    ON CONFLICT (tenant_id, subscription_id) WHERE closed_at IS NULL DO NOTHING;
+    UPDATE qzpay.subscriptions s SET
+        status = CASE WHEN s.status = 'active' THEN 'past_due' ELSE s.status END,
+        status_reason = CASE WHEN s.status = 'active' THEN 'payment_failed' ELSE s.status_reason END,
+        past_due_since = CASE WHEN s.status = 'active' THEN p_at ELSE s.past_due_since END,
+        grace_until = CASE WHEN s.status = 'active' THEN v_grace ELSE s.grace_until END,
+        dunning_next_at = greatest(qzpay._next_dunning_at(p_tenant, s.id), p_at),
+        updated_at = p_at
+    WHERE s.tenant_id = p_tenant AND s.id = v_sub.id;
+END $$;
+COMMENT ON FUNCTION qzpay._payment_failed(uuid, uuid, uuid, text, timestamptz) IS
+'What a definite failure of a subscription''s invoice means for the contract: the first opens the dunning case and grace, later ones join it. '
+'p_attempt is NULL where there was no method to try. Class never blocks the method.';
+
+CREATE OR REPLACE FUNCTION qzpay._invoice_paid(p_tenant uuid, p_invoice uuid, p_at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_sub qzpay.subscriptions%ROWTYPE;
+BEGIN
+    SELECT s.* INTO v_sub FROM qzpay.invoices i
+    JOIN qzpay.subscriptions s ON s.tenant_id = i.tenant_id AND s.id = i.subscription_id
+    WHERE i.tenant_id = p_tenant AND i.id = p_invoice AND i.kind IN ('subscription', 'usage', 'proration') FOR UPDATE OF s;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    IF v_sub.ended_at IS NOT NULL THEN
+        PERFORM qzpay._emit_event(p_tenant, 'alert.raised', 'invoice', p_invoice, v_sub.customer_id,
+            jsonb_build_object('level', 'warning', 'message', 'an invoice was paid after its subscription had ended', 'invoiceId', p_invoice), NULL, p_at);
+        RETURN;
+    END IF;
+    IF v_sub.status = 'incomplete' THEN
+        UPDATE qzpay.subscriptions s SET status = 'active', status_reason = NULL, updated_at = p_at WHERE s.tenant_id = p_tenant AND s.id = v_sub.id;
+    ELSIF v_sub.status IN ('past_due', 'unpaid') AND NOT EXISTS (
+        SELECT FROM qzpay.invoices i WHERE i.tenant_id = p_tenant AND i.subscription_id = v_sub.id AND i.status = 'open') THEN
+        UPDATE qzpay.dunning_cases d SET closed_at = p_at, outcome = 'recovered'
+        WHERE d.tenant_id = p_tenant AND d.subscription_id = v_sub.id AND d.closed_at IS NULL;
+        UPDATE qzpay.subscriptions s SET status = 'active', status_reason = NULL, past_due_since = NULL, grace_until = NULL, dunning_next_at = NULL,
+               restricted_at = NULL, restricted_reason = NULL, updated_at = p_at
+        WHERE s.tenant_id = p_tenant AND s.id = v_sub.id;
+    END IF;
+END $$;
+COMMENT ON FUNCTION qzpay._invoice_paid(uuid, uuid, timestamptz) IS
+'What a fully paid invoice means for its subscription: the first payment activates it, the last overdue one ends dunning; one that comes after the end raises an alert.';
+
+CREATE OR REPLACE FUNCTION qzpay._dunning_steps(p_tenants uuid[], p_subscriptions uuid[], p_dues timestamptz[], p_at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_row record;
+    v_oldest uuid;
+BEGIN
+    FOR v_row IN
+        SELECT s.tenant_id, s.id, s.customer_id, k.due_at, d.id AS case_id, t.step, t.action, t.template
+        FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
+        JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.id = k.id
+        JOIN qzpay.dunning_cases d ON d.tenant_id = s.tenant_id AND d.subscription_id = s.id AND d.closed_at IS NULL
+        CROSS JOIN LATERAL (SELECT t.* FROM qzpay.dunning_steps t WHERE t.policy = d.policy AND t.step > d.step ORDER BY t.step LIMIT 1) t
+        WHERE s.dunning_next_at <= k.due_at
+        ORDER BY k.due_at, s.tenant_id, s.id
+    LOOP
+        IF v_row.action IN ('cancel', 'mark_unpaid') AND EXISTS (
+            SELECT FROM qzpay.payment_attempts a JOIN qzpay.invoices i ON i.tenant_id = a.tenant_id AND i.id = a.invoice_id
+            WHERE i.tenant_id = v_row.tenant_id AND i.subscription_id = v_row.id AND i.status = 'open'
+              AND a.status IN ('sending', 'confirming', 'processing', 'unknown', 'needs_operator')) THEN
+            -- Money may be under way: the outcome, whichever it is, sets the next instant. Access has ended with grace regardless.
+            UPDATE qzpay.subscriptions s SET dunning_next_at = NULL WHERE s.tenant_id = v_row.tenant_id AND s.id = v_row.id;
+            CONTINUE;
+        END IF;
+        UPDATE qzpay.dunning_cases d SET step = v_row.step WHERE d.tenant_id = v_row.tenant_id AND d.id = v_row.case_id;
+        CASE v_row.action
+        WHEN 'retry' THEN
+            SELECT i.id INTO v_oldest FROM qzpay.invoices i
+            WHERE i.tenant_id = v_row.tenant_id AND i.subscription_id = v_row.id AND i.status = 'open' ORDER BY i.issued_at, i.series_number LIMIT 1;
+            PERFORM qzpay._plan_attempts(ARRAY[v_row.tenant_id], ARRAY[v_oldest], 'dunning', p_at);
+        WHEN 'email' THEN
+            PERFORM qzpay._emit_event(v_row.tenant_id, 'subscription.past_due', 'subscription', v_row.id, v_row.customer_id,
+                jsonb_build_object('subscriptionId', v_row.id, 'reminder', v_row.template, 'step', v_row.step, 'emailSentByPackage', false), NULL, p_at);
+        WHEN 'restrict' THEN
+            UPDATE qzpay.subscriptions s SET restricted_at = v_row.due_at, restricted_reason = 'dunning', updated_at = p_at
+            WHERE s.tenant_id = v_row.tenant_id AND s.id = v_row.id AND s.restricted_at IS NULL;
+            PERFORM qzpay._emit_event(v_row.tenant_id, 'subscription.restricted', 'subscription', v_row.id, v_row.customer_id,
+                jsonb_build_object('subscriptionId', v_row.id, 'reason', 'dunning', 'emailSentByPackage', false), NULL, p_at);
+        WHEN 'mark_unpaid' THEN
+            UPDATE qzpay.subscriptions s SET status = 'unpaid', updated_at = p_at WHERE s.tenant_id = v_row.tenant_id AND s.id = v_row.id;
+        WHEN 'cancel' THEN
+            UPDATE qzpay.subscriptions s SET cancel_at = v_row.due_at, cancel_reason = 'payment_failed' WHERE s.tenant_id = v_row.tenant_id AND s.id = v_row.id;
+        END CASE;
+        UPDATE qzpay.subscriptions s SET dunning_next_at = qzpay._next_dunning_at(v_row.tenant_id, v_row.id)
+        WHERE s.tenant_id = v_row.tenant_id AND s.id = v_row.id;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION qzpay._dunning_steps(uuid[], uuid[], timestamptz[], timestamptz) IS
+'Does the dunning step that is due for each of these locked subscriptions. cancel only asks for the end; _advance_subscriptions() then carries it out in its order.';

@@ -1,0 +1,8 @@
+-- Names order the triggers of one event: the guard speaks before the derivation.
+CREATE OR REPLACE TRIGGER a_status_guard BEFORE UPDATE OF status ON qzpay.subscriptions FOR EACH ROW
+    WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION qzpay._status_guard('subscription');
+CREATE OR REPLACE TRIGGER b_derive BEFORE INSERT OR UPDATE ON qzpay.subscriptions FOR EACH ROW EXECUTE FUNCTION qzpay._derive_subscription();
+CREATE OR REPLACE TRIGGER c_transition AFTER UPDATE OF status ON qzpay.subscriptions FOR EACH ROW
+    WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION qzpay._record_transition('subscription');
+CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE ON qzpay.transitions FOR EACH ROW EXECUTE FUNCTION qzpay._append_only();
+CREATE OR REPLACE TRIGGER append_only_truncate BEFORE TRUNCATE ON qzpay.transitions FOR EACH STATEMENT EXECUTE FUNCTION qzpay._append_only();
