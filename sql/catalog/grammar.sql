@@ -172,7 +172,7 @@ $$;
 COMMENT ON FUNCTION qzpay._catalog_each(text, jsonb) IS 'For what may be one value or a list of them: each value with its JSON path.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_interval(p_text text) RETURNS text
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_parts text[] := regexp_match(p_text, '^(?:([1-9][0-9]{0,3}) +)?(\S+)$');
@@ -198,7 +198,7 @@ COMMENT ON FUNCTION qzpay._catalog_interval(text) IS
 'Canonical name of an interval: once, month, 3 month … from any name interval_parse() knows, with a count before it if wanted; NULL when it is none.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_instant(p_text text, p_end_of_day boolean) RETURNS timestamptz
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF p_text ~ '^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}(:?\d{2})?)$' THEN
@@ -215,14 +215,14 @@ COMMENT ON FUNCTION qzpay._catalog_instant(text, boolean) IS
 'An ISO 8601 instant with its zone, or a date: its first instant in the default seller''s zone, or for an end the first instant after that day. NULL when it is neither.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_instant_text(p_at timestamptz) RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
     SELECT regexp_replace(to_char(p_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '\.?0+$', '') || 'Z'
 $$;
 COMMENT ON FUNCTION qzpay._catalog_instant_text(timestamptz) IS 'An instant as the catalog document writes it: ISO 8601 in UTC.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_check_scalar(p_path text, p_value jsonb, p_type text, p_low numeric, p_high numeric, p_choices text[]) RETURNS void
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_text text := p_value #>> '{}';
@@ -245,7 +245,7 @@ BEGIN
     ELSIF p_type IN ('amount', 'quantity') AND (v_number < 0 OR v_number >= 1e15 OR scale(trim_scale(v_number)) > 12) THEN
         PERFORM qzpay._catalog_fault(p_path, format('%s is not an %s', v_shown, CASE p_type WHEN 'amount' THEN 'amount in minor units' ELSE 'allowed quantity' END),
                                      'Numbers are not negative, below 10^15, with at most 12 decimals.');
-    ELSIF p_type = 'limit' AND NOT coalesce(v_number = -1 OR v_number >= 0 AND v_number < 1e15, lower(v_text) IN ('inf', 'infinity') AND v_is = 'string') THEN
+    ELSIF p_type = 'limit' AND v_is <> 'null' AND NOT coalesce(v_number = -1 OR v_number >= 0 AND v_number < 1e15, lower(v_text) IN ('inf', 'infinity') AND v_is = 'string') THEN
         PERFORM qzpay._catalog_fault(p_path, format('%s is not a limit', v_shown), 'A limit is a number; null, -1, "inf" and "Infinity" mean unlimited.');
     ELSIF p_type = 'entitlement' AND NOT (v_is = 'boolean' OR v_is = 'string' AND v_text ~ '\S') THEN
         PERFORM qzpay._catalog_fault(p_path, format('%s is not an entitlement', v_shown), 'An entitlement is true, false or a text.');
@@ -270,7 +270,7 @@ COMMENT ON FUNCTION qzpay._catalog_check_scalar(text, jsonb, text, numeric, nume
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_check(p_path text, p_value jsonb, p_shape text, p_type text,
         p_low numeric DEFAULT NULL, p_high numeric DEFAULT NULL, p_choices text[] DEFAULT NULL) RETURNS void
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_record text := substr(p_type, 2);
