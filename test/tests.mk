@@ -2,3 +2,4 @@
 REGRESS += extension
 REGRESS += foundation_roles
 REGRESS += context
+REGRESS += tenancy

@@ -1,6 +1,11 @@
 -- The tenant context: whose rows, until when, and what does not change it.
 \set VERBOSITY terse
 SET client_min_messages = warning;
+\set main :DBNAME
+CREATE DATABASE regression_context;
+\c regression_context
+SET client_min_messages = warning;
+CREATE EXTENSION qzpay CASCADE;
 SELECT qzpay.install() \g /dev/null
 
 CREATE ROLE regress_app LOGIN;
@@ -247,5 +252,7 @@ SET ROLE regress_app;
 SELECT qzpay.grant_access('regress_app', 'admin');
 RESET ROLE;
 
-DROP FUNCTION public.who(), public.definer_choice();
+\c :main
+SET client_min_messages = warning;
+DROP DATABASE regression_context;
 DROP ROLE regress_app, regress_other_app, regress_tenant, regress_bound, regress_staff, regress_nobody;
