@@ -3,3 +3,4 @@ REGRESS += extension
 REGRESS += foundation_roles
 REGRESS += context
 REGRESS += tenancy
+REGRESS += errors_c
