@@ -2,6 +2,12 @@
 # tools/lint fails when a file below src/ is missing here.
 
 # core: pure arithmetic and rules, compiled without any server header
+CORE_SRCS += src/core/calendar.c
+CORE_SRCS += src/core/code.c
+CORE_SRCS += src/core/hash.c
+CORE_SRCS += src/core/money.c
+CORE_SRCS += src/core/proration.c
+CORE_SRCS += src/core/rating.c
 CORE_SRCS += src/core/status.c
 
 # store: rows read and written from C
