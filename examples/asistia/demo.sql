@@ -128,7 +128,7 @@ RESET SESSION AUTHORIZATION;
 
 \echo '11. Integrity'
 \echo
-SELECT check_name, status, found FROM qzpay.check_integrity();
+SELECT check_name, status, violations FROM qzpay.check_integrity();
 SELECT bool_and(status = 'pass') AS all_pass FROM qzpay.check_integrity() \gset
 \if :all_pass
     \echo '   Every check passes.'

@@ -3,32 +3,24 @@ RETURNS TABLE (tenant_id uuid, customer_id uuid, test_clock_id uuid, products uu
                usage_subscription_id uuid, usage_start timestamptz, usage_end timestamptz, usage_anchor timestamptz, timezone text)
 LANGUAGE sql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
-    WITH keys AS (SELECT DISTINCT k.tenant_id, k.customer_id FROM unnest(p_tenants, p_customers) AS k (tenant_id, customer_id)),
-    held AS (
-        SELECT k.tenant_id, k.customer_id, i.product_id, i.quantity, greatest(i.valid_from, s.started_at) AS since, least(i.valid_until, s.access_until) AS until
-        FROM keys k
-        JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.customer_id = k.customer_id
-        JOIN qzpay.subscription_items i ON i.tenant_id = s.tenant_id AND i.subscription_id = s.id
-        WHERE s.ended_at IS NULL AND s.access_until IS NOT NULL
-    ),
-    items AS (
-        SELECT h.tenant_id, h.customer_id, array_agg(h.product_id ORDER BY h.since, h.product_id) AS products,
-               array_agg(h.quantity::bigint ORDER BY h.since, h.product_id) AS quantities,
-               array_agg(h.since ORDER BY h.since, h.product_id) AS since, array_agg(h.until ORDER BY h.since, h.product_id) AS until
-        FROM held h WHERE h.since < h.until GROUP BY h.tenant_id, h.customer_id
-    ),
-    metered AS (
-        SELECT DISTINCT ON (k.tenant_id, k.customer_id) k.tenant_id, k.customer_id, s.id, s.usage_period_start, s.usage_period_end, s.anchor, s.trial_end, s.status
-        FROM keys k JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.customer_id = k.customer_id
-        WHERE s.usage_period_end IS NOT NULL AND s.ended_at IS NULL
-        ORDER BY k.tenant_id, k.customer_id, s.started_at DESC, s.id DESC
-    )
     SELECT c.tenant_id, c.id, c.test_clock_id, coalesce(i.products, '{}'), coalesce(i.quantities, '{}'), coalesce(i.since, '{}'), coalesce(i.until, '{}'),
            m.id, m.usage_period_start, m.usage_period_end, coalesce(m.anchor, m.trial_end, c.created_at), c.timezone
-    FROM keys k
+    FROM (SELECT DISTINCT k.tenant_id, k.customer_id FROM unnest(p_tenants, p_customers) AS k (tenant_id, customer_id)) k
     JOIN qzpay.customers c ON c.tenant_id = k.tenant_id AND c.id = k.customer_id
-    LEFT JOIN items i ON i.tenant_id = k.tenant_id AND i.customer_id = k.customer_id
-    LEFT JOIN metered m ON m.tenant_id = k.tenant_id AND m.customer_id = k.customer_id
+    CROSS JOIN LATERAL (
+        SELECT array_agg(h.product_id ORDER BY h.since, h.product_id) AS products, array_agg(h.quantity::bigint ORDER BY h.since, h.product_id) AS quantities,
+               array_agg(h.since ORDER BY h.since, h.product_id) AS since, array_agg(h.until ORDER BY h.since, h.product_id) AS until
+        FROM (SELECT i.product_id, i.quantity, greatest(i.valid_from, s.started_at) AS since, least(i.valid_until, s.access_until) AS until
+              FROM qzpay.subscriptions s
+              JOIN qzpay.subscription_items i ON i.tenant_id = s.tenant_id AND i.subscription_id = s.id
+              WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.ended_at IS NULL AND s.access_until IS NOT NULL) h
+        WHERE h.since < h.until
+    ) i
+    LEFT JOIN LATERAL (
+        SELECT s.id, s.usage_period_start, s.usage_period_end, s.anchor, s.trial_end FROM qzpay.subscriptions s
+        WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.ended_at IS NULL AND s.usage_period_end IS NOT NULL
+        ORDER BY s.started_at DESC, s.id DESC LIMIT 1
+    ) m ON true
 $$;
 COMMENT ON FUNCTION qzpay._entitlement_facts(uuid[], uuid[]) IS
 'What the entitlement rows of these customers have to say, computed from subscriptions and items: the one definition of the materialised row. '

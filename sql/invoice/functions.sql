@@ -30,30 +30,20 @@ SET search_path = pg_catalog, pg_temp AS $$
     JOIN qzpay.meters m ON m.id = c.meter_id
     JOIN LATERAL (SELECT sum(u.quantity) AS quantity FROM qzpay.usage_totals u
                   WHERE u.tenant_id = r.tenant_id AND u.customer_id = r.customer_id AND u.meter_id = c.meter_id AND u.period_start = r.usage_start) t ON t.quantity > 0
-    CROSS JOIN LATERAL (SELECT qzpay.rate_usage(c.model, c.pricing, t.quantity, qzpay._included(r.tenant_id, r.subscription_id, c.id, i.id, r.usage_end)) AS exact) x
+    CROSS JOIN LATERAL (
+        -- Free up to the negotiated or the charge's quantity, plus what add-ons raise it by, per unit.
+        SELECT coalesce((i.included ->> m.code)::numeric, c.included) + coalesce(sum(pf.limit_value * a.quantity), 0) AS quantity
+        FROM qzpay.subscription_items a
+        JOIN qzpay.product_features pf ON pf.product_id = a.product_id
+        JOIN qzpay.features f ON f.code = pf.feature_code AND f.meter_id = c.meter_id
+        WHERE a.tenant_id = r.tenant_id AND a.subscription_id = r.subscription_id AND a.kind = 'addon' AND a.valid_from < r.usage_end AND a.valid_until >= r.usage_end
+    ) n
+    CROSS JOIN LATERAL (SELECT qzpay.rate_usage(c.model, c.pricing, t.quantity, n.quantity) AS exact OFFSET 0) x
     WHERE r.closes_usage AND r.rates_usage AND r.usage_start < r.usage_end
 $$;
 COMMENT ON FUNCTION qzpay._usage_lines(qzpay._roll[]) IS
 'Lines billed in arrears for the usage periods that end: the total of each meter that the items in force at the end charge for, rated on the charge version they were subscribed under. '
 'No line without usage; usage of a trial is never rated.';
-
-CREATE OR REPLACE FUNCTION qzpay._included(p_tenant uuid, p_subscription uuid, p_charge uuid, p_item uuid, p_until timestamptz) RETURNS numeric
-LANGUAGE sql STABLE PARALLEL RESTRICTED
-SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce((i.included ->> m.code)::numeric, c.included)
-           + coalesce((SELECT sum(pf.limit_value * a.quantity)
-                       FROM qzpay.subscription_items a
-                       JOIN qzpay.product_features pf ON pf.product_id = a.product_id
-                       JOIN qzpay.features f ON f.code = pf.feature_code AND f.meter_id = c.meter_id
-                       WHERE a.tenant_id = p_tenant AND a.subscription_id = p_subscription AND a.kind = 'addon'
-                         AND a.valid_from < p_until AND a.valid_until >= p_until), 0)
-    FROM qzpay.charges c
-    JOIN qzpay.meters m ON m.id = c.meter_id
-    JOIN qzpay.subscription_items i ON i.tenant_id = p_tenant AND i.id = p_item
-    WHERE c.id = p_charge
-$$;
-COMMENT ON FUNCTION qzpay._included(uuid, uuid, uuid, uuid, timestamptz) IS
-'Quantity of a charge''s meter that is free up to this instant: the item''s negotiated value or the charge''s, plus what add-ons raise it by, per unit.';
 
 CREATE OR REPLACE FUNCTION qzpay._take_numbers(p_seller uuid, p_livemode boolean, p_at timestamptz, p_count bigint,
         OUT first_number bigint, OUT year integer, OUT issued_at timestamptz)
@@ -141,7 +131,8 @@ COMMENT ON FUNCTION qzpay._write_invoices(qzpay._roll[], qzpay._line[], timestam
 'No invoice where every line is 0. Returns how many were written.';
 
 CREATE OR REPLACE FUNCTION qzpay._invoice_number(p_format text, p_prefix text, p_year integer, p_number bigint) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT replace(replace(replace(p_format, '{prefix}', p_prefix), '{year}', p_year::text),
                    '{number}', CASE WHEN p_number < 1000000 THEN lpad(p_number::text, 6, '0') ELSE p_number::text END)
 $$;

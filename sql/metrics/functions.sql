@@ -1,4 +1,4 @@
-CREATE OR REPLACE FUNCTION qzpay.check_integrity() RETURNS TABLE (check_name text, status text, found bigint, evidence jsonb)
+CREATE OR REPLACE FUNCTION qzpay.check_integrity() RETURNS TABLE (check_name text, status text, violations bigint, evidence jsonb)
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -79,8 +79,8 @@ BEGIN
             WHERE c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)$q$)
     ) AS c (name, query) LOOP
         check_name := v_check.name;
-        EXECUTE format('SELECT count(*), to_jsonb((array_agg(x.what))[1:5]) FROM (%s) x (what)', v_check.query) INTO found, evidence;
-        status := CASE WHEN found = 0 THEN 'pass' ELSE 'fail' END;
+        EXECUTE format('SELECT count(*), to_jsonb((array_agg(x.what))[1:5]) FROM (%s) x (what)', v_check.query) INTO violations, evidence;
+        status := CASE WHEN violations = 0 THEN 'pass' ELSE 'fail' END;
         RETURN NEXT;
     END LOOP;
 END $$;
