@@ -134,7 +134,7 @@ COMMENT ON FUNCTION qzpay._catalog_grammar() IS
 'The keys of every record of a catalog document, with shape, type and range. What is not here is refused, so that a typing error is never a default.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_fault(p_path text, p_message text, p_hint text DEFAULT NULL) RETURNS void
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql VOLATILE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF p_hint IS NULL THEN
