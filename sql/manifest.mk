@@ -5,8 +5,8 @@
 # CODE_SQL: types, then functions; members of the extension, the body of qzpay--VERSION.sql.  CREATE OR REPLACE at the start of a
 # line becomes CREATE there, so that nobody can put an object of their own in place beforehand.
 CODE_SQL += sql/foundation/types.sql
-CODE_SQL += sql/catalog/types.sql
 CODE_SQL += sql/subscription/types.sql
+CODE_SQL += sql/catalog/types.sql
 CODE_SQL += sql/invoice/types.sql
 CODE_SQL += sql/foundation/functions.sql
 CODE_SQL += sql/foundation/settings.sql
@@ -14,8 +14,8 @@ CODE_SQL += sql/foundation/install.sql
 CODE_SQL += sql/tenancy/functions.sql
 CODE_SQL += sql/foundation/clock.sql
 CODE_SQL += sql/catalog/grammar.sql
-CODE_SQL += sql/catalog/import.sql
 CODE_SQL += sql/catalog/verify.sql
+CODE_SQL += sql/catalog/import.sql
 CODE_SQL += sql/catalog/export.sql
 CODE_SQL += sql/catalog/functions.sql
 CODE_SQL += sql/customer/functions.sql
