@@ -80,6 +80,32 @@ SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION qzpay._next_internal_at(uuid) IS 'Next instant of a test clock at which an attempt of a provider inside the database has to be looked at.';
 
+CREATE OR REPLACE FUNCTION qzpay._claim_requests(p_worker text, p_limit integer)
+RETURNS TABLE (tenant_id uuid, attempt_id uuid, fence integer, phase text, method text, url text, headers text, body text, secrets text)
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT c.tenant_id, c.attempt_id, c.fence, c.phase, c.request ->> 'method', c.request ->> 'url',
+           (SELECT string_agg(h.key || ': ' || h.value, E'\n' ORDER BY h.key) FROM jsonb_each_text(c.request -> 'headers') h), c.request ->> 'body',
+           (SELECT string_agg(s, ',') FROM jsonb_array_elements_text(c.request -> 'secrets') s)
+    FROM qzpay._claim_attempts(p_worker, p_limit) c
+$$;
+COMMENT ON FUNCTION qzpay._claim_requests(text, integer) IS 'What _claim_attempts() claims, taken apart for the sender in C: headers one per line, names of secrets with commas.';
+
+CREATE OR REPLACE FUNCTION qzpay._settle_request(p_tenant uuid, p_attempt uuid, p_fence integer, p_phase text, p_response text)
+RETURNS TABLE (phase text, method text, url text, headers text, body text, secrets text)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_next jsonb := qzpay._settle_attempt(p_tenant, p_attempt, p_fence, p_phase, p_response::jsonb);
+BEGIN
+    IF v_next IS NOT NULL THEN
+        RETURN QUERY SELECT v_next ->> 'phase', v_next #>> '{request,method}', v_next #>> '{request,url}',
+            (SELECT string_agg(h.key || ': ' || h.value, E'\n' ORDER BY h.key) FROM jsonb_each_text(v_next #> '{request,headers}') h), v_next #>> '{request,body}',
+            (SELECT string_agg(s, ',') FROM jsonb_array_elements_text(v_next #> '{request,secrets}') s);
+    END IF;
+END $$;
+COMMENT ON FUNCTION qzpay._settle_request(uuid, uuid, integer, text, text) IS '_settle_attempt() for the sender in C: a row when there is a next request.';
+
 CREATE OR REPLACE FUNCTION qzpay._deliver_step() RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'qzpay_deliver_step';
 COMMENT ON FUNCTION qzpay._deliver_step() IS

@@ -53,6 +53,11 @@ BEGIN
     IF jsonb_typeof(v_request) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'provider "%" made no request for %', v_provider.code, p_operation USING ERRCODE = '22023';
     END IF;
+    IF v_provider.transport = 'http' AND (v_request ->> 'method' IS NULL OR v_request ->> 'url' IS NULL OR EXISTS (
+        SELECT FROM jsonb_each_text(v_request -> 'headers') h WHERE h.value IS NULL OR h.key !~ '^[A-Za-z0-9-]+$' OR h.value ~ '[^ -~]')) THEN
+        RAISE EXCEPTION 'provider "%" made a request for % that cannot be sent', v_provider.code, p_operation USING ERRCODE = '22023',
+            DETAIL = 'It needs a method, a URL, and headers of visible ASCII.';
+    END IF;
     RETURN v_request || jsonb_build_object('secrets', v_provider.secret_names);
 END $$;
 COMMENT ON FUNCTION qzpay._build_request(uuid, uuid, text) IS 'The request of an attempt''s operation, made by its provider''s adapter; secrets are named only.';
@@ -93,6 +98,7 @@ DECLARE
     v_row record;
     v_claim jsonb;
     v_message text;
+    v_claimed integer := 0;
 BEGIN
     IF cardinality(v_providers) = 0 THEN
         RETURN;
@@ -102,8 +108,9 @@ BEGIN
         SELECT a.tenant_id, a.id, a.invoice_id, a.customer_id
         FROM qzpay.payment_attempts a
         WHERE a.next_at <= v_now AND a.provider = ANY (v_providers) AND (v_live OR NOT a.livemode)
-        ORDER BY a.next_at, a.id LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED
+        ORDER BY a.next_at, a.id FOR NO KEY UPDATE SKIP LOCKED
     LOOP
+        EXIT WHEN v_claimed >= p_limit;
         CONTINUE WHEN NOT qzpay._try_lock_subscription(v_row.tenant_id, v_row.invoice_id);
         BEGIN
             v_claim := qzpay._claim_attempt(v_row.tenant_id, v_row.id, p_worker, v_now);
@@ -125,6 +132,7 @@ BEGIN
             fence := v_claim ->> 'fence';
             phase := v_claim ->> 'phase';
             request := v_claim -> 'request';
+            v_claimed := v_claimed + 1;
             RETURN NEXT;
         END IF;
     END LOOP;

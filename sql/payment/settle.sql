@@ -28,17 +28,15 @@ BEGIN
     UPDATE qzpay.payment_attempts x SET crash_count = 0, lease_until = NULL, leased_by = NULL,
            provider_ref = CASE WHEN v_answer ->> 'outcome' IN ('created', 'succeeded', 'processing', 'requires_action') THEN coalesce(x.provider_ref, v_answer ->> 'provider_ref') ELSE x.provider_ref END
     WHERE x.tenant_id = p_tenant AND x.id = p_attempt;
-    CASE v_answer ->> 'outcome'
-    WHEN 'created' THEN
+    CASE
+    WHEN v_answer ->> 'outcome' = 'created' AND a.status IN ('sending', 'confirming', 'unknown') THEN
         RETURN qzpay._next_request(p_tenant, p_attempt, CASE WHEN a.request ? 'supersede' THEN 'cancel' ELSE 'confirm' END, a.leased_by);
-    WHEN 'succeeded' THEN
+    WHEN v_answer ->> 'outcome' = 'succeeded' THEN
         PERFORM qzpay._succeed_attempt(p_tenant, p_attempt, v_answer ->> 'provider_ref', v_answer ->> 'message', v_at);
-    WHEN 'declined', 'rejected', 'canceled' THEN
+    WHEN v_answer ->> 'outcome' IN ('declined', 'rejected', 'canceled') THEN
         PERFORM qzpay._fail_attempt(p_tenant, p_attempt, v_answer ->> 'outcome', v_answer ->> 'decline_code', v_answer ->> 'decline_class', v_answer ->> 'message', v_at);
-    WHEN 'not_found' THEN
+    WHEN v_answer ->> 'outcome' = 'not_found' THEN
         RETURN qzpay._settle_not_found(p_tenant, p_attempt, a.leased_by);
-    WHEN 'needs_operator' THEN
-        PERFORM qzpay._stop_attempt(p_tenant, p_attempt, v_answer ->> 'message');
     ELSE
         PERFORM qzpay._postpone_attempt(p_tenant, p_attempt, p_phase, v_answer, a.crash_count, v_at);
     END CASE;
@@ -211,11 +209,13 @@ COMMENT ON FUNCTION qzpay._fail_attempt(uuid, uuid, text, text, text, text, time
 'T3 of a definite failure: the money is free again for another attempt, a method of class never is blocked, dunning learns of it; where another method waits for its turn, that is planned.';
 
 CREATE OR REPLACE FUNCTION qzpay._stop_attempt(p_tenant uuid, p_attempt uuid, p_reason text) RETURNS void
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE qzpay.payment_attempts a SET status = 'unknown' WHERE a.tenant_id = p_tenant AND a.id = p_attempt AND a.status <> 'unknown';
     UPDATE qzpay.payment_attempts a SET status = 'needs_operator', status_reason = left(p_reason, 500), next_at = NULL, lease_until = NULL, leased_by = NULL
-    WHERE a.tenant_id = p_tenant AND a.id = p_attempt
-$$;
+    WHERE a.tenant_id = p_tenant AND a.id = p_attempt;
+END $$;
 COMMENT ON FUNCTION qzpay._stop_attempt(uuid, uuid, text) IS 'Leaves an attempt to an operator: its outcome cannot be found out, so its money stays in flight and blocks any other attempt. See resolve_attempt().';
 
 CREATE OR REPLACE FUNCTION qzpay._settle_not_found(p_tenant uuid, p_attempt uuid, p_worker text) RETURNS jsonb

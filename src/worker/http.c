@@ -182,8 +182,13 @@ restore_signals(const sigset_t *saved)
 static void
 free_exchange(Exchange *exchange)
 {
+	struct curl_slist *header;
+
 	if (exchange->easy != NULL)
 		curl_easy_cleanup(exchange->easy);
+	/* Headers and bodies hold secrets. */
+	for (header = exchange->headers; header != NULL; header = header->next)
+		explicit_bzero(header->data, strlen(header->data));
 	curl_slist_free_all(exchange->headers);
 	if (exchange->request_body != NULL)
 	{
