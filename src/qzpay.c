@@ -21,6 +21,7 @@
 #include "store/context.h"
 #include "store/installation.h"
 #include "store/relation.h"
+#include "worker/worker.h"
 
 PG_MODULE_MAGIC;
 
@@ -90,4 +91,6 @@ _PG_init(void)
 	object_access_hook = guard_drop;
 	next_process_utility_hook = ProcessUtility_hook;
 	ProcessUtility_hook = watch_discard;
+
+	qzpay_worker_register();
 }
