@@ -15,6 +15,7 @@ CORE_SRCS += src/core/status.c
 # store: rows read and written from C
 STORE_SRCS += src/store/clock.c
 STORE_SRCS += src/store/context.c
+STORE_SRCS += src/store/decimal.c
 STORE_SRCS += src/store/installation.c
 STORE_SRCS += src/store/relation.c
 STORE_SRCS += src/store/secrets.c
@@ -23,9 +24,14 @@ STORE_SRCS += src/store/tenant_of.c
 STORE_SRCS += src/store/uuid.c
 
 # sqlfn: the SQL-callable functions
+SQLFN_SRCS += src/sqlfn/argument.c
+SQLFN_SRCS += src/sqlfn/calendar.c
 SQLFN_SRCS += src/sqlfn/foundation.c
 SQLFN_SRCS += src/sqlfn/live.c
+SQLFN_SRCS += src/sqlfn/money.c
 SQLFN_SRCS += src/sqlfn/payment.c
+SQLFN_SRCS += src/sqlfn/rating.c
+SQLFN_SRCS += src/sqlfn/status.c
 SQLFN_SRCS += src/sqlfn/tenancy.c
 SQLFN_SRCS += src/sqlfn/triggers.c
 SQLFN_SRCS += src/sqlfn/wrapper.c

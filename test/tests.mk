@@ -6,4 +6,6 @@ ISOLATION += iso_catalog_import
 REGRESS += context
 REGRESS += tenancy
 REGRESS += errors_c
+REGRESS += money
+REGRESS += calendar
 ISOLATION += iso_billing
