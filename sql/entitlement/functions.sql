@@ -1,8 +1,11 @@
 CREATE OR REPLACE FUNCTION qzpay._entitlement_facts(p_tenants uuid[], p_customers uuid[])
 RETURNS TABLE (tenant_id uuid, customer_id uuid, test_clock_id uuid, products uuid[], quantities bigint[], since timestamptz[], until timestamptz[],
                usage_subscription_id uuid, usage_start timestamptz, usage_end timestamptz, usage_anchor timestamptz, timezone text)
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     SELECT c.tenant_id, c.id, c.test_clock_id, coalesce(i.products, '{}'), coalesce(i.quantities, '{}'), coalesce(i.since, '{}'), coalesce(i.until, '{}'),
            m.id, m.usage_period_start, m.usage_period_end, coalesce(m.anchor, m.trial_end, c.created_at), c.timezone
     FROM (SELECT DISTINCT k.tenant_id, k.customer_id FROM unnest(p_tenants, p_customers) AS k (tenant_id, customer_id)) k
@@ -20,8 +23,8 @@ SET search_path = pg_catalog, pg_temp AS $$
         SELECT s.id, s.usage_period_start, s.usage_period_end, s.anchor, s.trial_end FROM qzpay.subscriptions s
         WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.ended_at IS NULL AND s.usage_period_end IS NOT NULL
         ORDER BY s.started_at DESC, s.id DESC LIMIT 1
-    ) m ON true
-$$;
+    ) m ON true;
+END $$;
 COMMENT ON FUNCTION qzpay._entitlement_facts(uuid[], uuid[]) IS
 'What the entitlement rows of these customers have to say, computed from subscriptions and items: the one definition of the materialised row. '
 'Each product is held from since until (exclusive), never longer than its subscription gives access.';
