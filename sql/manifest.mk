@@ -6,6 +6,7 @@
 # line becomes CREATE there, so that nobody can put an object of their own in place beforehand.
 CODE_SQL += sql/foundation/types.sql
 CODE_SQL += sql/foundation/functions.sql
+CODE_SQL += sql/tenancy/functions.sql
 CODE_SQL += sql/event/functions.sql
 
 # DATA_ONCE: tables, constraints, indexes; ordinary objects, made once by install().  provider stands before what references its rows.

@@ -3,3 +3,63 @@ CREATE OR REPLACE FUNCTION qzpay.library_version() RETURNS text
     AS 'MODULE_PATHNAME', 'qzpay_library_version';
 COMMENT ON FUNCTION qzpay.library_version() IS
     'Version of the loaded C library; differs from pg_extension.extversion between installing a release and ALTER EXTENSION qzpay UPDATE.';
+
+-- Where the library isn't preloaded, a session that has called nothing of it yet would drop the extension unguarded.
+CREATE OR REPLACE FUNCTION qzpay._load_library() RETURNS event_trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'qzpay_load_library';
+COMMENT ON FUNCTION qzpay._load_library() IS
+    'Event trigger that loads the library, whose hook refuses to drop the extension unless qzpay.allow_drop is on.';
+
+-- Only what can reach the extension by a cascade: members of extensions cannot be dropped one by one.  Event triggers can't be given away.
+CREATE EVENT TRIGGER qzpay_load_library ON ddl_command_start
+    WHEN TAG IN ('DROP EXTENSION', 'DROP LANGUAGE', 'DROP OWNED', 'DROP SCHEMA')
+    EXECUTE FUNCTION qzpay._load_library();
+ALTER EVENT TRIGGER qzpay_load_library ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER qzpay_load_library IS
+    'Loads the library before commands that could drop the extension qzpay, so that its guard is there.';
+
+CREATE OR REPLACE FUNCTION qzpay.installation_id() RETURNS uuid
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'qzpay_installation_uuid';
+COMMENT ON FUNCTION qzpay.installation_id() IS
+    'Identity of this installation, the name space of derived ids. QZ002 before install().';
+
+-- The override is memory of the leader, so everything that looks at it is parallel restricted.
+CREATE OR REPLACE FUNCTION qzpay.now() RETURNS timestamptz
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_now';
+COMMENT ON FUNCTION qzpay.now() IS
+    'The time billing goes by: start of the transaction, or what a dry run or an advancing clock says instead.';
+
+CREATE OR REPLACE FUNCTION qzpay.now(customer uuid) RETURNS timestamptz
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_now_of_customer';
+COMMENT ON FUNCTION qzpay.now(uuid) IS
+    'The time this customer lives in: that of its test clock, else qzpay.now(). QZ404 for a customer that does not exist or is another tenant''s.';
+
+CREATE OR REPLACE FUNCTION qzpay._real_now() RETURNS timestamptz
+    LANGUAGE c VOLATILE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'qzpay_real_now';
+COMMENT ON FUNCTION qzpay._real_now() IS 'Real time, going on within a transaction: for leases and heartbeats, never for billing.';
+
+CREATE OR REPLACE FUNCTION qzpay._recorded_at() RETURNS timestamptz
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'qzpay_recorded_at';
+COMMENT ON FUNCTION qzpay._recorded_at() IS 'Real start of the transaction: what recorded_at columns hold.';
+
+CREATE OR REPLACE FUNCTION qzpay._clock_set(at timestamptz) RETURNS timestamptz
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'qzpay_set_clock';
+COMMENT ON FUNCTION qzpay._clock_set(timestamptz) IS
+    'Sets what qzpay.now() says until the transaction ends or rolls back to before (NULL: real time again); returns the value before, or NULL. 22008 for an infinite time.';
+
+CREATE OR REPLACE FUNCTION qzpay.uuid_v5(namespace uuid, name text) RETURNS uuid
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'qzpay_derived_uuid';
+COMMENT ON FUNCTION qzpay.uuid_v5(uuid, text) IS 'Id derived from a name space and a name (RFC 9562, version 5): the same facts give the same id.';
+
+CREATE OR REPLACE FUNCTION qzpay.uuid_v7() RETURNS uuid
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_new_uuid';
+COMMENT ON FUNCTION qzpay.uuid_v7() IS 'New id (RFC 9562, version 7): ordered by time, and strictly rising within a session.';

@@ -131,7 +131,8 @@ COMMENT ON FUNCTION qzpay._write_invoices(qzpay._roll[], qzpay._line[], timestam
 'No invoice where every line is 0. Returns how many were written.';
 
 CREATE OR REPLACE FUNCTION qzpay._invoice_number(p_format text, p_prefix text, p_year integer, p_number bigint) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
     SELECT replace(replace(replace(p_format, '{prefix}', p_prefix), '{year}', p_year::text),
                    '{number}', CASE WHEN p_number < 1000000 THEN lpad(p_number::text, 6, '0') ELSE p_number::text END)
 $$;

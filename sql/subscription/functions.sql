@@ -80,12 +80,12 @@ BEGIN
     v_status := CASE WHEN v_trial > 0 AND (v_has_method OR NOT v_product.trial_requires_payment_method) THEN 'trialing'
                      WHEN v_trial = 0 AND v_price.unit_amount = 0 THEN 'active' ELSE 'incomplete' END;
     INSERT INTO qzpay.subscriptions (tenant_id, id, customer_id, status, status_reason, currency, interval_unit, interval_count, usage_unit, usage_count, timezone,
-                                     livemode, test_clock_id, started_at, trial_end, anchor, usage_period_start, usage_period_end, auto_renew, has_payment_method,
+                                     livemode, test_clock_id, started_at, trial_end, anchor, usage_period_start, usage_period_end, auto_renew, has_payment_method, is_free,
                                      trial_end_behavior, late_renewal_days, grace_days, grace_access, dunning_policy, allow_multiple, metadata, created_at, updated_at)
     SELECT v_customer.tenant_id, v_id, p_customer, v_status, CASE WHEN v_status = 'incomplete' THEN 'awaiting_payment' END, v_currency,
            v_interval.unit, v_interval.count, u.unit, u.count, v_customer.timezone, v_customer.livemode, v_customer.test_clock_id, v_at,
            t.trial_end, CASE WHEN v_trial = 0 THEN v_at END, CASE WHEN v_status = 'trialing' THEN v_at END, CASE WHEN v_status = 'trialing' THEN t.trial_end END,
-           coalesce(p_auto_renew, true), v_has_method, v_product.trial_end_behavior, (qzpay.setting('late_renewal_days') #>> '{}')::integer,
+           coalesce(p_auto_renew, true), v_has_method, v_price.unit_amount = 0, v_product.trial_end_behavior, (qzpay.setting('late_renewal_days') #>> '{}')::integer,
            coalesce(v_product.grace_days, d.grace_days), v_product.grace_access, d.code, coalesce(p_allow_multiple, false), coalesce(p_metadata, '{}'), v_at, v_at
     FROM (SELECT CASE WHEN v_trial > 0 THEN v_at + v_trial * interval '24 hours' END AS trial_end) t
     -- A usage month inside a longer billing interval; a shorter billing interval is its own usage period.

@@ -21,6 +21,7 @@ CREATE TABLE qzpay.subscriptions (
     usage_period_end timestamptz,
     auto_renew boolean NOT NULL DEFAULT true,
     has_payment_method boolean NOT NULL DEFAULT false,
+    is_free boolean NOT NULL DEFAULT false,
     managed_by text NOT NULL DEFAULT 'engine' CHECK (managed_by IN ('engine', 'provider')),
     provider_ref text,
     trial_end_behavior text NOT NULL DEFAULT 'cancel' CHECK (trial_end_behavior IN ('cancel', 'pause', 'past_due')),
@@ -62,6 +63,8 @@ COMMENT ON TABLE qzpay.subscriptions IS
 'A customer''s contract. Facts are stored (instants, flags); access_until and next_due_at are derived from them by a trigger, so that nobody can forget to.';
 COMMENT ON COLUMN qzpay.subscriptions.access_until IS
 'First instant without access if nothing else happens (infinity: open end; NULL: none). Compared with qzpay.now(), so access ends without any job.';
+COMMENT ON COLUMN qzpay.subscriptions.is_free IS
+'Nothing is billed in advance, so a renewal needs no payment method.';
 COMMENT ON COLUMN qzpay.subscriptions.next_due_at IS
 'Next instant at which time itself has work here: reminder, trial end, period boundary, retry, end. NULL: none.';
 COMMENT ON COLUMN qzpay.subscriptions.set_aside_at IS

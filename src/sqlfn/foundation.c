@@ -1,19 +1,128 @@
 /*
  * foundation.c
- *		SQL-callable functions about the installation itself.
+ *		SQL-callable functions: the installation, time, ids, text that must not be kept.
  */
 #include "postgres.h"
 
+#include "commands/event_trigger.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
 
+#include "errors.h"
 #include "qzpay.h"
+#include "store/clock.h"
+#include "store/context.h"
+#include "store/installation.h"
+#include "store/tenant_of.h"
+#include "store/uuid.h"
 
 QZPAY_FUNCTION(qzpay_library_version);
+QZPAY_FUNCTION(qzpay_load_library);
+QZPAY_FUNCTION(qzpay_installation_uuid);
+QZPAY_FUNCTION(qzpay_now);
+QZPAY_FUNCTION(qzpay_now_of_customer);
+QZPAY_FUNCTION(qzpay_real_now);
+QZPAY_FUNCTION(qzpay_recorded_at);
+QZPAY_FUNCTION(qzpay_set_clock);
+QZPAY_FUNCTION(qzpay_derived_uuid);
+QZPAY_FUNCTION(qzpay_new_uuid);
 
 /* The version this library was built as; ALTER EXTENSION may be behind or ahead of it. */
 Datum
 qzpay_library_version(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_TEXT_P(cstring_to_text(QZPAY_VERSION));
+}
+
+/* Event trigger: calling it has loaded the library, whose hook guards the extension.  Nothing else is to be done. */
+Datum
+qzpay_load_library(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED), errmsg("not called as an event trigger")));
+	PG_RETURN_NULL();
+}
+
+static Datum
+return_uuid(const pg_uuid_t *value)
+{
+	pg_uuid_t  *result = palloc(sizeof(pg_uuid_t));
+
+	*result = *value;
+	return UUIDPGetDatum(result);
+}
+
+/* installation_id() */
+Datum
+qzpay_installation_uuid(PG_FUNCTION_ARGS)
+{
+	return return_uuid(qzpay_installation_id());
+}
+
+/* now() */
+Datum
+qzpay_now(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TIMESTAMPTZ(qzpay_clock_now());
+}
+
+/* now(customer): the time the customer lives in. */
+Datum
+qzpay_now_of_customer(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t  *customer = PG_GETARG_UUID_P(0);
+	pg_uuid_t	tenant;
+	pg_uuid_t	clock;
+	bool		has_clock;
+
+	if (!qzpay_tenant_of_clocked(customer, &tenant, &clock, &has_clock) || !qzpay_context_allows(&tenant))
+		qzpay_object_not_found(QZPAY_OBJECT_CUSTOMER, customer);
+	PG_RETURN_TIMESTAMPTZ(qzpay_clock_of(has_clock, &clock));
+}
+
+/* _real_now() */
+Datum
+qzpay_real_now(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TIMESTAMPTZ(qzpay_clock_real());
+}
+
+/* _recorded_at() */
+Datum
+qzpay_recorded_at(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TIMESTAMPTZ(qzpay_clock_recorded());
+}
+
+/* _clock_set(at): NULL ends the override; returns the one before, or NULL. */
+Datum
+qzpay_set_clock(PG_FUNCTION_ARGS)
+{
+	TimestampTz previous;
+
+	if (!qzpay_clock_set(!PG_ARGISNULL(0), PG_ARGISNULL(0) ? 0 : PG_GETARG_TIMESTAMPTZ(0), &previous))
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(previous);
+}
+
+/* uuid_v5(namespace, name) */
+Datum
+qzpay_derived_uuid(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t  *result = palloc(sizeof(pg_uuid_t));
+
+	qzpay_uuid_derive_text(result, PG_GETARG_UUID_P(0), PG_GETARG_DATUM(1));
+	PG_RETURN_UUID_P(result);
+}
+
+/* uuid_v7() */
+Datum
+qzpay_new_uuid(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t  *result = palloc(sizeof(pg_uuid_t));
+
+	qzpay_uuid_next(result);
+	PG_RETURN_UUID_P(result);
 }

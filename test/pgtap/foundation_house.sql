@@ -44,6 +44,7 @@ SELECT is_empty($$
     WHERE lanname IN ('plpgsql', 'sql') AND prosqlbody IS NULL
       AND NOT ('search_path=pg_catalog, pg_temp' = ANY (coalesce(proconfig, '{}')))
       AND NOT (prokind = 'p' AND prosrc ~* '\mCOMMIT\M' AND NOT prosecdef)
+      AND proname <> 'dry_run'     -- runs the caller's statement on the caller's path
 $$, 'every SQL and PL/pgSQL body pins its search_path');
 
 SELECT is_empty($$

@@ -1,0 +1,26 @@
+/*
+ * compat.h
+ *		Every difference between the server versions that the code has to know.  Nothing here takes a name of the server.
+ */
+#ifndef QZPAY_COMPAT_H
+#define QZPAY_COMPAT_H
+
+#if PG_VERSION_NUM < 150000
+#error "qzpay needs PostgreSQL 15 or later"
+#endif
+
+/* 16 split the ACL checks by object class into object_aclcheck(). */
+#if PG_VERSION_NUM < 160000
+#define qzpay_function_aclcheck_compat(oid, role) pg_proc_aclcheck((oid), (role), ACL_EXECUTE)
+#else
+#define qzpay_function_aclcheck_compat(oid, role) object_aclcheck(ProcedureRelationId, (oid), (role), ACL_EXECUTE)
+#endif
+
+/* 18 added an instrumentation argument to index_beginscan(). */
+#if PG_VERSION_NUM < 180000
+#define qzpay_index_beginscan_compat(heap, index, snapshot, nkeys) index_beginscan((heap), (index), (snapshot), (nkeys), 0)
+#else
+#define qzpay_index_beginscan_compat(heap, index, snapshot, nkeys) index_beginscan((heap), (index), (snapshot), NULL, (nkeys), 0)
+#endif
+
+#endif							/* QZPAY_COMPAT_H */

@@ -1,0 +1,269 @@
+/*
+ * status.c
+ *		State machines, the access rule and the next due instant.
+ */
+#include "core/status.h"
+
+#include <stddef.h>
+#include <string.h>
+
+typedef struct Move
+{
+	const char *from;
+	const char *to[9];			/* ends with NULL; none at all: a final state */
+} Move;
+
+/* Stripe's machine; a paused contract goes back to active or ends. */
+static const Move subscription_moves[] = {
+	{"incomplete", {"trialing", "active", "incomplete_expired", "canceled", NULL}},
+	{"incomplete_expired", {NULL}},
+	{"trialing", {"active", "past_due", "paused", "canceled", NULL}},
+	{"active", {"past_due", "paused", "unpaid", "canceled", NULL}},
+	{"past_due", {"active", "unpaid", "canceled", NULL}},
+	{"unpaid", {"active", "canceled", NULL}},
+	{"paused", {"active", "canceled", NULL}},
+	{"canceled", {NULL}},
+	{NULL, {NULL}}
+};
+
+/* A lost dispute opens a paid invoice again; what was given up may still be paid. */
+static const Move invoice_moves[] = {
+	{"draft", {"open", "void", NULL}},
+	{"open", {"paid", "void", "uncollectible", NULL}},
+	{"paid", {"open", NULL}},
+	{"uncollectible", {"paid", "void", NULL}},
+	{"void", {NULL}},
+	{NULL, {NULL}}
+};
+
+/*
+ * planned comes back from sending only when it is certain that nothing was
+ * sent.  A one-phase provider goes from sending straight to an outcome.
+ */
+static const Move attempt_moves[] = {
+	{"planned", {"sending", "rejected", "canceled", NULL}},
+	{"sending", {"planned", "confirming", "processing", "requires_action", "unknown", "succeeded", "declined", "rejected", NULL}},
+	{"confirming", {"processing", "requires_action", "unknown", "succeeded", "declined", "rejected", "canceled", NULL}},
+	{"processing", {"requires_action", "unknown", "succeeded", "declined", "canceled", NULL}},
+	{"requires_action", {"processing", "unknown", "succeeded", "declined", "canceled", NULL}},
+	{"unknown", {"confirming", "processing", "requires_action", "needs_operator", "succeeded", "declined", "rejected", "canceled", NULL}},
+	{"needs_operator", {"succeeded", "declined", "rejected", "canceled", NULL}},
+	{"succeeded", {NULL}},
+	{"declined", {NULL}},
+	{"rejected", {NULL}},
+	{"canceled", {NULL}},
+	{NULL, {NULL}}
+};
+
+static const Move *const machines[] = {
+	subscription_moves, invoice_moves, attempt_moves
+};
+
+static const char *const machine_names[] = {
+	"subscription", "invoice", "attempt"
+};
+
+QzpayMachine
+qzpay_status_machine(const char *name)
+{
+	int			i;
+
+	for (i = 0; i < QZPAY_MACHINE_UNKNOWN; i++)
+		if (strcmp(name, machine_names[i]) == 0)
+			return (QzpayMachine) i;
+	return QZPAY_MACHINE_UNKNOWN;
+}
+
+static const Move *
+find_state(QzpayMachine machine, const char *status)
+{
+	const Move *move;
+
+	if (machine >= QZPAY_MACHINE_UNKNOWN)
+		return NULL;
+	for (move = machines[machine]; move->from != NULL; move++)
+		if (strcmp(move->from, status) == 0)
+			return move;
+	return NULL;
+}
+
+bool
+qzpay_status_known(QzpayMachine machine, const char *status)
+{
+	return find_state(machine, status) != NULL;
+}
+
+bool
+qzpay_status_final(QzpayMachine machine, const char *status)
+{
+	const Move *move = find_state(machine, status);
+
+	return move != NULL && move->to[0] == NULL;
+}
+
+/*
+ * qzpay_status_allowed
+ *		Whether a status may move like this.  Staying is no move and allowed;
+ *		an unknown state never moves.
+ */
+bool
+qzpay_status_allowed(QzpayMachine machine, const char *from, const char *to)
+{
+	const Move *move = find_state(machine, from);
+	int			i;
+
+	if (move == NULL || !qzpay_status_known(machine, to))
+		return false;
+	if (strcmp(from, to) == 0)
+		return true;
+	for (i = 0; move->to[i] != NULL; i++)
+		if (strcmp(move->to[i], to) == 0)
+			return true;
+	return false;
+}
+
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+	if (a == QZPAY_INSTANT_NONE)
+		return b;
+	if (b == QZPAY_INSTANT_NONE)
+		return a;
+	return a < b ? a : b;
+}
+
+static int64_t
+later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;		/* NONE is the smallest */
+}
+
+/* An instant so many times 24 hours on; never wraps. */
+static int64_t
+plus_days(int64_t instant, int days)
+{
+	int64_t		span = (int64_t) days * QZPAY_USEC_PER_DAY;
+
+	if (instant == QZPAY_INSTANT_NEVER || instant > QZPAY_INSTANT_NEVER - span)
+		return QZPAY_INSTANT_NEVER;
+	return instant + span;
+}
+
+/*
+ * A boundary ends access, unless a renewal is on its way: then the contract
+ * goes on until the first definite outcome, for late_renewal_days at most.
+ */
+static int64_t
+boundary(const QzpayAccessFacts *f, int64_t instant, bool renews)
+{
+	return renews ? plus_days(instant, f->late_renewal_days) : instant;
+}
+
+/*
+ * qzpay_access_until
+ *		First instant without access if nothing else happens.
+ *
+ * QZPAY_INSTANT_NEVER: open end.  QZPAY_INSTANT_NONE: no access at all.
+ * An end that is asked for (cancel_at) limits everything, free access that was
+ * granted extends everything but an end.
+ */
+int64_t
+qzpay_access_until(const QzpayAccessFacts *f)
+{
+	int64_t		until = QZPAY_INSTANT_NONE;
+
+	if (strcmp(f->status, "trialing") == 0)
+		until = boundary(f, f->trial_end, f->has_method);
+	else if (strcmp(f->status, "active") == 0)
+		until = f->period_end == QZPAY_INSTANT_NONE ? QZPAY_INSTANT_NEVER
+			: boundary(f, f->period_end, f->auto_renew && f->has_method);
+	else if (strcmp(f->status, "past_due") == 0)
+		until = f->grace_access == QZPAY_ACCESS_NONE ? QZPAY_INSTANT_NONE : f->grace_until;
+	else if (strcmp(f->status, "paused") == 0)
+		until = f->pause_access == QZPAY_ACCESS_NONE ? QZPAY_INSTANT_NONE
+			: f->resume_at == QZPAY_INSTANT_NONE ? QZPAY_INSTANT_NEVER : f->resume_at;
+	else if (f->ended_at != QZPAY_INSTANT_NONE)
+		return strcmp(f->status, "canceled") == 0 ? f->ended_at : QZPAY_INSTANT_NONE;
+
+	until = later(until, f->comp_until);
+	if (until == QZPAY_INSTANT_NONE)
+		return QZPAY_INSTANT_NONE;
+	return earlier(until, f->cancel_at);
+}
+
+/* How much access the contract gives while it gives any. */
+QzpayAccess
+qzpay_access_level(const QzpayAccessFacts *f)
+{
+	if (f->comp_until != QZPAY_INSTANT_NONE)
+		return QZPAY_ACCESS_FULL;
+	if (strcmp(f->status, "past_due") == 0)
+		return f->grace_access;
+	if (strcmp(f->status, "paused") == 0)
+		return f->pause_access;
+	return QZPAY_ACCESS_FULL;
+}
+
+/*
+ * qzpay_access
+ *		Access at an instant; half-open, so there is none at the very end.
+ */
+QzpayAccess
+qzpay_access(const QzpayAccessFacts *f, int64_t at)
+{
+	int64_t		until = qzpay_access_until(f);
+
+	if (until == QZPAY_INSTANT_NONE || at >= until)
+		return QZPAY_ACCESS_NONE;
+	return qzpay_access_level(f);
+}
+
+/* The next reminder before a trial's end that has not been given. */
+static int64_t
+next_reminder(const QzpayDueFacts *f, const int *days, int n)
+{
+	int64_t		next = QZPAY_INSTANT_NONE;
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		int64_t		at = f->trial_end - (int64_t) days[i] * QZPAY_USEC_PER_DAY;
+
+		if (at >= f->started_at && at > f->reminded_at)
+			next = earlier(next, at);
+	}
+	return next;
+}
+
+/*
+ * qzpay_next_due
+ *		Next instant at which time itself has work on a contract.
+ *
+ * QZPAY_INSTANT_NONE: none.  A contract that a provider manages only has its
+ * usage closed here.  An ended one only has a last usage period, if open.
+ */
+int64_t
+qzpay_next_due(const QzpayDueFacts *f, const int *reminder_days, int reminders)
+{
+	int64_t		due = f->usage_end;
+	bool		ended = qzpay_status_final(QZPAY_MACHINE_SUBSCRIPTION, f->status);
+
+	if (ended || !f->engine_managed)
+		return due;
+	due = earlier(due, f->cancel_at);
+	if (strcmp(f->status, "trialing") == 0)
+	{
+		due = earlier(due, f->trial_end);
+		due = earlier(due, next_reminder(f, reminder_days, reminders));
+	}
+	else if (strcmp(f->status, "incomplete") == 0)
+		due = earlier(due, f->created_at + 23 * (QZPAY_USEC_PER_DAY / 24));
+	else if (strcmp(f->status, "paused") == 0)
+		due = earlier(due, f->resume_at);
+	else
+	{
+		due = earlier(due, f->period_end);
+		due = earlier(due, f->dunning_next_at);
+	}
+	return due;
+}

@@ -1,0 +1,83 @@
+/*
+ * status.h
+ *		State machines of subscriptions, invoices and payment attempts, and the
+ *		rule that says until when a contract gives access.
+ *
+ * The tables are the only place where a legal move is written down; the
+ * triggers ask them for every UPDATE, whoever makes it.
+ */
+#ifndef QZPAY_STATUS_H
+#define QZPAY_STATUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum QzpayMachine
+{
+	QZPAY_MACHINE_SUBSCRIPTION,
+	QZPAY_MACHINE_INVOICE,
+	QZPAY_MACHINE_ATTEMPT,
+	QZPAY_MACHINE_UNKNOWN
+} QzpayMachine;
+
+/* Instants are microseconds of any one epoch; these two mean "no instant". */
+#define QZPAY_INSTANT_NONE	INT64_MIN
+#define QZPAY_INSTANT_NEVER	INT64_MAX
+
+#define QZPAY_USEC_PER_DAY	INT64_C(86400000000)
+
+typedef enum QzpayAccess
+{
+	QZPAY_ACCESS_NONE,
+	QZPAY_ACCESS_LIMITED,
+	QZPAY_ACCESS_FULL
+} QzpayAccess;
+
+/*
+ * What access depends on.  An instant that is not set is QZPAY_INSTANT_NONE.
+ */
+typedef struct QzpayAccessFacts
+{
+	const char *status;			/* as in qzpay.subscription_status */
+	bool		auto_renew;
+	bool		has_method;		/* or nothing is ever to pay */
+	int			late_renewal_days;
+	QzpayAccess grace_access;
+	QzpayAccess pause_access;
+	int64_t		trial_end;
+	int64_t		period_end;
+	int64_t		grace_until;
+	int64_t		cancel_at;
+	int64_t		ended_at;
+	int64_t		comp_until;
+	int64_t		resume_at;
+} QzpayAccessFacts;
+
+/* What makes time itself act on a contract. */
+typedef struct QzpayDueFacts
+{
+	const char *status;
+	bool		engine_managed;
+	int64_t		started_at;
+	int64_t		created_at;
+	int64_t		trial_end;
+	int64_t		reminded_at;
+	int64_t		period_end;
+	int64_t		usage_end;
+	int64_t		cancel_at;
+	int64_t		resume_at;
+	int64_t		comp_until;
+	int64_t		dunning_next_at;
+} QzpayDueFacts;
+
+extern QzpayMachine qzpay_status_machine(const char *name);
+extern bool qzpay_status_known(QzpayMachine machine, const char *status);
+extern bool qzpay_status_final(QzpayMachine machine, const char *status);
+extern bool qzpay_status_allowed(QzpayMachine machine, const char *from, const char *to);
+
+extern int64_t qzpay_access_until(const QzpayAccessFacts *facts);
+extern QzpayAccess qzpay_access_level(const QzpayAccessFacts *facts);
+extern QzpayAccess qzpay_access(const QzpayAccessFacts *facts, int64_t at);
+extern int64_t qzpay_next_due(const QzpayDueFacts *facts, const int *reminder_days, int reminders);
+
+#endif							/* QZPAY_STATUS_H */

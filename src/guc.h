@@ -1,0 +1,16 @@
+/*
+ * guc.h
+ *		Configuration variables.
+ */
+#ifndef QZPAY_GUC_H
+#define QZPAY_GUC_H
+
+extern bool qzpay_guc_allow_drop;
+extern bool qzpay_guc_allow_loopback_http;
+extern char *qzpay_guc_databases;
+extern char *qzpay_guc_provider_hosts;
+extern char *qzpay_guc_secrets_file;
+
+extern void qzpay_guc_define(void);
+
+#endif							/* QZPAY_GUC_H */

@@ -1,0 +1,202 @@
+/*
+ * wrapper.c
+ *		Public functions whose first argument names a tenant's object: open its context, call the internal of the same name.
+ *
+ * qzpay.cancel(subscription, ...) is declared in C, SECURITY DEFINER, with the symbol of its first argument's kind; what it does is the
+ * internal qzpay._cancel with the same arguments, in whatever language.  Found by name in the one schema and by exact argument types, so
+ * that no search_path matters.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_proc.h"
+#include "fmgr.h"
+#include "nodes/execnodes.h"
+#include "utils/builtins.h"
+#include "utils/syscache.h"
+#include "utils/uuid.h"
+
+#include "errors.h"
+#include "qzpay.h"
+#include "store/context.h"
+#include "store/installation.h"
+#include "store/tenant_of.h"
+#include "store/uuid.h"
+
+QZPAY_FUNCTION(qzpay_in_tenant_of_attempt);
+QZPAY_FUNCTION(qzpay_in_tenant_of_customer);
+QZPAY_FUNCTION(qzpay_in_tenant_of_customer_ref);
+QZPAY_FUNCTION(qzpay_in_tenant_of_external_id);
+QZPAY_FUNCTION(qzpay_in_tenant_of_invoice);
+QZPAY_FUNCTION(qzpay_in_tenant_of_payment);
+QZPAY_FUNCTION(qzpay_in_tenant_of_payment_method);
+QZPAY_FUNCTION(qzpay_in_tenant_of_subscription);
+
+/*
+ * internal_function
+ *		The internal of the function that is being called; looked up once per call site.
+ */
+static FmgrInfo *
+internal_function(FunctionCallInfo fcinfo)
+{
+	FmgrInfo   *self = fcinfo->flinfo;
+	FmgrInfo   *internal = self->fn_extra;
+	HeapTuple	tuple;
+	Form_pg_proc proc;
+	char	   *name;
+	Oid			internal_oid;
+
+	if (internal != NULL)
+		return internal;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(self->fn_oid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", self->fn_oid);
+	proc = (Form_pg_proc) GETSTRUCT(tuple);
+	name = psprintf("_%s", NameStr(proc->proname));
+	internal_oid = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name), PointerGetDatum(&proc->proargtypes),
+								   ObjectIdGetDatum(proc->pronamespace));
+	ReleaseSysCache(tuple);
+	if (!OidIsValid(internal_oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("function qzpay.%s with the arguments of qzpay.%s does not exist", name, name + 1)));
+	internal = MemoryContextAlloc(self->fn_mcxt, sizeof(FmgrInfo));
+	fmgr_info_cxt(internal_oid, internal, self->fn_mcxt);
+	internal->fn_expr = self->fn_expr;
+	self->fn_extra = internal;
+	pfree(name);
+	return internal;
+}
+
+/* The call itself, between opening and closing the context, whatever happens in it. */
+static Datum
+invoke(FunctionCallInfo fcinfo, FmgrInfo *internal, ReturnSetInfo *result_info, const pg_uuid_t *tenant)
+{
+	FmgrInfo   *self = fcinfo->flinfo;
+	int			allowed_modes = result_info != NULL ? result_info->allowedModes : 0;
+	volatile Datum result = (Datum) 0;
+	QzpayFrame	frame;
+
+	qzpay_context_push(&frame, tenant);
+	PG_TRY();
+	{
+		fcinfo->flinfo = internal;
+		fcinfo->isnull = false;
+		/* A set must be materialised: a row fetched later would be computed outside of the context. */
+		if (internal->fn_retset && result_info != NULL)
+			result_info->allowedModes &= ~SFRM_ValuePerCall;
+		result = FunctionCallInvoke(fcinfo);
+	}
+	PG_FINALLY();
+	{
+		fcinfo->flinfo = self;
+		if (result_info != NULL)
+			result_info->allowedModes = allowed_modes;
+		qzpay_context_pop(&frame);
+	}
+	PG_END_TRY();
+	return result;
+}
+
+/* Calls the internal with this call's arguments in the tenant's context. */
+static Datum
+call_inside(FunctionCallInfo fcinfo, const pg_uuid_t *tenant)
+{
+	FmgrInfo   *internal = internal_function(fcinfo);
+	ReturnSetInfo *result_info = NULL;
+
+	if (fcinfo->resultinfo != NULL && IsA(fcinfo->resultinfo, ReturnSetInfo))
+		result_info = (ReturnSetInfo *) fcinfo->resultinfo;
+	for (int i = 0; internal->fn_strict && i < fcinfo->nargs; i++)
+	{
+		if (fcinfo->args[i].isnull)
+			PG_RETURN_NULL();
+	}
+	return invoke(fcinfo, internal, result_info, tenant);
+}
+
+/* For a first argument that is the id of an object of this kind. */
+static Datum
+in_tenant_of(FunctionCallInfo fcinfo, QzpayObject object)
+{
+	pg_uuid_t  *id;
+	pg_uuid_t	tenant;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", qzpay_object_name(object))));
+	id = PG_GETARG_UUID_P(0);
+	if (!qzpay_tenant_of(object, id, &tenant) || !qzpay_context_allows(&tenant))
+		qzpay_object_not_found(object, id);
+	return call_inside(fcinfo, &tenant);
+}
+
+Datum
+qzpay_in_tenant_of_attempt(PG_FUNCTION_ARGS)
+{
+	return in_tenant_of(fcinfo, QZPAY_OBJECT_ATTEMPT);
+}
+
+Datum
+qzpay_in_tenant_of_customer(PG_FUNCTION_ARGS)
+{
+	return in_tenant_of(fcinfo, QZPAY_OBJECT_CUSTOMER);
+}
+
+Datum
+qzpay_in_tenant_of_invoice(PG_FUNCTION_ARGS)
+{
+	return in_tenant_of(fcinfo, QZPAY_OBJECT_INVOICE);
+}
+
+Datum
+qzpay_in_tenant_of_payment(PG_FUNCTION_ARGS)
+{
+	return in_tenant_of(fcinfo, QZPAY_OBJECT_PAYMENT);
+}
+
+Datum
+qzpay_in_tenant_of_payment_method(PG_FUNCTION_ARGS)
+{
+	return in_tenant_of(fcinfo, QZPAY_OBJECT_PAYMENT_METHOD);
+}
+
+Datum
+qzpay_in_tenant_of_subscription(PG_FUNCTION_ARGS)
+{
+	return in_tenant_of(fcinfo, QZPAY_OBJECT_SUBSCRIPTION);
+}
+
+/* For a first argument that is an external id of a customer that exists. */
+Datum
+qzpay_in_tenant_of_customer_ref(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t	tenant;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("customer must not be null")));
+	if (!qzpay_tenant_of_external_id(PG_GETARG_DATUM(0), &tenant) || !qzpay_context_allows(&tenant))
+		ereport(ERROR,
+				(errcode(ERRCODE_QZPAY_NOT_FOUND),
+				 errmsg("customer \"%s\" not found", text_to_cstring(PG_GETARG_TEXT_PP(0)))));
+	return call_inside(fcinfo, &tenant);
+}
+
+/* For sync_customer(): the first argument is the external id of a customer that may not exist yet. */
+Datum
+qzpay_in_tenant_of_external_id(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t	tenant;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("external id must not be null")));
+	if (!qzpay_context_tenant(&tenant))
+	{
+		qzpay_uuid_derive_text(&tenant, qzpay_installation_id(), PG_GETARG_DATUM(0));
+		/* Raises for a role that may not act without a context. */
+		(void) qzpay_context_allows(&tenant);
+	}
+	return call_inside(fcinfo, &tenant);
+}
