@@ -5,8 +5,11 @@
 CORE_SRCS += src/core/status.c
 
 # store: rows read and written from C
+STORE_SRCS += src/store/call.c
+STORE_SRCS += src/store/catalog_cache.c
 STORE_SRCS += src/store/clock.c
 STORE_SRCS += src/store/context.c
+STORE_SRCS += src/store/entitlement.c
 STORE_SRCS += src/store/installation.c
 STORE_SRCS += src/store/relation.c
 STORE_SRCS += src/store/secrets.c

@@ -31,6 +31,7 @@
 
 #include "errors.h"
 #include "store/catalog_cache.h"
+#include "store/number.h"
 
 typedef struct ProductEntry
 {
@@ -388,9 +389,10 @@ read_grants(QzpayCatalog *catalog, Snapshot snapshot)
 		grant = &product->grants[feature->position];
 		(void) value_of(&reader, "text_value", &no_text);
 		grant->given = true;
-		grant->enabled = bool_of(&reader, "enabled") || !no_text;
 		grant->unlimited = bool_of(&reader, "unlimited");
 		grant->value = numeric_of(&reader, "limit_value");
+		grant->enabled = bool_of(&reader, "enabled") || !no_text || grant->unlimited ||
+			(grant->value != NULL && qzpay_number_sign(grant->value) > 0);
 	}
 	reader_close(&reader);
 }
@@ -629,16 +631,6 @@ qzpay_catalog(Snapshot snapshot)
 		private_copy = fresh;
 	}
 	return private_copy;
-}
-
-/*
- * qzpay_catalog_changed
- *		For the statement triggers of the catalog's tables: tells every backend, this one at its next command.
- */
-void
-qzpay_catalog_changed(Oid relation)
-{
-	CacheInvalidateRelcacheByRelid(relation);
 }
 
 const QzpayProduct *

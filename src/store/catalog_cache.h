@@ -64,7 +64,7 @@ typedef struct QzpayFeature
 typedef struct QzpayGrant
 {
 	bool		given;			/* the product mentions it */
-	bool		enabled;		/* boolean: on; text: there is one */
+	bool		enabled;		/* a boolean that is on, a text, a limit above 0 */
 	bool		unlimited;
 	Numeric		value;			/* limit: allowance of a plan, increase per unit of an add-on; NULL when unlimited or no limit */
 } QzpayGrant;
@@ -97,7 +97,6 @@ typedef struct QzpayProduct
 typedef struct QzpayCatalog QzpayCatalog;
 
 extern void qzpay_catalog_init(void);
-extern void qzpay_catalog_changed(Oid relation);
 
 extern const QzpayCatalog *qzpay_catalog(Snapshot snapshot);
 extern const QzpayProduct *qzpay_catalog_product(const QzpayCatalog *catalog, const pg_uuid_t *id);
