@@ -51,7 +51,7 @@ BEGIN
             now_at := v_due;
             UPDATE qzpay.test_clocks c SET now_at = v_due WHERE c.id = clock;
         END IF;
-        v_rows := CASE WHEN v_due IS NULL THEN 0 ELSE qzpay._due_batch(clock, now_at, 10000) END;
+        v_rows := CASE WHEN v_due IS NULL THEN 0 ELSE qzpay._due_batch(clock, now_at, now_at, 10000) END;
         done := done + v_rows;
         WHILE qzpay._run_internal_attempts(clock, 10000) > 0 LOOP
         END LOOP;

@@ -56,17 +56,20 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_rolls qzpay._roll[] := qzpay._plan_rolls(p_tenants, p_subscriptions, p_dues);
+    v_lines qzpay._line[];
     v_invoices bigint;
 BEGIN
     IF v_rolls IS NULL THEN
         RETURN 0;
     END IF;
+    v_lines := qzpay._advance_lines(v_rolls) || qzpay._usage_lines(v_rolls);
     INSERT INTO qzpay.periods (tenant_id, subscription_id, cycle, period_start, period_end, ordinal, invoice_id)
-    SELECT r.tenant_id, r.subscription_id, r.cycle, r.bill_start, r.bill_end, r.ordinal, r.invoice_id FROM unnest(v_rolls) r WHERE r.bills
+    SELECT r.tenant_id, r.subscription_id, r.cycle, r.bill_start, r.bill_end, r.ordinal, l.invoice_id
+    FROM unnest(v_rolls) r LEFT JOIN (SELECT DISTINCT l.invoice_id FROM unnest(v_lines) l WHERE l.amount <> 0) l USING (invoice_id) WHERE r.bills
     UNION ALL
     SELECT r.tenant_id, r.subscription_id, 'usage', r.next_usage_start, r.next_usage_end, r.usage_ordinal, NULL FROM unnest(v_rolls) r WHERE r.next_usage_start IS NOT NULL;
 
-    v_invoices := qzpay._write_invoices(v_rolls, qzpay._advance_lines(v_rolls) || qzpay._usage_lines(v_rolls), p_at);
+    v_invoices := qzpay._write_invoices(v_rolls, v_lines, p_at);
 
     UPDATE qzpay.subscriptions s SET
         status = CASE WHEN r.ends AND r.end_reason = 'payment_timeout' THEN 'incomplete_expired'
@@ -151,7 +154,7 @@ END $$;
 COMMENT ON FUNCTION qzpay._collect(qzpay._roll[], timestamptz) IS
 'Plans the first attempt of each new invoice; an invoice without any usable method counts as failed at once.';
 
-CREATE OR REPLACE FUNCTION qzpay._due_batch(p_clock uuid, p_at timestamptz, p_limit integer) RETURNS bigint
+CREATE OR REPLACE FUNCTION qzpay._due_batch(p_clock uuid, p_until timestamptz, p_at timestamptz, p_limit integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -161,12 +164,12 @@ DECLARE
 BEGIN
     SELECT array_agg(k.tenant_id), array_agg(k.id), array_agg(k.next_due_at) INTO v_tenants, v_subscriptions, v_dues
     FROM (SELECT s.tenant_id, s.id, s.next_due_at FROM qzpay.subscriptions s
-          WHERE p_clock IS NULL AND s.test_clock_id IS NULL AND s.next_due_at <= p_at AND s.set_aside_at IS NULL
+          WHERE p_clock IS NULL AND s.test_clock_id IS NULL AND s.next_due_at <= p_until AND s.set_aside_at IS NULL
           ORDER BY s.next_due_at LIMIT p_limit FOR UPDATE SKIP LOCKED) k;
     IF p_clock IS NOT NULL THEN
         SELECT array_agg(k.tenant_id), array_agg(k.id), array_agg(k.next_due_at) INTO v_tenants, v_subscriptions, v_dues
         FROM (SELECT s.tenant_id, s.id, s.next_due_at FROM qzpay.subscriptions s
-              WHERE s.test_clock_id = p_clock AND s.next_due_at <= p_at AND s.set_aside_at IS NULL
+              WHERE s.test_clock_id = p_clock AND s.next_due_at <= p_until AND s.set_aside_at IS NULL
               ORDER BY s.next_due_at, s.tenant_id, s.id LIMIT p_limit FOR UPDATE) k;
     END IF;
     IF v_subscriptions IS NULL THEN
@@ -182,8 +185,8 @@ BEGIN
     END;
     RETURN cardinality(v_subscriptions);
 END $$;
-COMMENT ON FUNCTION qzpay._due_batch(uuid, timestamptz, integer) IS
-'Does what time itself asks for, for up to p_limit subscriptions that are due at p_at: those on the test clock, or with NULL those in real time. '
+COMMENT ON FUNCTION qzpay._due_batch(uuid, timestamptz, timestamptz, integer) IS
+'Does what time itself asks for, for up to p_limit subscriptions due at p_until or before: those on the test clock, or with NULL those in real time. p_at dates what is written. '
 'Skips what another session holds. Returns how many subscriptions were taken; 0 means nothing is due.';
 
 CREATE OR REPLACE FUNCTION qzpay._do_due_alone(p_tenant uuid, p_subscription uuid, p_due timestamptz, p_at timestamptz) RETURNS void
@@ -241,11 +244,11 @@ BEGIN
     FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
     JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.id = k.id
     CROSS JOIN LATERAL (SELECT days::int AS days FROM jsonb_array_elements_text(qzpay.setting('trial_reminder_days')) AS days) d
-    WHERE s.status = 'trialing' AND k.due_at = s.trial_end - d.days * interval '24 hours'
+    WHERE s.status = 'trialing' AND p_at < s.trial_end AND k.due_at = s.trial_end - d.days * interval '24 hours'
     ON CONFLICT (tenant_id, dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING;
     UPDATE qzpay.subscriptions s SET reminded_at = k.due_at
     FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
     WHERE s.tenant_id = k.tenant_id AND s.id = k.id AND s.status = 'trialing' AND k.due_at < s.trial_end;
 END $$;
 COMMENT ON FUNCTION qzpay._remind(uuid[], uuid[], timestamptz[], timestamptz) IS
-'Emits trial.expiring, once per trial end and number of days, for the subscriptions whose due instant is a reminder.';
+'Emits trial.expiring, once per trial end and number of days, for the subscriptions whose due instant is a reminder; none once the trial is over.';
