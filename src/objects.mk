@@ -11,6 +11,7 @@ STORE_SRCS += src/store/clock.c
 STORE_SRCS += src/store/context.c
 STORE_SRCS += src/store/entitlement.c
 STORE_SRCS += src/store/installation.c
+STORE_SRCS += src/store/limit.c
 STORE_SRCS += src/store/relation.c
 STORE_SRCS += src/store/secrets.c
 STORE_SRCS += src/store/settings.c
@@ -18,7 +19,9 @@ STORE_SRCS += src/store/tenant_of.c
 STORE_SRCS += src/store/uuid.c
 
 # sqlfn: the SQL-callable functions
+SQLFN_SRCS += src/sqlfn/entitlement.c
 SQLFN_SRCS += src/sqlfn/foundation.c
+SQLFN_SRCS += src/sqlfn/limit.c
 SQLFN_SRCS += src/sqlfn/tenancy.c
 SQLFN_SRCS += src/sqlfn/triggers.c
 SQLFN_SRCS += src/sqlfn/wrapper.c

@@ -13,6 +13,7 @@
 #include "errors.h"
 #include "qzpay.h"
 #include "store/entitlement.h"
+#include "store/limit.h"
 #include "store/number.h"
 #include "store/relation.h"
 #include "store/tenant_of.h"
@@ -262,9 +263,23 @@ qzpay_has_access_ref(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(has_access(fcinfo, BY_EXTERNAL_ID));
 }
 
+/* A guard that is asked about nothing must not let through. */
+static void
+refuse_nulls(FunctionCallInfo fcinfo)
+{
+	for (int i = 0; i < PG_NARGS(); i++)
+	{
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("arguments of a guard must not be null")));
+	}
+}
+
 static Datum
 require_active_subscription(FunctionCallInfo fcinfo, CustomerBy by)
 {
+	refuse_nulls(fcinfo);
 	if (!has_access(fcinfo, by))
 		ereport(ERROR,
 				(errcode(ERRCODE_QZPAY_NO_ACCESS),
@@ -288,6 +303,7 @@ qzpay_require_active_subscription_ref(PG_FUNCTION_ARGS)
 static Datum
 require_entitlement(FunctionCallInfo fcinfo, CustomerBy by)
 {
+	refuse_nulls(fcinfo);
 	if (!has_entitlement(fcinfo, by))
 		ereport(ERROR,
 				(errcode(ERRCODE_QZPAY_NO_ACCESS),
@@ -313,6 +329,7 @@ require_limit(FunctionCallInfo fcinfo, CustomerBy by)
 {
 	LimitCheck	check;
 
+	refuse_nulls(fcinfo);
 	check_limit(fcinfo, by, &check);
 	if (!check.allowed)
 		qzpay_limit_reached(text_to_cstring(PG_GETARG_TEXT_PP(1)), customer_name(fcinfo, by), check.current, check.limit_value);

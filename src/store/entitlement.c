@@ -287,6 +287,52 @@ callers_tenant(pg_uuid_t *tenant)
 	return NULL;
 }
 
+static bool
+read_by_id(const pg_uuid_t *tenant, const pg_uuid_t *customer, bool with_usage, QzpayEntitlement *result)
+{
+	pg_uuid_t	owner;
+
+	if (probe(tenant, customer, with_usage, qzpay_scan_snapshot(), result))
+		return true;
+	if (!qzpay_tenant_of(QZPAY_OBJECT_CUSTOMER, customer, &owner))
+		return false;
+	if (tenant != NULL && memcmp(tenant, &owner, sizeof(owner)) != 0)
+		return false;
+	return compute(&owner, customer, with_usage, result);
+}
+
+static bool
+read_by_text(const pg_uuid_t *tenant, Datum external_id, bool with_usage, QzpayEntitlement *result)
+{
+	pg_uuid_t	derived;
+	pg_uuid_t	customer;
+	ScanKeyData keys[2];
+	QzpayScan	scan;
+	TupleTableSlot *slot;
+	bool		found;
+
+	if (tenant == NULL)
+		qzpay_uuid_derive_text(&derived, qzpay_installation_id(), external_id);
+	else
+		derived = *tenant;
+	qzpay_uuid_derive_text(&customer, &derived, external_id);
+	if (probe(&derived, &customer, with_usage, qzpay_scan_snapshot(), result))
+		return true;
+
+	/* No row yet, or a customer whose id comes from elsewhere. */
+	qzpay_scan_key_uuid(&keys[0], 1, &derived);
+	qzpay_scan_key_text(&keys[1], 2, external_id);
+	qzpay_scan_begin(&scan, &customers_by_external_id, qzpay_scan_snapshot(), keys, 2);
+	slot = qzpay_scan_next(&scan);
+	found = slot != NULL;
+	if (found)
+		customer = *qzpay_slot_uuid(slot, qzpay_relation_column(&customers_by_external_id, "id"));
+	qzpay_scan_end(&scan);
+	if (found)
+		return read_by_id(&derived, &customer, with_usage, result);
+	return parse_id(external_id, &customer) && read_by_id(tenant, &customer, with_usage, result);
+}
+
 /*
  * qzpay_entitlement_read
  *		What the customer holds, as the running statement sees it; false when there is no such customer in the caller's tenant.
@@ -296,15 +342,9 @@ callers_tenant(pg_uuid_t *tenant)
 bool
 qzpay_entitlement_read(const pg_uuid_t *customer, bool with_usage, QzpayEntitlement *result)
 {
-	pg_uuid_t	context;
-	pg_uuid_t	owner;
-	const pg_uuid_t *tenant = callers_tenant(&context);
+	pg_uuid_t	tenant;
 
-	if (probe(tenant, customer, with_usage, qzpay_scan_snapshot(), result))
-		return true;
-	if (!qzpay_tenant_of(QZPAY_OBJECT_CUSTOMER, customer, &owner) || !qzpay_context_allows(&owner))
-		return false;
-	return compute(&owner, customer, with_usage, result);
+	return read_by_id(callers_tenant(&tenant), customer, with_usage, result);
 }
 
 /*
@@ -315,31 +355,20 @@ bool
 qzpay_entitlement_read_text(Datum external_id, bool with_usage, QzpayEntitlement *result)
 {
 	pg_uuid_t	tenant;
-	pg_uuid_t	customer;
-	ScanKeyData keys[2];
-	QzpayScan	scan;
-	TupleTableSlot *slot;
-	bool		found;
 
-	if (callers_tenant(&tenant) == NULL)
-		qzpay_uuid_derive_text(&tenant, qzpay_installation_id(), external_id);
-	qzpay_uuid_derive_text(&customer, &tenant, external_id);
-	if (probe(&tenant, &customer, with_usage, qzpay_scan_snapshot(), result))
-		return true;
+	return read_by_text(callers_tenant(&tenant), external_id, with_usage, result);
+}
 
-	/* No row yet, or a customer whose id comes from elsewhere. */
-	qzpay_scan_key_uuid(&keys[0], 1, &tenant);
-	qzpay_scan_key_text(&keys[1], 2, external_id);
-	qzpay_scan_begin(&scan, &customers_by_external_id, qzpay_scan_snapshot(), keys, 2);
-	slot = qzpay_scan_next(&scan);
-	found = slot != NULL;
-	if (found)
-		customer = *qzpay_slot_uuid(slot, qzpay_relation_column(&customers_by_external_id, "id"));
-	qzpay_scan_end(&scan);
-	if (found)
-		return qzpay_entitlement_read(&customer, with_usage, result);
+/*
+ * qzpay_entitlement_read_for_trigger
+ *		The same for triggers of the application's tables, which hold for every role, also one that knows nothing of tenants.
+ */
+bool
+qzpay_entitlement_read_for_trigger(Datum external_id, QzpayEntitlement *result)
+{
+	pg_uuid_t	tenant;
 
-	return parse_id(external_id, &customer) && qzpay_entitlement_read(&customer, with_usage, result);
+	return read_by_text(qzpay_context_tenant(&tenant) ? &tenant : NULL, external_id, false, result);
 }
 
 /*
