@@ -7,6 +7,7 @@
 CODE_SQL += sql/foundation/types.sql
 CODE_SQL += sql/subscription/types.sql
 CODE_SQL += sql/catalog/types.sql
+CODE_SQL += sql/entitlement/types.sql
 CODE_SQL += sql/invoice/types.sql
 CODE_SQL += sql/foundation/functions.sql
 CODE_SQL += sql/foundation/settings.sql
@@ -23,6 +24,7 @@ CODE_SQL += sql/subscription/advance.sql
 CODE_SQL += sql/subscription/dunning.sql
 CODE_SQL += sql/subscription/functions.sql
 CODE_SQL += sql/entitlement/functions.sql
+CODE_SQL += sql/entitlement/limits.sql
 CODE_SQL += sql/invoice/functions.sql
 CODE_SQL += sql/payment/outbox.sql
 CODE_SQL += sql/payment/settle.sql
@@ -34,8 +36,6 @@ CODE_SQL += sql/provider/stripe/functions.sql
 CODE_SQL += sql/event/functions.sql
 CODE_SQL += sql/job/functions.sql
 CODE_SQL += sql/metrics/functions.sql
-CODE_SQL += sql/entitlement/limits.sql
-CODE_SQL += sql/entitlement/types.sql
 
 # DATA_ONCE: tables, constraints, indexes; ordinary objects, made once by install().  provider stands before what references its rows.
 DATA_ONCE += sql/foundation/tables.sql
