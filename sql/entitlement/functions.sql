@@ -117,7 +117,7 @@ CREATE OR REPLACE FUNCTION qzpay.has_entitlement(customer uuid, feature text) RE
     AS 'MODULE_PATHNAME', 'qzpay_has_entitlement';
 COMMENT ON FUNCTION qzpay.has_entitlement(uuid, text) IS
 'Whether what the customer holds at its now grants the feature: plan, add-ons and what the plan contains, or without a subscription the default plan. A limit is granted when it is above 0. '
-'Access ends at its instant, whether or not a job has run. May be used in row security of the application's tables. Errors: QZ401 unknown feature, QZ404 unknown customer.';
+'Access ends at its instant, whether or not a job has run. May be used in row security of the application''s tables. Errors: QZ401 unknown feature, QZ404 unknown customer.';
 
 CREATE OR REPLACE FUNCTION qzpay.has_entitlement(customer text, feature text) RETURNS boolean
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
