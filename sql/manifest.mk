@@ -7,6 +7,7 @@
 CODE_SQL += sql/foundation/types.sql
 CODE_SQL += sql/subscription/types.sql
 CODE_SQL += sql/catalog/types.sql
+CODE_SQL += sql/entitlement/types.sql
 CODE_SQL += sql/invoice/types.sql
 CODE_SQL += sql/foundation/functions.sql
 CODE_SQL += sql/foundation/money.sql
@@ -24,6 +25,7 @@ CODE_SQL += sql/subscription/advance.sql
 CODE_SQL += sql/subscription/dunning.sql
 CODE_SQL += sql/subscription/functions.sql
 CODE_SQL += sql/entitlement/functions.sql
+CODE_SQL += sql/entitlement/limits.sql
 CODE_SQL += sql/invoice/functions.sql
 CODE_SQL += sql/payment/outbox.sql
 CODE_SQL += sql/payment/settle.sql
