@@ -161,7 +161,7 @@ qzpay_unused_part(PG_FUNCTION_ARGS)
 	TimestampTz end;
 	int64_t		used;
 	int64_t		whole;
-	int64_t		unused;
+	int64_t		used_part;
 	QzpayCode	code;
 
 	if (!by_day && strcmp(unit, "second") != 0)
@@ -188,8 +188,9 @@ qzpay_unused_part(PG_FUNCTION_ARGS)
 	/* A period within one local day: the day of the change belongs to the new state. */
 	if (whole == 0)
 		PG_RETURN_INT64(amount);
-	code = qzpay_unused(amount, used, whole, QZPAY_ROUND_HALF_UP, &unused);
+	code = qzpay_prorate(amount, used, whole, QZPAY_ROUND_HALF_UP, &used_part);
 	if (code != QZPAY_OK)
 		qzpay_core_error(code, "amount");
-	PG_RETURN_INT64(unused);
+	/* Cannot overflow: the part has the amount's sign and is not beyond it. */
+	PG_RETURN_INT64(amount - used_part);
 }
