@@ -5,11 +5,13 @@
 CORE_SRCS += src/core/address.c
 CORE_SRCS += src/core/calendar.c
 CORE_SRCS += src/core/code.c
+CORE_SRCS += src/core/currency.c
 CORE_SRCS += src/core/hash.c
 CORE_SRCS += src/core/money.c
 CORE_SRCS += src/core/outcome.c
 CORE_SRCS += src/core/proration.c
 CORE_SRCS += src/core/rating.c
+CORE_SRCS += src/core/redact.c
 CORE_SRCS += src/core/status.c
 
 # store: rows read and written from C
@@ -30,6 +32,7 @@ STORE_SRCS += src/store/uuid.c
 # sqlfn: the SQL-callable functions
 SQLFN_SRCS += src/sqlfn/argument.c
 SQLFN_SRCS += src/sqlfn/calendar.c
+SQLFN_SRCS += src/sqlfn/currency.c
 SQLFN_SRCS += src/sqlfn/entitlement.c
 SQLFN_SRCS += src/sqlfn/foundation.c
 SQLFN_SRCS += src/sqlfn/limit.c

@@ -8,4 +8,5 @@ REGRESS += tenancy
 REGRESS += errors_c
 REGRESS += money
 REGRESS += calendar
+REGRESS += redact
 ISOLATION += iso_billing

@@ -1,5 +1,15 @@
 -- Amounts are bigint minor units of an ISO 4217 currency.
 
+CREATE OR REPLACE FUNCTION qzpay.currency_exponent(currency text) RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'qzpay_exponent_of_currency';
+COMMENT ON FUNCTION qzpay.currency_exponent(text) IS 'Decimals of a currency: 2 for USD, 0 for CLP. QZ101 for what is no currency of ISO 4217.';
+
+CREATE OR REPLACE FUNCTION qzpay.format_amount(amount bigint, currency text) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'qzpay_amount_as_text';
+COMMENT ON FUNCTION qzpay.format_amount(bigint, text) IS 'An amount of minor units as text: 9900, USD is ''99.00 USD''. QZ101 for an unknown currency.';
+
 CREATE OR REPLACE FUNCTION qzpay.round_amount(exact numeric, rounding text DEFAULT 'half_up') RETURNS bigint
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'qzpay_rounded_amount';

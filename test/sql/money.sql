@@ -1,6 +1,16 @@
 -- Amounts: currencies, rounding, splitting, rating.
 \set VERBOSITY terse
 \pset null '(null)'
+SELECT qzpay.currency_exponent(c), c FROM unnest('{USD,EUR,ARS,CLP,JPY,KWD,CLF}'::text[]) c;
+SELECT qzpay.currency_exponent('usd');
+SELECT qzpay.currency_exponent('USDX');
+SELECT qzpay.currency_exponent('');
+SELECT qzpay.currency_exponent('ZZZ');
+SELECT qzpay.currency_exponent(NULL);
+SELECT qzpay.format_amount(a, c), a, c FROM (VALUES (9900, 'USD'), (0, 'USD'), (-5, 'USD'), (5, 'CLP'), (1234, 'KWD'),
+    (9223372036854775807, 'USD'), (-9223372036854775808, 'USD')) v (a, c);
+SELECT qzpay.format_amount(1, 'EURO');
+
 -- One rounding, half away from zero or to even
 SELECT x, qzpay.round_amount(x), qzpay.round_amount(x, 'half_even') FROM unnest('{0.5,1.5,2.5,-0.5,-1.5,-2.5,0.49999999999999999,2.500000000000000001,0,-0.4,1000000.50}'::numeric[]) x;
 SELECT qzpay.round_amount(9223372036854775807.4), qzpay.round_amount(-9223372036854775808.4);
