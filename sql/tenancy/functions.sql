@@ -12,6 +12,20 @@ COMMENT ON FUNCTION qzpay.set_tenant(uuid, boolean) IS
     'Chooses the tenant for the rest of the transaction, or with is_local => false of the session (until DISCARD ALL); NULL for none. '
     'It counts only while the role stays the same. Errors: 42501 for a role that may not choose, QZ004 inside a call or while a cursor is open.';
 
+CREATE OR REPLACE FUNCTION qzpay.enter(token text) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'qzpay_enter_tenant';
+COMMENT ON FUNCTION qzpay.enter(text) IS
+    'Enters the tenant of a token for the rest of the transaction: the way in for roles of level tenant, once per transaction. '
+    'Errors: QZ005 forged, malformed, expired or of another installation; 42501 another tenant entered already; QZ004 while a cursor is open; 55000 no key configured.';
+
+CREATE OR REPLACE FUNCTION qzpay._issue_token(tenant uuid, seconds integer DEFAULT 300) RETURNS text
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'qzpay_issued_token';
+COMMENT ON FUNCTION qzpay._issue_token(uuid, integer) IS
+    'A token with which enter() enters this tenant for so many seconds (at most a day), signed with QZPAY_TOKEN_KEY of the secrets file. For applications and staff. '
+    'Errors: QZ404 no such tenant, or not the current one; 22023 bad duration; 55000 no key configured; 42501.';
+
 CREATE OR REPLACE FUNCTION qzpay._customer_id(tenant uuid, external_id text) RETURNS uuid
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'qzpay_derived_uuid';
