@@ -4,6 +4,7 @@
 # core: pure arithmetic and rules, compiled without any server header
 CORE_SRCS += src/core/code.c
 CORE_SRCS += src/core/hash.c
+CORE_SRCS += src/core/redact.c
 CORE_SRCS += src/core/signature.c
 CORE_SRCS += src/core/status.c
 
