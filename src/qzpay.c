@@ -17,10 +17,12 @@
 
 #include "guc.h"
 #include "qzpay.h"
+#include "store/catalog_cache.h"
 #include "store/clock.h"
 #include "store/context.h"
 #include "store/installation.h"
 #include "store/relation.h"
+#include "worker/worker.h"
 
 PG_MODULE_MAGIC;
 
@@ -83,6 +85,7 @@ _PG_init(void)
 	qzpay_context_init();
 	qzpay_clock_init();
 	qzpay_installation_init();
+	qzpay_catalog_init();
 	/* Last: callbacks run in the reverse order of registration, so this one closes what the others' last words may open. */
 	qzpay_relation_init();
 
@@ -90,4 +93,6 @@ _PG_init(void)
 	object_access_hook = guard_drop;
 	next_process_utility_hook = ProcessUtility_hook;
 	ProcessUtility_hook = watch_discard;
+
+	qzpay_worker_register();
 }

@@ -63,3 +63,37 @@ CREATE OR REPLACE FUNCTION qzpay.uuid_v7() RETURNS uuid
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'qzpay_new_uuid';
 COMMENT ON FUNCTION qzpay.uuid_v7() IS 'New id (RFC 9562, version 7): ordered by time, and strictly rising within a session.';
+
+-- Trigger functions.  Nobody may execute them: a trigger on a table of one's own would run them with rows one made up.
+CREATE OR REPLACE FUNCTION qzpay._append_only() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'qzpay_append_only';
+COMMENT ON FUNCTION qzpay._append_only() IS 'Trigger: refuses UPDATE, DELETE and TRUNCATE (QZ203).';
+
+CREATE OR REPLACE FUNCTION qzpay._guard_columns() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'qzpay_guard_columns';
+COMMENT ON FUNCTION qzpay._guard_columns() IS 'Trigger BEFORE UPDATE: refuses a change of any column but those its arguments name (QZ202).';
+
+CREATE OR REPLACE FUNCTION qzpay._status_guard() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'qzpay_status_guard';
+COMMENT ON FUNCTION qzpay._status_guard() IS 'Trigger BEFORE UPDATE OF status: refuses moves that the state machine named by its argument doesn''t have (QZ201).';
+
+CREATE OR REPLACE FUNCTION qzpay._record_transition() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'qzpay_record_transition';
+COMMENT ON FUNCTION qzpay._record_transition() IS
+    'Trigger AFTER UPDATE OF status: has _on_transition() write the transition and its events, in the context of the row''s tenant, whoever has updated.';
+
+CREATE OR REPLACE FUNCTION qzpay._derive_subscription() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'qzpay_derive_subscription';
+COMMENT ON FUNCTION qzpay._derive_subscription() IS
+    'Trigger BEFORE INSERT OR UPDATE on subscriptions: computes access_until and next_due_at from the other columns.';
+
+CREATE OR REPLACE FUNCTION qzpay._invalidate_catalog() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'qzpay_invalidate_catalog';
+COMMENT ON FUNCTION qzpay._invalidate_catalog() IS
+    'Trigger AFTER statement: tells every session that keeps what the table says to read it again.';

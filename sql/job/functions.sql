@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION qzpay._job_billing(p_limit integer) RETURNS bigint
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT qzpay._due_batch(NULL, qzpay.now(), p_limit)
+    SELECT qzpay._due_batch(NULL, qzpay.now(), qzpay.now(), p_limit)
 $$;
 COMMENT ON FUNCTION qzpay._job_billing(integer) IS 'Job: one batch of what is due in real time.';
 
@@ -87,7 +87,7 @@ BEGIN
     IF p_as_of > qzpay.now() THEN
         RAISE EXCEPTION 'cannot bill as of %, which is in the future', p_as_of USING ERRCODE = '22023', HINT = 'Look ahead with preview_invoice(), dry_run() or a test clock.';
     END IF;
-    RETURN qzpay._due_batch(NULL, coalesce(p_as_of, qzpay.now()), p_batch) > 0;
+    RETURN qzpay._due_batch(NULL, coalesce(p_as_of, qzpay.now()), qzpay.now(), p_batch) > 0;
 END $$;
 COMMENT ON FUNCTION qzpay._run_billing_batch(timestamptz, integer) IS 'One batch of run_billing(); false when nothing is due any more.';
 
@@ -100,4 +100,4 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON PROCEDURE qzpay.run_billing(timestamptz, integer) IS
-'Bills everything due up to as_of (NULL: now) for customers in real time, committing per batch: may be stopped, repeated and run from several sessions at once. Not inside a transaction block.';
+'Does everything due up to as_of (NULL: now) for customers in real time, dated now, committing per batch: may be stopped, repeated and run from several sessions at once. Not inside a transaction block.';

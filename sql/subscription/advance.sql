@@ -1,52 +1,55 @@
 -- Time's side of a contract: what is due, done set by set.
 
 CREATE OR REPLACE FUNCTION qzpay._plan_rolls(p_tenants uuid[], p_subscriptions uuid[], p_dues timestamptz[]) RETURNS qzpay._roll[]
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT array_agg(ROW(s.tenant_id, s.id, s.customer_id, c.seller_id, s.livemode, s.currency, k.due_at, f.ends, f.end_reason,
-                         b.bills, f.converts, s.interval_count || ' ' || s.interval_unit, b.ordinal,
-                         b.bill_start, CASE WHEN b.bills THEN qzpay.period_boundary(b.anchor, s.interval_unit, s.interval_count, b.ordinal + 1, s.timezone) END, b.anchor,
-                         u.closes, u.closes AND s.status <> 'trialing', u.usage_start, u.usage_end,
-                         u.next_start, CASE WHEN u.next_start IS NOT NULL THEN qzpay.period_boundary(b.anchor, s.usage_unit, s.usage_count, u.next_ordinal + 1, s.timezone) END,
-                         u.next_ordinal, s.interval_unit, s.interval_count,
-                         qzpay.uuid_v5(n.id, 'invoice:subscription:' || s.id::text || ':' || extract(epoch FROM k.due_at)::text))::qzpay._roll
-                     ORDER BY k.due_at, s.tenant_id, s.id)
-    FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
-    JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.id = k.id
-    JOIN qzpay.customers c ON c.tenant_id = s.tenant_id AND c.id = s.customer_id
-    CROSS JOIN qzpay.installation n
-    CROSS JOIN LATERAL (
-        -- The end beats the renewal.
-        SELECT e.end_reason IS NOT NULL AS ends, e.end_reason,
-               e.end_reason IS NULL AND s.status = 'trialing' AND s.trial_end <= k.due_at AND (s.has_payment_method OR s.trial_end_behavior = 'past_due') AS converts
-        FROM (SELECT CASE
-                  WHEN s.status = 'incomplete' AND s.created_at + interval '23 hours' <= k.due_at THEN 'payment_timeout'
-                  WHEN s.cancel_at <= k.due_at THEN coalesce(s.cancel_reason, 'requested')
-                  WHEN s.status = 'trialing' AND s.trial_end <= k.due_at AND NOT s.has_payment_method AND s.trial_end_behavior = 'cancel' THEN 'trial_expired'
-                  WHEN NOT s.auto_renew AND s.status <> 'trialing' AND s.current_period_end <= k.due_at THEN 'expired'
-              END AS end_reason) e
-    ) f
-    LEFT JOIN qzpay.periods pb ON NOT f.converts AND pb.tenant_id = s.tenant_id AND pb.subscription_id = s.id
-         AND pb.cycle = s.interval_count || ' ' || s.interval_unit AND pb.period_start = s.current_period_start
-    LEFT JOIN qzpay.periods pu ON NOT f.converts AND pu.tenant_id = s.tenant_id AND pu.subscription_id = s.id
-         AND pu.cycle = 'usage' AND pu.period_start = s.usage_period_start
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN f.converts THEN s.trial_end ELSE s.anchor END AS anchor,
-               NOT f.ends AND (f.converts OR s.status IN ('active', 'past_due', 'unpaid', 'incomplete') AND coalesce(s.current_period_end, s.anchor) <= k.due_at) AS bills,
-               CASE WHEN f.converts THEN s.trial_end ELSE coalesce(s.current_period_end, s.anchor) END AS bill_start,
-               CASE WHEN f.converts OR s.current_period_end IS NULL THEN 0 ELSE pb.ordinal + 1 END AS ordinal
-    ) b
-    CROSS JOIN LATERAL (
-        SELECT s.usage_period_end IS NOT NULL AND (f.ends OR f.converts OR s.usage_period_end <= k.due_at) AS closes,
-               s.usage_period_start AS usage_start, least(s.usage_period_end, CASE WHEN f.ends OR f.converts THEN k.due_at END) AS usage_end,
-               CASE WHEN f.ends OR s.status IN ('canceled', 'incomplete_expired', 'paused') THEN NULL
-                    WHEN s.status = 'trialing' AND s.trial_end <= k.due_at AND NOT f.converts THEN NULL
-                    WHEN f.converts THEN s.trial_end
-                    WHEN s.usage_period_end IS NULL AND b.bills THEN s.anchor
-                    WHEN s.usage_period_end <= k.due_at THEN s.usage_period_end END AS next_start,
-               CASE WHEN f.converts OR s.usage_period_end IS NULL THEN 0 ELSE pu.ordinal + 1 END AS next_ordinal
-    ) u
-$$;
+BEGIN
+    RETURN (
+        SELECT array_agg(ROW(s.tenant_id, s.id, s.customer_id, c.seller_id, s.livemode, s.currency, k.due_at, f.ends, f.end_reason,
+                             b.bills, f.converts, s.interval_count || ' ' || s.interval_unit, b.ordinal,
+                             b.bill_start, CASE WHEN b.bills THEN qzpay.period_boundary(b.anchor, s.interval_unit, s.interval_count, b.ordinal + 1, s.timezone) END, b.anchor,
+                             u.closes, u.closes AND s.status <> 'trialing', u.usage_start, u.usage_end,
+                             u.next_start, CASE WHEN u.next_start IS NOT NULL THEN qzpay.period_boundary(b.anchor, s.usage_unit, s.usage_count, u.next_ordinal + 1, s.timezone) END,
+                             u.next_ordinal, s.interval_unit, s.interval_count,
+                             qzpay.uuid_v5(n.id, 'invoice:subscription:' || s.id::text || ':' || extract(epoch FROM k.due_at)::text))::qzpay._roll
+                         ORDER BY k.due_at, s.tenant_id, s.id)
+        FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
+        JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.id = k.id
+        JOIN qzpay.customers c ON c.tenant_id = s.tenant_id AND c.id = s.customer_id
+        CROSS JOIN qzpay.installation n
+        CROSS JOIN LATERAL (
+            -- The end beats the renewal.
+            SELECT e.end_reason IS NOT NULL AS ends, e.end_reason,
+                   e.end_reason IS NULL AND s.status = 'trialing' AND s.trial_end <= k.due_at AND (s.has_payment_method OR s.trial_end_behavior = 'past_due') AS converts
+            FROM (SELECT CASE
+                      WHEN s.status = 'incomplete' AND s.created_at + interval '23 hours' <= k.due_at THEN 'payment_timeout'
+                      WHEN s.cancel_at <= k.due_at THEN coalesce(s.cancel_reason, 'requested')
+                      WHEN s.status = 'trialing' AND s.trial_end <= k.due_at AND NOT s.has_payment_method AND s.trial_end_behavior = 'cancel' THEN 'trial_expired'
+                      WHEN NOT s.auto_renew AND s.status <> 'trialing' AND s.current_period_end <= k.due_at THEN 'expired'
+                  END AS end_reason) e
+        ) f
+        LEFT JOIN qzpay.periods pb ON NOT f.converts AND pb.tenant_id = s.tenant_id AND pb.subscription_id = s.id
+             AND pb.cycle = s.interval_count || ' ' || s.interval_unit AND pb.period_start = s.current_period_start
+        LEFT JOIN qzpay.periods pu ON NOT f.converts AND pu.tenant_id = s.tenant_id AND pu.subscription_id = s.id
+             AND pu.cycle = 'usage' AND pu.period_start = s.usage_period_start
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN f.converts THEN s.trial_end ELSE s.anchor END AS anchor,
+                   NOT f.ends AND (f.converts OR s.status IN ('active', 'past_due', 'unpaid', 'incomplete') AND coalesce(s.current_period_end, s.anchor) <= k.due_at) AS bills,
+                   CASE WHEN f.converts THEN s.trial_end ELSE coalesce(s.current_period_end, s.anchor) END AS bill_start,
+                   CASE WHEN f.converts OR s.current_period_end IS NULL THEN 0 ELSE pb.ordinal + 1 END AS ordinal
+        ) b
+        CROSS JOIN LATERAL (
+            SELECT s.usage_period_end IS NOT NULL AND (f.ends OR f.converts OR s.usage_period_end <= k.due_at) AS closes,
+                   s.usage_period_start AS usage_start, least(s.usage_period_end, CASE WHEN f.ends OR f.converts THEN k.due_at END) AS usage_end,
+                   CASE WHEN f.ends OR s.status IN ('canceled', 'incomplete_expired', 'paused') THEN NULL
+                        WHEN s.status = 'trialing' AND s.trial_end <= k.due_at AND NOT f.converts THEN NULL
+                        WHEN f.converts THEN s.trial_end
+                        WHEN s.usage_period_end IS NULL AND b.bills THEN s.anchor
+                        WHEN s.usage_period_end <= k.due_at THEN s.usage_period_end END AS next_start,
+                   CASE WHEN f.converts OR s.usage_period_end IS NULL THEN 0 ELSE pu.ordinal + 1 END AS next_ordinal
+        ) u
+    );
+END $$;
 COMMENT ON FUNCTION qzpay._plan_rolls(uuid[], uuid[], timestamptz[]) IS
 'What each of these (locked) subscriptions has to do at its due instant: close a usage period, end, convert a trial, begin a period. Boundary n is anchor + n × interval in its zone. '
 'Reads only; NULL for no subscription.';
@@ -56,17 +59,20 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_rolls qzpay._roll[] := qzpay._plan_rolls(p_tenants, p_subscriptions, p_dues);
+    v_lines qzpay._line[];
     v_invoices bigint;
 BEGIN
     IF v_rolls IS NULL THEN
         RETURN 0;
     END IF;
+    v_lines := qzpay._advance_lines(v_rolls) || qzpay._usage_lines(v_rolls);
     INSERT INTO qzpay.periods (tenant_id, subscription_id, cycle, period_start, period_end, ordinal, invoice_id)
-    SELECT r.tenant_id, r.subscription_id, r.cycle, r.bill_start, r.bill_end, r.ordinal, r.invoice_id FROM unnest(v_rolls) r WHERE r.bills
+    SELECT r.tenant_id, r.subscription_id, r.cycle, r.bill_start, r.bill_end, r.ordinal, l.invoice_id
+    FROM unnest(v_rolls) r LEFT JOIN (SELECT DISTINCT l.invoice_id FROM unnest(v_lines) l WHERE l.amount <> 0) l USING (invoice_id) WHERE r.bills
     UNION ALL
     SELECT r.tenant_id, r.subscription_id, 'usage', r.next_usage_start, r.next_usage_end, r.usage_ordinal, NULL FROM unnest(v_rolls) r WHERE r.next_usage_start IS NOT NULL;
 
-    v_invoices := qzpay._write_invoices(v_rolls, qzpay._advance_lines(v_rolls) || qzpay._usage_lines(v_rolls), p_at);
+    v_invoices := qzpay._write_invoices(v_rolls, v_lines, p_at);
 
     UPDATE qzpay.subscriptions s SET
         status = CASE WHEN r.ends AND r.end_reason = 'payment_timeout' THEN 'incomplete_expired'
@@ -151,7 +157,7 @@ END $$;
 COMMENT ON FUNCTION qzpay._collect(qzpay._roll[], timestamptz) IS
 'Plans the first attempt of each new invoice; an invoice without any usable method counts as failed at once.';
 
-CREATE OR REPLACE FUNCTION qzpay._due_batch(p_clock uuid, p_at timestamptz, p_limit integer) RETURNS bigint
+CREATE OR REPLACE FUNCTION qzpay._due_batch(p_clock uuid, p_until timestamptz, p_at timestamptz, p_limit integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -161,12 +167,12 @@ DECLARE
 BEGIN
     SELECT array_agg(k.tenant_id), array_agg(k.id), array_agg(k.next_due_at) INTO v_tenants, v_subscriptions, v_dues
     FROM (SELECT s.tenant_id, s.id, s.next_due_at FROM qzpay.subscriptions s
-          WHERE p_clock IS NULL AND s.test_clock_id IS NULL AND s.next_due_at <= p_at AND s.set_aside_at IS NULL
+          WHERE p_clock IS NULL AND s.test_clock_id IS NULL AND s.next_due_at <= p_until AND s.set_aside_at IS NULL
           ORDER BY s.next_due_at LIMIT p_limit FOR UPDATE SKIP LOCKED) k;
     IF p_clock IS NOT NULL THEN
         SELECT array_agg(k.tenant_id), array_agg(k.id), array_agg(k.next_due_at) INTO v_tenants, v_subscriptions, v_dues
         FROM (SELECT s.tenant_id, s.id, s.next_due_at FROM qzpay.subscriptions s
-              WHERE s.test_clock_id = p_clock AND s.next_due_at <= p_at AND s.set_aside_at IS NULL
+              WHERE s.test_clock_id = p_clock AND s.next_due_at <= p_until AND s.set_aside_at IS NULL
               ORDER BY s.next_due_at, s.tenant_id, s.id LIMIT p_limit FOR UPDATE) k;
     END IF;
     IF v_subscriptions IS NULL THEN
@@ -182,8 +188,8 @@ BEGIN
     END;
     RETURN cardinality(v_subscriptions);
 END $$;
-COMMENT ON FUNCTION qzpay._due_batch(uuid, timestamptz, integer) IS
-'Does what time itself asks for, for up to p_limit subscriptions that are due at p_at: those on the test clock, or with NULL those in real time. '
+COMMENT ON FUNCTION qzpay._due_batch(uuid, timestamptz, timestamptz, integer) IS
+'Does what time itself asks for, for up to p_limit subscriptions due at p_until or before: those on the test clock, or with NULL those in real time. p_at dates what is written. '
 'Skips what another session holds. Returns how many subscriptions were taken; 0 means nothing is due.';
 
 CREATE OR REPLACE FUNCTION qzpay._do_due_alone(p_tenant uuid, p_subscription uuid, p_due timestamptz, p_at timestamptz) RETURNS void
@@ -241,11 +247,11 @@ BEGIN
     FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
     JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.id = k.id
     CROSS JOIN LATERAL (SELECT days::int AS days FROM jsonb_array_elements_text(qzpay.setting('trial_reminder_days')) AS days) d
-    WHERE s.status = 'trialing' AND k.due_at = s.trial_end - d.days * interval '24 hours'
+    WHERE s.status = 'trialing' AND p_at < s.trial_end AND k.due_at = s.trial_end - d.days * interval '24 hours'
     ON CONFLICT (tenant_id, dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING;
     UPDATE qzpay.subscriptions s SET reminded_at = k.due_at
     FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
     WHERE s.tenant_id = k.tenant_id AND s.id = k.id AND s.status = 'trialing' AND k.due_at < s.trial_end;
 END $$;
 COMMENT ON FUNCTION qzpay._remind(uuid[], uuid[], timestamptz[], timestamptz) IS
-'Emits trial.expiring, once per trial end and number of days, for the subscriptions whose due instant is a reminder.';
+'Emits trial.expiring, once per trial end and number of days, for the subscriptions whose due instant is a reminder; none once the trial is over.';

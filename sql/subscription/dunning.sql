@@ -1,27 +1,33 @@
 -- Dunning: one case per subscription, steps counted from its first definite failure.
 
 CREATE OR REPLACE FUNCTION qzpay._next_dunning_at(p_tenant uuid, p_subscription uuid) RETURNS timestamptz
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN t.action IN ('cancel', 'mark_unpaid') THEN greatest(d.opened_at + t.after_days * interval '24 hours', d.grace_until)
-                ELSE d.opened_at + t.after_days * interval '24 hours' END
-    FROM qzpay.dunning_cases d JOIN qzpay.dunning_steps t ON t.policy = d.policy AND t.step > d.step
-    WHERE d.tenant_id = p_tenant AND d.subscription_id = p_subscription AND d.closed_at IS NULL
-    ORDER BY t.step LIMIT 1
-$$;
+BEGIN
+    RETURN (
+        SELECT CASE WHEN t.action IN ('cancel', 'mark_unpaid') THEN greatest(d.opened_at + t.after_days * interval '24 hours', d.grace_until)
+                    ELSE d.opened_at + t.after_days * interval '24 hours' END
+        FROM qzpay.dunning_cases d JOIN qzpay.dunning_steps t ON t.policy = d.policy AND t.step > d.step
+        WHERE d.tenant_id = p_tenant AND d.subscription_id = p_subscription AND d.closed_at IS NULL
+        ORDER BY t.step LIMIT 1
+    );
+END $$;
 COMMENT ON FUNCTION qzpay._next_dunning_at(uuid, uuid) IS
 'Instant of the open case''s next step: n × 24 h after it opened; the final step not before grace is over. NULL: no open case, or no step left.';
 
 CREATE OR REPLACE FUNCTION qzpay._will_retry(p_tenant uuid, p_invoice uuid, p_class text) RETURNS boolean
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT p_class IS DISTINCT FROM 'never' AND EXISTS (
-        SELECT FROM qzpay.invoices i
-        JOIN qzpay.subscriptions s ON s.tenant_id = i.tenant_id AND s.id = i.subscription_id AND s.ended_at IS NULL
-        LEFT JOIN qzpay.dunning_cases d ON d.tenant_id = s.tenant_id AND d.subscription_id = s.id AND d.closed_at IS NULL
-        JOIN qzpay.dunning_steps t ON t.policy = coalesce(d.policy, s.dunning_policy) AND t.action = 'retry' AND t.step > coalesce(d.step, 0)
-        WHERE i.tenant_id = p_tenant AND i.id = p_invoice AND s.status <> 'incomplete')
-$$;
+BEGIN
+    RETURN (
+        SELECT p_class IS DISTINCT FROM 'never' AND EXISTS (
+            SELECT FROM qzpay.invoices i
+            JOIN qzpay.subscriptions s ON s.tenant_id = i.tenant_id AND s.id = i.subscription_id AND s.ended_at IS NULL
+            LEFT JOIN qzpay.dunning_cases d ON d.tenant_id = s.tenant_id AND d.subscription_id = s.id AND d.closed_at IS NULL
+            JOIN qzpay.dunning_steps t ON t.policy = coalesce(d.policy, s.dunning_policy) AND t.action = 'retry' AND t.step > coalesce(d.step, 0)
+            WHERE i.tenant_id = p_tenant AND i.id = p_invoice AND s.status <> 'incomplete')
+    );
+END $$;
 COMMENT ON FUNCTION qzpay._will_retry(uuid, uuid, text) IS 'Whether dunning still has a retry ahead for this invoice; false for a decline of class never.';
 
 CREATE OR REPLACE FUNCTION qzpay._payment_failed(p_tenant uuid, p_invoice uuid, p_attempt uuid, p_decline_class text, p_at timestamptz) RETURNS void
@@ -35,13 +41,16 @@ BEGIN
     JOIN qzpay.subscriptions s ON s.tenant_id = i.tenant_id AND s.id = i.subscription_id
     WHERE i.tenant_id = p_tenant AND i.id = p_invoice AND i.kind IN ('subscription', 'usage', 'proration') FOR UPDATE OF s;
     -- Manual invoices change nobody's status; a first payment has its own 23 hours.
-    IF NOT FOUND OR v_sub.ended_at IS NOT NULL OR v_sub.status NOT IN ('active', 'past_due', 'unpaid') THEN
+    IF v_sub.id IS NULL THEN
         RETURN;
     END IF;
-    IF p_decline_class = 'never' AND p_attempt IS NOT NULL THEN
-        UPDATE qzpay.payment_methods m SET blocked_reason = coalesce(a.decline_code, 'declined')
-        FROM qzpay.payment_attempts a
-        WHERE a.tenant_id = p_tenant AND a.id = p_attempt AND m.tenant_id = p_tenant AND m.id = a.payment_method_id AND m.blocked_reason IS NULL;
+    IF v_sub.ended_at IS NOT NULL AND v_sub.status_reason IN ('payment_failed', 'payment_timeout') THEN
+        -- The contract ended while this attempt was under way; what it leaves is given up like the rest was.
+        PERFORM qzpay._write_off(ARRAY[i.tenant_id], ARRAY[i.id], ARRAY[CASE v_sub.status_reason WHEN 'payment_timeout' THEN 'void' ELSE 'uncollectible' END], p_at)
+        FROM qzpay.invoices i WHERE i.tenant_id = p_tenant AND i.id = p_invoice AND i.status = 'open' AND i.amount_in_flight = 0;
+    END IF;
+    IF v_sub.ended_at IS NOT NULL OR v_sub.status NOT IN ('active', 'past_due', 'unpaid') THEN
+        RETURN;
     END IF;
     v_grace := p_at + v_sub.grace_days * interval '24 hours';
     INSERT INTO qzpay.dunning_cases (tenant_id, id, subscription_id, policy, opened_at, grace_until)
@@ -52,13 +61,13 @@ BEGIN
         status_reason = CASE WHEN s.status = 'active' THEN 'payment_failed' ELSE s.status_reason END,
         past_due_since = CASE WHEN s.status = 'active' THEN p_at ELSE s.past_due_since END,
         grace_until = CASE WHEN s.status = 'active' THEN v_grace ELSE s.grace_until END,
-        dunning_next_at = greatest(qzpay._next_dunning_at(p_tenant, s.id), p_at),
+        dunning_next_at = (SELECT greatest(n, p_at) FROM qzpay._next_dunning_at(p_tenant, s.id) n WHERE n IS NOT NULL),
         updated_at = p_at
     WHERE s.tenant_id = p_tenant AND s.id = v_sub.id;
 END $$;
 COMMENT ON FUNCTION qzpay._payment_failed(uuid, uuid, uuid, text, timestamptz) IS
 'What a definite failure of a subscription''s invoice means for the contract: the first opens the dunning case and grace, later ones join it. '
-'p_attempt is NULL where there was no method to try. Class never blocks the method.';
+'p_attempt is NULL where there was no method to try.';
 
 CREATE OR REPLACE FUNCTION qzpay._invoice_paid(p_tenant uuid, p_invoice uuid, p_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -16,3 +16,88 @@ CREATE OR REPLACE FUNCTION qzpay._customer_id(tenant uuid, external_id text) RET
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'qzpay_derived_uuid';
 COMMENT ON FUNCTION qzpay._customer_id(uuid, text) IS 'Id of the customer with this external id in this tenant, whether or not it exists.';
+
+CREATE OR REPLACE FUNCTION qzpay._secure_table(p_table regclass) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning AS $$
+DECLARE
+    v_root name;
+    v_tenant boolean;               -- NULL: no such column; false: it may be NULL
+    v_current text := 'qzpay.current_tenant()';
+    v_catalog text;
+    v_policy record;
+BEGIN
+    SELECT c.relname INTO STRICT v_root FROM pg_class c
+    WHERE c.oid = coalesce((SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = p_table), p_table) AND c.relnamespace = 'qzpay'::regnamespace;
+    SELECT a.attnotnull INTO v_tenant FROM pg_attribute a WHERE a.attrelid = p_table AND a.attname = 'tenant_id' AND NOT a.attisdropped;
+    -- A subquery is computed once and leaves large scans parallel; the bare call is cheaper where a few rows are read by key.
+    IF v_root IN ('events', 'invoice_lines', 'ledger_transfers', 'transitions', 'usage_events', 'usage_totals') THEN
+        v_current := '(SELECT qzpay.current_tenant())';
+    END IF;
+    IF v_tenant IS NULL THEN
+        v_catalog := CASE
+            WHEN v_root = 'product_relations' THEN 'EXISTS (SELECT FROM qzpay.products p WHERE p.id = product_id) AND EXISTS (SELECT FROM qzpay.products p WHERE p.id = related_id)'
+            WHEN v_root IN ('charges', 'prices', 'product_features') THEN 'EXISTS (SELECT FROM qzpay.products p WHERE p.id = product_id)'
+            WHEN v_root IN ('event_types', 'features', 'ledger_accounts', 'meters') THEN 'true'
+        END;
+    END IF;
+
+    EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', p_table);
+    FOR v_policy IN
+        SELECT p.name, p.clauses FROM (VALUES
+            ('tenant', CASE WHEN v_tenant THEN format('USING (tenant_id = %1$s) WITH CHECK (tenant_id = %1$s)', v_current)
+                            WHEN NOT v_tenant THEN format('USING (tenant_id IS NULL OR tenant_id = %1$s) WITH CHECK (tenant_id IS NULL OR tenant_id = %1$s)', v_current) END),
+            ('staff', 'TO qzpay_admin, qzpay_worker USING (true) WITH CHECK (true)'),
+            ('owner', CASE WHEN v_tenant IS NULL THEN 'TO qzpay_owner USING (true) WITH CHECK (true)' END),
+            ('catalog', 'FOR SELECT USING (' || v_catalog || ')')) AS p (name, clauses)
+    LOOP
+        EXECUTE format('DROP POLICY IF EXISTS %I ON %s', v_policy.name, p_table);
+        IF v_policy.clauses IS NOT NULL THEN
+            EXECUTE format('CREATE POLICY %I ON %s %s', v_policy.name, p_table, v_policy.clauses);
+        END IF;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION qzpay._secure_table(regclass) IS
+'Puts a table of the schema, or a partition, under row security for everybody: rows of the current tenant, all rows for staff; tables without tenants are for staff and for functions of qzpay_owner, '
+'catalog tables also readable as far as their product is. Run again it makes the policies anew.';
+
+CREATE OR REPLACE FUNCTION qzpay.grant_access(role name, level text, tenant uuid DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_role pg_roles%ROWTYPE;
+    v_bound uuid;
+BEGIN
+    IF level IS NULL OR level NOT IN ('admin', 'app', 'tenant') THEN
+        RAISE EXCEPTION 'unknown level "%"', level USING ERRCODE = '22023', HINT = 'The levels are admin, app and tenant.';
+    END IF;
+    SELECT * INTO v_role FROM pg_roles r WHERE r.rolname = role;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'role "%" does not exist', role USING ERRCODE = '42704';
+    END IF;
+    IF v_role.rolname ~ '^qzpay_' THEN
+        RAISE EXCEPTION 'role "%" is qzpay''s own', role USING ERRCODE = '22023', HINT = 'Access is given to login roles of your own.';
+    END IF;
+    IF level <> 'admin' AND (v_role.rolsuper OR v_role.rolbypassrls) THEN
+        RAISE EXCEPTION 'role "%" is above row security', role USING ERRCODE = '22023',
+            DETAIL = 'Superusers and roles with BYPASSRLS see the rows of every tenant.', HINT = 'Use a role without these attributes.';
+    END IF;
+    IF tenant IS NOT NULL AND level <> 'tenant' THEN
+        RAISE EXCEPTION 'only a role of level tenant is bound to a tenant' USING ERRCODE = '22023';
+    END IF;
+    EXECUTE format('GRANT %I TO %I', 'qzpay_' || level, role);
+    IF tenant IS NOT NULL THEN
+        IF NOT EXISTS (SELECT FROM qzpay.tenants t WHERE t.tenant_id = tenant) THEN
+            RAISE EXCEPTION 'tenant % not found', tenant USING ERRCODE = 'QZ404';
+        END IF;
+        INSERT INTO qzpay.tenant_roles (role_name, tenant_id) VALUES (role, tenant) ON CONFLICT (role_name) DO NOTHING;
+        SELECT t.tenant_id INTO STRICT v_bound FROM qzpay.tenant_roles t WHERE t.role_name = role;
+        IF v_bound <> tenant THEN
+            RAISE EXCEPTION 'role "%" is bound to another tenant', role USING ERRCODE = 'QZ204', HINT = 'A binding is for ever: use another role.';
+        END IF;
+    END IF;
+END $$;
+COMMENT ON FUNCTION qzpay.grant_access(name, text, uuid) IS
+'Gives a role access at a level: admin (all tenants), app (acts for the tenant it sets, or for that of a call), tenant (its own rows: enters by token, or is bound to a tenant for ever). '
+'The caller must be allowed to grant the group roles. Errors: 22023 unknown level or a role above row security, 42704 no such role, QZ404 no such tenant, QZ204 bound to another.';
