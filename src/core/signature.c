@@ -155,7 +155,8 @@ parse_header(QzpayBytes text, const char *time_key, Header *out)
  * judge
  *		Compare what the content should be signed with to the signatures of the header, then its time to the clock.
  *
- * While a secret is replaced the sender signs with both, so any of the signatures may be the right one.  All are looked at, whichever it is.
+ * While a secret is replaced the sender signs with both, so any of the signatures may be the right one.  All are looked at, whichever it
+ * is.
  */
 static QzpaySignature
 judge(const Header *header, const uint8_t expected[QZPAY_SHA256_SIZE], int64_t signed_at, int64_t now, int64_t tolerance)

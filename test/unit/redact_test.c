@@ -62,7 +62,10 @@ test_pans_in_all_writings(void)
 		" ", "-", "  ", " - ", "--", "\xc2\xa0", "\xe2\x80\x93", "\xe2\x80\x91", "\xe2\x80\x87", "\xe2\x80\xaf", " \xe2\x80\x94 "
 	};
 	static const char *const sizes[] = {"4", "46", "8", "69", "1", "2"};
-	static const char *const frames[] = {"%s", "card %s ok", "n\xc2\xba%s.", "{\"pan\":\"%s\"}", "x%sx", "2024 %s", "%s 12/28 123", "12/28 %s", "1/2/28-%s-1/2/28", "1,%s,2", "\n%s\n"};
+	static const char *const frames[] = {
+		"%s", "card %s ok", "n\xc2\xba%s.", "{\"pan\":\"%s\"}", "x%sx", "2024 %s",
+		"%s 12/28 123", "12/28 %s", "1/2/28-%s-1/2/28", "1,%s,2", "\n%s\n"
+	};
 	char		written[128];
 	char		text[256];
 	size_t		missed = 0;
