@@ -10,6 +10,8 @@ CORE_SRCS += src/core/money.c
 CORE_SRCS += src/core/outcome.c
 CORE_SRCS += src/core/proration.c
 CORE_SRCS += src/core/rating.c
+CORE_SRCS += src/core/redact.c
+CORE_SRCS += src/core/signature.c
 CORE_SRCS += src/core/status.c
 
 # store: rows read and written from C
