@@ -12,8 +12,8 @@ CORE_SRCS += src/core/outcome.c
 CORE_SRCS += src/core/proration.c
 CORE_SRCS += src/core/rating.c
 CORE_SRCS += src/core/redact.c
+CORE_SRCS += src/core/signature.c
 CORE_SRCS += src/core/status.c
-CORE_SRCS += src/core/token.c
 
 # store: rows read and written from C
 STORE_SRCS += src/store/call.c

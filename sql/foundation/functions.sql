@@ -72,7 +72,7 @@ COMMENT ON FUNCTION qzpay.contains_pan(text) IS 'Whether a text holds what passe
 CREATE OR REPLACE FUNCTION qzpay.redact(value text) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'qzpay_redacted_text';
-COMMENT ON FUNCTION qzpay.redact(text) IS 'A text with card numbers and providers'' secrets replaced by [card] and [redacted].';
+COMMENT ON FUNCTION qzpay.redact(text) IS 'A text with card numbers and secrets replaced by [redacted]; a secret''s prefix stays.';
 
 -- Trigger functions.  Nobody may execute them: a trigger on a table of one's own would run them with rows one made up.
 CREATE OR REPLACE FUNCTION qzpay._append_only() RETURNS trigger

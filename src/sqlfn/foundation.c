@@ -145,8 +145,17 @@ qzpay_redacted_text(PG_FUNCTION_ARGS)
 {
 	text	   *value = PG_GETARG_TEXT_PP(0);
 	size_t		size = VARSIZE_ANY_EXHDR(value);
-	text	   *result = palloc(VARHDRSZ + size);	/* never longer than the original */
+	size_t		capacity = size + sizeof(QZPAY_REDACTED);
+	text	   *result = palloc(VARHDRSZ + capacity);
+	size_t		length = qzpay_redact(VARDATA_ANY(value), size, VARDATA(result), capacity);
 
-	SET_VARSIZE(result, VARHDRSZ + qzpay_redact(VARDATA_ANY(value), size, VARDATA(result), size));
+	/* Many short secrets may make the text longer. */
+	if (length >= capacity)
+	{
+		capacity = length + 1;
+		result = repalloc(result, VARHDRSZ + capacity);
+		length = qzpay_redact(VARDATA_ANY(value), size, VARDATA(result), capacity);
+	}
+	SET_VARSIZE(result, VARHDRSZ + length);
 	PG_RETURN_TEXT_P(result);
 }

@@ -10,7 +10,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-#include "core/token.h"
+#include "core/signature.h"
 #include "errors.h"
 #include "qzpay.h"
 #include "store/clock.h"
@@ -26,6 +26,9 @@ QZPAY_FUNCTION(qzpay_set_tenant);
 
 /* Tokens can't be taken back, so they are for a session of a person at most: a day. */
 #define TOKEN_SECONDS_MAX 86400
+
+/* A shorter key could be guessed. */
+#define TOKEN_KEY_MIN 32
 
 /* current_tenant() */
 Datum
@@ -53,11 +56,11 @@ token_key(void)
 	const char *value = qzpay_secret("QZPAY_TOKEN_KEY");
 	QzpayBytes	key = {value, value == NULL ? 0 : strlen(value)};
 
-	if (key.length < QZPAY_TOKEN_KEY_MIN)
+	if (key.length < TOKEN_KEY_MIN)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("tokens are not configured"),
-				 errdetail("The secrets file has no QZPAY_TOKEN_KEY of at least %d characters.", QZPAY_TOKEN_KEY_MIN),
+				 errdetail("The secrets file has no QZPAY_TOKEN_KEY of at least %d characters.", TOKEN_KEY_MIN),
 				 errhint("Set qzpay.secrets_file, and put a random key into that file.")));
 	return key;
 }
@@ -73,15 +76,17 @@ real_seconds(void)
 Datum
 qzpay_enter_tenant(PG_FUNCTION_ARGS)
 {
-	text	   *token = PG_ARGISNULL(0) ? cstring_to_text("") : PG_GETARG_TEXT_PP(0);
+	text	   *argument = PG_ARGISNULL(0) ? cstring_to_text("") : PG_GETARG_TEXT_PP(0);
+	QzpayBytes	token = {VARDATA_ANY(argument), VARSIZE_ANY_EXHDR(argument)};
 	pg_uuid_t	tenant;
-	QzpayCode	code = qzpay_token_verify(token_key(), qzpay_installation_id()->data, real_seconds(),
-										  VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), tenant.data);
+	int64_t		expiry;
+	QzpaySignature result = qzpay_token_verify(NULL, token_key(), qzpay_installation_id()->data, token,
+											   real_seconds(), TOKEN_SECONDS_MAX, tenant.data, &expiry);
 
-	if (code != QZPAY_OK)
+	if (result != QZPAY_SIGNATURE_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_QZPAY_BAD_TOKEN),
-				 code == QZPAY_E_TOO_OLD ? errmsg("the token has expired") : errmsg("the token is not valid here"),
+				 result == QZPAY_SIGNATURE_TOO_OLD ? errmsg("the token has expired") : errmsg("the token is not valid here"),
 				 errhint("The application issues another with qzpay._issue_token().")));
 	qzpay_context_enter(&tenant);
 	PG_RETURN_VOID();
@@ -93,8 +98,8 @@ qzpay_issued_token(PG_FUNCTION_ARGS)
 {
 	pg_uuid_t  *tenant = PG_GETARG_UUID_P(0);
 	int32		seconds = PG_GETARG_INT32(1);
-	char		token[QZPAY_TOKEN_SIZE];
-	QzpayCode	code;
+	char		token[QZPAY_TOKEN_LENGTH + 1];
+	QzpaySignature result;
 
 	if (seconds < 1 || seconds > TOKEN_SECONDS_MAX)
 		ereport(ERROR,
@@ -106,8 +111,8 @@ qzpay_issued_token(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_QZPAY_NOT_FOUND),
 				 errmsg("tenant \"%s\" not found", DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(tenant))))));
-	code = qzpay_token_issue(token_key(), qzpay_installation_id()->data, tenant->data, real_seconds() + seconds, token);
-	if (code != QZPAY_OK)
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute a token: %s", qzpay_code_message(code))));
+	result = qzpay_token_issue(NULL, token_key(), qzpay_installation_id()->data, tenant->data, real_seconds() + seconds, token);
+	if (result != QZPAY_SIGNATURE_OK)
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not issue a token: %s", qzpay_signature_message(result))));
 	PG_RETURN_TEXT_P(cstring_to_text(token));
 }

@@ -72,7 +72,7 @@ write_secrets("# comment\n\n  export QZPAY_TOKEN_KEY='$key'  \r\nSTRIPE_SECRET_K
 
 # Tokens
 my $token = as('tok_app', $issue);
-like($token, qr/^qzt1\.[A-Za-z0-9_-]{96}$/, 'a token');
+like($token, qr/^[A-Za-z0-9_-]{98}$/, 'a token');
 my $other = as('tok_app', "SELECT qzpay._issue_token('$b', 60)");
 isnt($token, $other, 'each tenant its own');
 is(as('tok_app', "SELECT qzpay._issue_token('cccccccc-0000-4000-8000-000000000003', 60)"), "QZ404 tenant \"cccccccc-0000-4000-8000-000000000003\" not found", 'no token for a tenant that is not there');
@@ -94,8 +94,8 @@ is(as('tok_app', "BEGIN; SELECT FROM qzpay.enter('$token'); SELECT FROM qzpay.en
 
 # What is no token, here
 like(as('tok_tenant', "SELECT qzpay.enter(" . (defined $_ ? "'$_'" : 'NULL') . ")"), qr/^QZ005 the token is not valid here/, 'refused: ' . ($_ // 'NULL'))
-  for (undef, '', 'x', "$token ", substr($token, 0, -1), $token . 'A', "qzt2." . substr($token, 5), substr($token, 0, 5) . ('=' x 96));
-for my $at (5, 30, 60, 100)
+  for (undef, '', 'x', "$token ", substr($token, 0, -1), $token . 'A', "B" . substr($token, 1), '=' x 98);
+for my $at (0, 5, 30, 60, 96)
 {
 	my $forged = $token;
 	substr($forged, $at, 1) = substr($forged, $at, 1) eq 'B' ? 'C' : 'B';
@@ -122,7 +122,7 @@ $session->quit;
 # Nobody but superusers sees even where the file is, and nobody its values.
 like(as('tok_app', 'SELECT qzpay.current_tenant(); SHOW qzpay.secrets_file'), qr/^42501/, 'the path is for superusers');
 like(as('tok_app', "SELECT qzpay.current_tenant(); SET qzpay.secrets_file = '/etc/passwd'"), qr/^55P02/, 'nor can it be set');
-like(as('tok_app', "SET qzpay.secrets_file = '/etc/passwd'; $issue"), qr/^\s*qzt1\.|^qzt1\./m, 'nor by setting it before the library is loaded');
+like(as('tok_app', "SET qzpay.secrets_file = '/etc/passwd'; $issue"), qr/^[A-Za-z0-9_-]{98}$/m, 'nor by setting it before the library is loaded');
 my $log = slurp_file($node->logfile);
 unlike($log, qr/\Q$key\E|sk_test_abcdef|z{40}/, 'no secret in the log');
 like($log, qr/File: \Q$file\E/, 'but the path, for whoever runs the server');
