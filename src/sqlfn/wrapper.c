@@ -13,6 +13,7 @@
 #include "catalog/pg_proc.h"
 #include "fmgr.h"
 #include "nodes/execnodes.h"
+#include "utils/builtins.h"
 #include "utils/syscache.h"
 #include "utils/uuid.h"
 
@@ -25,6 +26,7 @@
 
 QZPAY_FUNCTION(qzpay_in_tenant_of_attempt);
 QZPAY_FUNCTION(qzpay_in_tenant_of_customer);
+QZPAY_FUNCTION(qzpay_in_tenant_of_customer_ref);
 QZPAY_FUNCTION(qzpay_in_tenant_of_external_id);
 QZPAY_FUNCTION(qzpay_in_tenant_of_invoice);
 QZPAY_FUNCTION(qzpay_in_tenant_of_payment_method);
@@ -161,6 +163,22 @@ Datum
 qzpay_in_tenant_of_subscription(PG_FUNCTION_ARGS)
 {
 	return in_tenant_of(fcinfo, QZPAY_OBJECT_SUBSCRIPTION);
+}
+
+/* For a first argument that is an external id of a customer that exists. */
+Datum
+qzpay_in_tenant_of_customer_ref(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t	tenant;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("customer must not be null")));
+	qzpay_context_require();
+	if (!qzpay_tenant_of_external_id(PG_GETARG_DATUM(0), &tenant))
+		ereport(ERROR,
+				(errcode(ERRCODE_QZPAY_NOT_FOUND),
+				 errmsg("customer \"%s\" not found", text_to_cstring(PG_GETARG_TEXT_PP(0)))));
+	return call_inside(fcinfo, &tenant);
 }
 
 /* For sync_customer(): the first argument is the external id of a customer that may not exist yet. */

@@ -11,8 +11,11 @@
 #include "utils/fmgrprotos.h"
 
 #include "errors.h"
+#include "store/context.h"
+#include "store/installation.h"
 #include "store/relation.h"
 #include "store/tenant_of.h"
+#include "store/uuid.h"
 
 /* By QzpayObject. */
 static struct
@@ -29,6 +32,7 @@ static struct
 };
 
 static QzpayRelation tenants = {.table = "tenants",.index = "tenants_pkey"};
+static QzpayRelation customers_by_external_id = {.table = "customers",.index = "customers_tenant_id_external_id_key"};
 
 /* The word for messages. */
 const char *
@@ -126,6 +130,29 @@ qzpay_tenant_of_clocked(const pg_uuid_t *customer, pg_uuid_t *tenant, pg_uuid_t 
 			*clock = *test_clock;
 		found = true;
 	}
+	qzpay_scan_end(&scan);
+	return found;
+}
+
+/*
+ * qzpay_tenant_of_external_id
+ *		Tenant in which an external id (text) is looked for, and whether a customer of that name is there.
+ *
+ * That is the current tenant, or without a context the one that sync_customer() would derive.
+ */
+bool
+qzpay_tenant_of_external_id(Datum external_id, pg_uuid_t *tenant)
+{
+	ScanKeyData keys[2];
+	QzpayScan	scan;
+	bool		found;
+
+	if (!qzpay_context_tenant(tenant))
+		qzpay_uuid_derive_text(tenant, qzpay_installation_id(), external_id);
+	qzpay_scan_key_uuid(&keys[0], 1, tenant);
+	qzpay_scan_key_text(&keys[1], 2, external_id);
+	qzpay_scan_begin(&scan, &customers_by_external_id, qzpay_scan_snapshot(), keys, 2);
+	found = qzpay_scan_next(&scan) != NULL;
 	qzpay_scan_end(&scan);
 	return found;
 }

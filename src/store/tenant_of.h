@@ -19,6 +19,7 @@ typedef enum QzpayObject
 
 extern bool qzpay_tenant_exists(const pg_uuid_t *tenant);
 extern bool qzpay_tenant_of(QzpayObject object, const pg_uuid_t *id, pg_uuid_t *tenant);
+extern bool qzpay_tenant_of_external_id(Datum external_id, pg_uuid_t *tenant);
 extern bool qzpay_tenant_of_clocked(const pg_uuid_t *customer, pg_uuid_t *tenant, pg_uuid_t *clock, bool *has_clock);
 extern const char *qzpay_object_name(QzpayObject object);
 extern void qzpay_object_not_found(QzpayObject object, const pg_uuid_t *id) pg_attribute_noreturn();

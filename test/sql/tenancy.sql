@@ -67,6 +67,9 @@ CREATE FUNCTION qzpay.probe_record(customer uuid, OUT id uuid, OUT name text)
     LANGUAGE c SECURITY DEFINER AS 'qzpay', 'qzpay_in_tenant_of_customer';
 CREATE FUNCTION qzpay._probe_record(p_customer uuid, OUT id uuid, OUT name text) LANGUAGE plpgsql AS
     $$ BEGIN id := p_customer; name := (SELECT t.name FROM qzpay.tenants t); END $$;
+CREATE FUNCTION qzpay.probe_ref(customer text) RETURNS text
+    LANGUAGE c SECURITY DEFINER AS 'qzpay', 'qzpay_in_tenant_of_customer_ref';
+CREATE FUNCTION qzpay._probe_ref(p_customer text) RETURNS text LANGUAGE sql AS $$ SELECT t.name FROM qzpay.tenants t $$;
 CREATE FUNCTION qzpay.probe_new(external_id text) RETURNS text
     LANGUAGE c SECURITY DEFINER AS 'qzpay', 'qzpay_in_tenant_of_external_id';
 CREATE FUNCTION qzpay._probe_new(p_external_id text) RETURNS text LANGUAGE sql AS
@@ -113,6 +116,8 @@ SELECT qzpay.probe(:ca, 'other');
 \pset tuples_only on
 SELECT try($$SELECT qzpay.probe('00000000-0000-4000-8000-000000000000')$$);
 SELECT try($$SELECT qzpay.probe(NULL)$$);
+SELECT try($$SELECT qzpay.probe_ref('nobody')$$);
+SELECT try($$SELECT qzpay.probe_ref(NULL)$$);
 SELECT try($$SELECT qzpay.probe_new(NULL)$$);
 SELECT try($$SELECT qzpay.probe_alone('ca000000-0000-4000-8000-000000000001')$$);
 \pset tuples_only off
@@ -120,9 +125,12 @@ SELECT try($$SELECT qzpay.probe_alone('ca000000-0000-4000-8000-000000000001')$$)
 BEGIN;
 SELECT qzpay.set_tenant(:a) \g /dev/null
 SELECT qzpay.probe(:ca);
+SELECT qzpay.probe_ref('org_a');
 SELECT qzpay.probe_new('anything') = :a;
 SAVEPOINT s;
 SELECT qzpay.probe(:cb);
+ROLLBACK TO s;
+SELECT qzpay.probe_ref('org_b');
 ROLLBACK TO s;
 SELECT qzpay.now(:cb);
 ROLLBACK;
@@ -130,9 +138,10 @@ ROLLBACK;
 SET ROLE regress_tenant;
 SELECT try($$SELECT qzpay.probe('ca000000-0000-4000-8000-000000000001')$$);
 SELECT try($$SELECT qzpay.probe('00000000-0000-4000-8000-000000000000')$$);
+SELECT qzpay.probe_ref('org_a');
 SELECT qzpay.now(:ca);
 SET ROLE regress_bound;
-SELECT qzpay.probe(:cb);
+SELECT qzpay.probe(:cb), qzpay.probe_ref('org_b');
 SELECT qzpay.probe(:ca);
 RESET ROLE;
 
