@@ -22,6 +22,7 @@
 #include "store/context.h"
 #include "store/installation.h"
 #include "store/relation.h"
+#include "store/usage.h"
 
 PG_MODULE_MAGIC;
 
@@ -85,6 +86,7 @@ _PG_init(void)
 	qzpay_clock_init();
 	qzpay_installation_init();
 	qzpay_catalog_init();
+	qzpay_usage_init();
 	/* Last: callbacks run in the reverse order of registration, so this one closes what the others' last words may open. */
 	qzpay_relation_init();
 

@@ -443,32 +443,32 @@ write_row(const QzpayEntitlement *entitlement)
 }
 
 /*
- * qzpay_entitlement_read_latest
- *		What the customer holds now, whatever the statement's snapshot, with its usage period; false when there is no such customer.
+ * qzpay_entitlement_settle
+ *		Makes sure that what was read (with usage) is the newest, whatever the statement's snapshot; false when the customer is gone.
  *
  * For writers: a row that is missing is written, and one that is being changed is waited for.
  */
 bool
-qzpay_entitlement_read_latest(const pg_uuid_t *customer, QzpayEntitlement *result)
+qzpay_entitlement_settle(QzpayEntitlement *result)
 {
-	for (;;)
+	pg_uuid_t	tenant = result->tenant;
+	pg_uuid_t	customer = result->customer;
+
+	while (!result->has_row || !qzpay_entitlement_is_current(result))
 	{
 		bool		found;
-		bool		settled;
 
+		if (!result->has_row)
+			write_row(result);
 		PushActiveSnapshot(GetLatestSnapshot());
-		found = qzpay_entitlement_read(customer, true, result);
-		settled = !found || !result->has_row || qzpay_entitlement_is_current(result);
-		if (!settled)
-			settled = result->row_locked = lock_row(result);
+		found = read_by_id(&tenant, &customer, true, result);
+		if (found && result->has_row && !qzpay_entitlement_is_current(result))
+			result->row_locked = lock_row(result);
 		PopActiveSnapshot();
 		if (!found)
 			return false;
-		if (!result->has_row)
-			write_row(result);
-		else if (settled)
-			return true;
 	}
+	return true;
 }
 
 /* Whether any subscription gives access at this instant. */
