@@ -21,6 +21,9 @@ bool		qzpay_guc_allow_loopback_http = false;
 /* Databases with a background worker, comma-separated. */
 char	   *qzpay_guc_databases = NULL;
 
+/* Longest that an exchange with a provider may take, in milliseconds. */
+int			qzpay_guc_http_timeout = 30000;
+
 /* Hosts that a provider's base_url may name, comma-separated. */
 char	   *qzpay_guc_provider_hosts = NULL;
 
@@ -78,6 +81,12 @@ qzpay_guc_define(void)
 											"names qzpay."),
 							   &qzpay_guc_databases, "",
 							   PGC_SIGHUP, GUC_LIST_INPUT, check_databases, NULL, NULL);
+
+	DefineCustomIntVariable("qzpay.http_timeout",
+							gettext_noop("Longest time that a call to a provider may take."),
+							gettext_noop("Above the slowest healthy answer: what takes longer has an unknown outcome and must be looked up."),
+							&qzpay_guc_http_timeout, 30000, 100, 120000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 
 	DefineCustomStringVariable("qzpay.provider_hosts",
 							   gettext_noop("Lists the hosts that a provider's base_url may name."),

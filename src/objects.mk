@@ -2,6 +2,14 @@
 # tools/lint fails when a file below src/ is missing here.
 
 # core: pure arithmetic and rules, compiled without any server header
+CORE_SRCS += src/core/address.c
+CORE_SRCS += src/core/calendar.c
+CORE_SRCS += src/core/code.c
+CORE_SRCS += src/core/hash.c
+CORE_SRCS += src/core/money.c
+CORE_SRCS += src/core/outcome.c
+CORE_SRCS += src/core/proration.c
+CORE_SRCS += src/core/rating.c
 CORE_SRCS += src/core/status.c
 
 # store: rows read and written from C
@@ -27,12 +35,19 @@ STORE_SRCS += src/store/uuid.c
 SQLFN_SRCS += src/sqlfn/entitlement.c
 SQLFN_SRCS += src/sqlfn/foundation.c
 SQLFN_SRCS += src/sqlfn/limit.c
+SQLFN_SRCS += src/sqlfn/live.c
+SQLFN_SRCS += src/sqlfn/payment.c
 SQLFN_SRCS += src/sqlfn/tenancy.c
 SQLFN_SRCS += src/sqlfn/triggers.c
 SQLFN_SRCS += src/sqlfn/usage.c
 SQLFN_SRCS += src/sqlfn/wrapper.c
 
 # worker: launcher, worker, HTTP
+WORKER_SRCS += src/worker/deliver.c
+WORKER_SRCS += src/worker/exchange.c
+WORKER_SRCS += src/worker/http.c
+WORKER_SRCS += src/worker/launcher.c
+WORKER_SRCS += src/worker/worker.c
 
 # module load
 MODULE_SRCS += src/guc.c

@@ -23,6 +23,7 @@
 #include "store/installation.h"
 #include "store/relation.h"
 #include "store/usage.h"
+#include "worker/worker.h"
 
 PG_MODULE_MAGIC;
 
@@ -94,4 +95,6 @@ _PG_init(void)
 	object_access_hook = guard_drop;
 	next_process_utility_hook = ProcessUtility_hook;
 	ProcessUtility_hook = watch_discard;
+
+	qzpay_worker_register();
 }

@@ -3,8 +3,10 @@
 -- type: a scalar, or @record. low and high bound numbers; choices are the words of an enumeration.
 CREATE OR REPLACE FUNCTION qzpay._catalog_grammar()
 RETURNS TABLE (record text, key text, shape text, type text, required boolean, low numeric, high numeric, choices text[])
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE ROWS 200
 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
     SELECT unnest(g.records), g.key, g.shape, g.type, g.required, g.low, g.high, g.choices
     FROM (VALUES
         ('{document}'::text[], 'currency', 'one', 'currency', false, NULL::numeric, NULL::numeric, NULL::text[]),
@@ -126,13 +128,13 @@ SET search_path = pg_catalog, pg_temp AS $$
         ('{schedule}', 'timezone', 'one', 'timezone', false, NULL, NULL, NULL),
         ('{hours}', 'from', 'one', 'integer', true, 0, 23, NULL),
         ('{hours}', 'to', 'one', 'integer', true, 1, 24, NULL)
-    ) AS g (records, key, shape, type, required, low, high, choices)
-$$;
+    ) AS g (records, key, shape, type, required, low, high, choices);
+END $$;
 COMMENT ON FUNCTION qzpay._catalog_grammar() IS
 'The keys of every record of a catalog document, with shape, type and range. What is not here is refused, so that a typing error is never a default.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_fault(p_path text, p_message text, p_hint text DEFAULT NULL) RETURNS void
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql VOLATILE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF p_hint IS NULL THEN
@@ -143,32 +145,38 @@ END $$;
 COMMENT ON FUNCTION qzpay._catalog_fault(text, text, text) IS 'Refuses a catalog document (QZ601); DETAIL is the JSON path of the fault.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_path(p_path text, p_key text) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN p_key !~ '^[A-Za-z_][A-Za-z0-9_]*$' THEN p_path || '[' || to_json(p_key)::text || ']'
+BEGIN
+    RETURN CASE WHEN p_key !~ '^[A-Za-z_][A-Za-z0-9_]*$' THEN p_path || '[' || to_json(p_key)::text || ']'
                 WHEN p_path = '' THEN p_key
-                ELSE p_path || '.' || p_key END
-$$;
+                ELSE p_path || '.' || p_key END;
+END $$;
 COMMENT ON FUNCTION qzpay._catalog_path(text, text) IS 'JSON path of a key: a.b, or a["b c"] where the key is no identifier.';
 
+-- These small ones are PL/pgSQL because they are called hundreds of times per document, and SQL bodies are planned anew each time.
 CREATE OR REPLACE FUNCTION qzpay._catalog_entries(p_path text, p_value jsonb) RETURNS TABLE (path text, key text, ordinal bigint, item jsonb)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE ROWS 10
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT p_path || '[' || a.ordinal - 1 || ']', NULL, a.ordinal, a.item
-    FROM jsonb_array_elements(CASE WHEN jsonb_typeof(p_value) = 'array' THEN p_value END) WITH ORDINALITY AS a (item, ordinal)
-    UNION ALL
-    SELECT qzpay._catalog_path(p_path, o.key), o.key, row_number() OVER (ORDER BY o.key COLLATE "C"), o.item
-    FROM jsonb_each(CASE WHEN jsonb_typeof(p_value) = 'object' THEN p_value END) AS o (key, item)
-$$;
+BEGIN
+    IF jsonb_typeof(p_value) = 'array' THEN
+        RETURN QUERY SELECT p_path || '[' || a.ordinal - 1 || ']', NULL::text, a.ordinal, a.item FROM jsonb_array_elements(p_value) WITH ORDINALITY AS a (item, ordinal);
+    ELSIF jsonb_typeof(p_value) = 'object' THEN
+        RETURN QUERY SELECT qzpay._catalog_path(p_path, o.key), o.key, row_number() OVER (ORDER BY o.key COLLATE "C"), o.item FROM jsonb_each(p_value) AS o (key, item);
+    END IF;
+END $$;
 COMMENT ON FUNCTION qzpay._catalog_entries(text, jsonb) IS 'Elements of an array or members of an object, each with its JSON path; none for anything else.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_each(p_path text, p_value jsonb) RETURNS TABLE (path text, ordinal bigint, item jsonb)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE ROWS 2
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT e.path, e.ordinal, e.item FROM qzpay._catalog_entries(p_path, p_value) e WHERE jsonb_typeof(p_value) = 'array'
-    UNION ALL
-    SELECT p_path, 1, p_value WHERE jsonb_typeof(p_value) NOT IN ('array', 'null')
-$$;
+BEGIN
+    IF jsonb_typeof(p_value) = 'array' THEN
+        RETURN QUERY SELECT e.path, e.ordinal, e.item FROM qzpay._catalog_entries(p_path, p_value) e;
+    ELSIF jsonb_typeof(p_value) <> 'null' THEN
+        RETURN QUERY SELECT p_path, 1::bigint, p_value;
+    END IF;
+END $$;
 COMMENT ON FUNCTION qzpay._catalog_each(text, jsonb) IS 'For what may be one value or a list of them: each value with its JSON path.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_interval(p_text text) RETURNS text

@@ -28,19 +28,21 @@ $$;
 COMMENT ON FUNCTION qzpay._catalog_limit_meters(jsonb) IS 'Which meter counts which limit, by the document or, where it is silent, by the tables.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_limit_value(p_value jsonb) RETURNS numeric
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN jsonb_typeof(p_value) = 'number' AND p_value <> '-1' THEN trim_scale((p_value #>> '{}')::numeric) END
-$$;
+BEGIN
+    RETURN CASE WHEN jsonb_typeof(p_value) = 'number' AND p_value <> '-1' THEN trim_scale((p_value #>> '{}')::numeric) END;
+END $$;
 COMMENT ON FUNCTION qzpay._catalog_limit_value(jsonb) IS 'The number of a limit; NULL for every spelling of unlimited.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_prune(p_value jsonb, p_defaults jsonb DEFAULT '{}') RETURNS jsonb
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}')
-    FROM jsonb_each(p_value) e
-    WHERE e.value NOT IN ('null', '{}', '[]') AND e.value IS DISTINCT FROM p_defaults -> e.key
-$$;
+BEGIN
+    RETURN (SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}')
+            FROM jsonb_each(p_value) e
+            WHERE e.value NOT IN ('null', '{}', '[]') AND e.value IS DISTINCT FROM p_defaults -> e.key);
+END $$;
 COMMENT ON FUNCTION qzpay._catalog_prune(jsonb, jsonb) IS 'Takes out of an object what is null, empty or the default, so that saying a default and saying nothing are the same.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_product_body(p_item jsonb) RETURNS jsonb

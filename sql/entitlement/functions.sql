@@ -2,8 +2,11 @@ CREATE OR REPLACE FUNCTION qzpay._entitlement_facts(p_tenants uuid[], p_customer
 RETURNS TABLE (tenant_id uuid, customer_id uuid, test_clock_id uuid, products uuid[], quantities bigint[], since timestamptz[], until timestamptz[],
                added timestamptz[], negotiated jsonb, usage_subscription_id uuid, usage_start timestamptz, usage_end timestamptz, usage_anchor timestamptz,
                usage_unit text, usage_count integer, currency text, timezone text)
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     SELECT c.tenant_id, c.id, c.test_clock_id, coalesce(i.products, '{}'), coalesce(i.quantities, '{}'), coalesce(i.since, '{}'), coalesce(i.until, '{}'),
            coalesce(i.added, '{}'), i.negotiated, m.id, m.usage_period_start, m.usage_period_end, coalesce(m.anchor, m.trial_end, c.created_at),
            coalesce(m.usage_unit, d.usage_interval_unit, 'month'), coalesce(m.usage_count, d.usage_interval_count, 1),
@@ -26,8 +29,8 @@ SET search_path = pg_catalog, pg_temp AS $$
         WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.ended_at IS NULL AND s.usage_period_end IS NOT NULL
         ORDER BY s.started_at DESC, s.id DESC LIMIT 1
     ) m ON true
-    LEFT JOIN qzpay.products d ON d.tenant_id IS NULL AND d.code = qzpay.setting('default_plan') #>> '{}'
-$$;
+    LEFT JOIN qzpay.products d ON d.tenant_id IS NULL AND d.code = qzpay.setting('default_plan') #>> '{}';
+END $$;
 COMMENT ON FUNCTION qzpay._entitlement_facts(uuid[], uuid[]) IS
 'What the entitlement rows of these customers have to say, computed from subscriptions and items: the one definition of the materialised row. '
 'Each product is held from since until (exclusive), never longer than its subscription gives access.';
@@ -114,7 +117,7 @@ CREATE OR REPLACE FUNCTION qzpay.has_entitlement(customer uuid, feature text) RE
     AS 'MODULE_PATHNAME', 'qzpay_has_entitlement';
 COMMENT ON FUNCTION qzpay.has_entitlement(uuid, text) IS
 'Whether what the customer holds at its now grants the feature: plan, add-ons and what the plan contains, or without a subscription the default plan. A limit is granted when it is above 0. '
-'Access ends at its instant, whether or not a job has run. May be used in row security of the application's tables. Errors: QZ401 unknown feature, QZ404 unknown customer.';
+'Access ends at its instant, whether or not a job has run. May be used in row security of the application''s tables. Errors: QZ401 unknown feature, QZ404 unknown customer.';
 
 CREATE OR REPLACE FUNCTION qzpay.has_entitlement(customer text, feature text) RETURNS boolean
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED

@@ -70,16 +70,18 @@ END $$;
 COMMENT ON FUNCTION qzpay._start_counter(uuid, uuid, text, oid, text) IS 'Makes a counter at 0; false where another transaction has made it, whose end is waited for.';
 
 CREATE OR REPLACE FUNCTION qzpay._set_counter(p_tenant uuid, p_customer uuid, p_feature text, p_relation oid, p_scope text, p_used bigint) RETURNS void
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     UPDATE qzpay.limit_counters c SET used = p_used
-    WHERE c.tenant_id = p_tenant AND c.customer_id = p_customer AND c.feature_code = p_feature AND c.relation = p_relation AND c.scope = p_scope
-$$;
+    WHERE c.tenant_id = p_tenant AND c.customer_id = p_customer AND c.feature_code = p_feature AND c.relation = p_relation AND c.scope = p_scope;
+END $$;
 COMMENT ON FUNCTION qzpay._set_counter(uuid, uuid, text, oid, text, bigint) IS 'Writes what was counted into a counter that this transaction has started.';
 
 CREATE OR REPLACE FUNCTION qzpay._forget_counters(p_relation oid, p_feature text) RETURNS void
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
-    DELETE FROM qzpay.limit_counters c WHERE c.relation = p_relation AND (p_feature IS NULL OR c.feature_code = p_feature)
-$$;
+BEGIN
+    DELETE FROM qzpay.limit_counters c WHERE c.relation = p_relation AND (p_feature IS NULL OR c.feature_code = p_feature);
+END $$;
 COMMENT ON FUNCTION qzpay._forget_counters(oid, text) IS 'Removes the counters of a table, of one limit or of all, for every tenant.';

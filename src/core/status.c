@@ -47,7 +47,7 @@ static const Move attempt_moves[] = {
 	{"processing", {"requires_action", "unknown", "succeeded", "declined", "canceled", NULL}},
 	{"requires_action", {"processing", "unknown", "succeeded", "declined", "canceled", NULL}},
 	{"unknown", {"confirming", "processing", "requires_action", "needs_operator", "succeeded", "declined", "rejected", "canceled", NULL}},
-	{"needs_operator", {"succeeded", "declined", "rejected", "canceled", NULL}},
+	{"needs_operator", {"unknown", "succeeded", "declined", "rejected", "canceled", NULL}},
 	{"succeeded", {NULL}},
 	{"declined", {NULL}},
 	{"rejected", {NULL}},

@@ -1,0 +1,107 @@
+-- The provider that needs no network and no account. Tokens decide: tok_ok, tok_decline and tok_insufficient_funds (class later), tok_lost (never),
+-- tok_expired (needs_customer), tok_3ds (requires_action), tok_timeout (no answer, though the money moved), tok_unknown (no answer, ever).
+
+CREATE OR REPLACE FUNCTION qzpay._sandbox_decline(p_token text, OUT code text, OUT class text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT d.code, d.class
+    FROM (VALUES ('tok_decline', 'generic_decline', 'later'), ('tok_insufficient_funds', 'insufficient_funds', 'later'),
+                 ('tok_lost', 'lost_card', 'never'), ('tok_expired', 'expired_card', 'needs_customer')) AS d (token, code, class)
+    WHERE d.token = p_token
+$$;
+COMMENT ON FUNCTION qzpay._sandbox_decline(text) IS 'Code and class with which the sandbox declines this token; NULL where it does not.';
+
+CREATE OR REPLACE FUNCTION qzpay.sandbox_request(operation text, attempt jsonb, provider jsonb) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_tenant uuid := attempt ->> 'tenant_id';
+    v_token text := attempt ->> 'token';
+    v_charge qzpay.sandbox_charges%ROWTYPE;
+BEGIN
+    IF operation = 'create' THEN
+        IF v_token NOT IN ('tok_ok', 'tok_decline', 'tok_insufficient_funds', 'tok_lost', 'tok_expired', 'tok_3ds', 'tok_timeout', 'tok_unknown') THEN
+            RETURN jsonb_build_object('transport', 'ok', 'status', 400, 'body', jsonb_build_object('error', 'no such token')::text);
+        END IF;
+        INSERT INTO qzpay.sandbox_charges (tenant_id, id, idempotency_key, attempt_id, token, currency, amount, status, decline_code, created_at)
+        SELECT v_tenant, 'sbx_' || replace(attempt ->> 'id', '-', ''), attempt ->> 'idempotency_key', (attempt ->> 'id')::uuid, v_token,
+               attempt ->> 'currency', (attempt ->> 'amount')::bigint,
+               CASE WHEN d.code IS NOT NULL THEN 'declined' WHEN v_token = 'tok_3ds' THEN 'requires_action' ELSE 'succeeded' END, d.code, qzpay._recorded_at()
+        FROM qzpay._sandbox_decline(v_token) d
+        WHERE v_token <> 'tok_unknown'
+        ON CONFLICT (tenant_id, idempotency_key) DO NOTHING;
+    ELSIF operation = 'cancel' THEN
+        UPDATE qzpay.sandbox_charges c SET status = 'canceled'
+        WHERE c.tenant_id = v_tenant AND c.idempotency_key = attempt ->> 'idempotency_key' AND c.status = 'requires_action';
+    END IF;
+    SELECT * INTO v_charge FROM qzpay.sandbox_charges c WHERE c.tenant_id = v_tenant AND c.idempotency_key = attempt ->> 'idempotency_key';
+    IF NOT FOUND AND v_token = 'tok_unknown' THEN
+        RETURN jsonb_build_object('transport', 'timeout');
+    ELSIF NOT FOUND THEN
+        RETURN jsonb_build_object('transport', 'ok', 'status', 200, 'body', jsonb_build_object('status', 'not_found')::text);
+    END IF;
+    UPDATE qzpay.sandbox_charges c SET answers = c.answers + 1 WHERE c.tenant_id = v_tenant AND c.id = v_charge.id;
+    IF v_charge.token = 'tok_timeout' AND v_charge.answers = 0 THEN
+        RETURN jsonb_build_object('transport', 'timeout');
+    END IF;
+    RETURN jsonb_build_object('transport', 'ok', 'status', CASE WHEN v_charge.status = 'declined' AND operation = 'create' THEN 402 ELSE 200 END,
+        'body', jsonb_build_object('id', v_charge.id, 'status', v_charge.status, 'amount', v_charge.amount, 'currency', v_charge.currency,
+                                   'decline_code', v_charge.decline_code, 'attempt', v_charge.attempt_id)::text);
+END $$;
+COMMENT ON FUNCTION qzpay.sandbox_request(text, jsonb, jsonb) IS
+'Adapter of the sandbox: transport internal means that the request is carried out here and its response returned.';
+
+CREATE OR REPLACE FUNCTION qzpay.sandbox_outcome(operation text, attempt jsonb, response jsonb) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN (response ->> 'status')::integer = 400 THEN jsonb_build_object('outcome', 'rejected', 'message', b.body ->> 'error')
+           ELSE jsonb_strip_nulls(jsonb_build_object('outcome', b.body ->> 'status', 'provider_ref', b.body ->> 'id', 'amount', b.body -> 'amount', 'currency', b.body ->> 'currency',
+                                  'attempt', b.body ->> 'attempt', 'decline_code', b.body ->> 'decline_code', 'decline_class', d.class,
+                                  'next_action', CASE WHEN b.body ->> 'status' = 'requires_action' THEN jsonb_build_object('type', 'sandbox_authenticate') END)) END
+    FROM (SELECT (response ->> 'body')::jsonb AS body) b
+    LEFT JOIN (VALUES ('generic_decline', 'later'), ('insufficient_funds', 'later'), ('lost_card', 'never'), ('expired_card', 'needs_customer'),
+                      ('authentication_failed', 'needs_customer')) AS d (code, class)
+        ON d.code = b.body ->> 'decline_code'
+$$;
+COMMENT ON FUNCTION qzpay.sandbox_outcome(text, jsonb, jsonb) IS 'Adapter of the sandbox: what its response means.';
+
+CREATE OR REPLACE FUNCTION qzpay.sandbox_set_token(payment_method uuid, token text) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_payment_method';
+COMMENT ON FUNCTION qzpay.sandbox_set_token(uuid, text) IS
+'Makes a sandbox card behave otherwise from now on, for example tok_insufficient_funds. Errors: QZ204 for a method of another provider, 22023 for an unknown token.';
+
+CREATE OR REPLACE FUNCTION qzpay._sandbox_set_token(p_payment_method uuid, p_token text) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF p_token IS NULL OR p_token NOT IN ('tok_ok', 'tok_decline', 'tok_insufficient_funds', 'tok_lost', 'tok_expired', 'tok_3ds', 'tok_timeout', 'tok_unknown') THEN
+        RAISE EXCEPTION 'the sandbox has no token "%"', p_token USING ERRCODE = '22023';
+    END IF;
+    UPDATE qzpay.payment_methods m SET token = p_token WHERE m.id = p_payment_method AND m.provider = 'sandbox';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'payment method % is not of the sandbox', p_payment_method USING ERRCODE = 'QZ204';
+    END IF;
+END $$;
+COMMENT ON FUNCTION qzpay._sandbox_set_token(uuid, text) IS 'Internal of sandbox_set_token(), inside the tenant''s context.';
+
+CREATE OR REPLACE FUNCTION qzpay.sandbox_authenticate(attempt uuid, succeed boolean DEFAULT true) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_attempt';
+COMMENT ON FUNCTION qzpay.sandbox_authenticate(uuid, boolean) IS
+'Plays the customer who is asked to authenticate a tok_3ds payment: the charge succeeds or is declined, and the attempt learns it at once. QZ204 if the attempt waits for nobody.';
+
+CREATE OR REPLACE FUNCTION qzpay._sandbox_authenticate(p_attempt uuid, p_succeed boolean) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_attempt qzpay.payment_attempts%ROWTYPE;
+BEGIN
+    SELECT * INTO STRICT v_attempt FROM qzpay.payment_attempts a WHERE a.id = p_attempt;
+    UPDATE qzpay.sandbox_charges c SET status = CASE WHEN p_succeed THEN 'succeeded' ELSE 'declined' END, decline_code = CASE WHEN NOT p_succeed THEN 'authentication_failed' END
+    WHERE c.tenant_id = v_attempt.tenant_id AND c.attempt_id = p_attempt AND c.status = 'requires_action';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'attempt % does not wait for the customer', p_attempt USING ERRCODE = 'QZ204';
+    END IF;
+    UPDATE qzpay.payment_attempts a SET next_at = qzpay._attempt_now(a.provider, a.test_clock_id) WHERE a.tenant_id = v_attempt.tenant_id AND a.id = p_attempt;
+    PERFORM qzpay._run_internal_attempt(v_attempt.tenant_id, p_attempt);
+END $$;
+COMMENT ON FUNCTION qzpay._sandbox_authenticate(uuid, boolean) IS 'Internal of sandbox_authenticate(), inside the tenant''s context.';
