@@ -185,7 +185,7 @@ BEGIN
     IF p_unit IS NULL OR p_unit NOT IN ('hour', 'day', 'week', 'month') THEN
         RAISE EXCEPTION 'unknown unit "%"', p_unit USING ERRCODE = '22023', HINT = 'The units are hour, day, week and month.';
     END IF;
-    IF NOT isfinite(v_from) OR NOT isfinite(v_to) OR (v_to - v_from) / 10000 > CASE p_unit WHEN 'hour' THEN interval '1 hour' ELSE interval '24 hours' END THEN
+    IF NOT isfinite(v_from) OR NOT isfinite(v_to) OR (v_to - v_from) / 10000 > (CASE p_unit WHEN 'hour' THEN interval '1 hour' ELSE interval '24 hours' END) THEN
         RAISE EXCEPTION 'too many buckets from % to %', v_from, v_to USING ERRCODE = '22023';
     END IF;
     RETURN QUERY
