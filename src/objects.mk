@@ -24,10 +24,15 @@ STORE_SRCS += src/store/decimal.c
 STORE_SRCS += src/store/entitlement.c
 STORE_SRCS += src/store/installation.c
 STORE_SRCS += src/store/limit.c
+STORE_SRCS += src/store/period.c
 STORE_SRCS += src/store/relation.c
+STORE_SRCS += src/store/row.c
 STORE_SRCS += src/store/secrets.c
 STORE_SRCS += src/store/settings.c
 STORE_SRCS += src/store/tenant_of.c
+STORE_SRCS += src/store/usage.c
+STORE_SRCS += src/store/usage_event.c
+STORE_SRCS += src/store/usage_total.c
 STORE_SRCS += src/store/uuid.c
 
 # sqlfn: the SQL-callable functions
@@ -44,6 +49,7 @@ SQLFN_SRCS += src/sqlfn/rating.c
 SQLFN_SRCS += src/sqlfn/status.c
 SQLFN_SRCS += src/sqlfn/tenancy.c
 SQLFN_SRCS += src/sqlfn/triggers.c
+SQLFN_SRCS += src/sqlfn/usage.c
 SQLFN_SRCS += src/sqlfn/wrapper.c
 
 # worker: launcher, worker, HTTP
