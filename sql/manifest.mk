@@ -6,11 +6,18 @@
 # line becomes CREATE there, so that nobody can put an object of their own in place beforehand.
 CODE_SQL += sql/foundation/types.sql
 CODE_SQL += sql/subscription/types.sql
+CODE_SQL += sql/catalog/types.sql
 CODE_SQL += sql/invoice/types.sql
 CODE_SQL += sql/foundation/functions.sql
 CODE_SQL += sql/foundation/clock.sql
 CODE_SQL += sql/foundation/install.sql
 CODE_SQL += sql/tenancy/functions.sql
+CODE_SQL += sql/foundation/settings.sql
+CODE_SQL += sql/catalog/grammar.sql
+CODE_SQL += sql/catalog/verify.sql
+CODE_SQL += sql/catalog/import.sql
+CODE_SQL += sql/catalog/export.sql
+CODE_SQL += sql/catalog/functions.sql
 CODE_SQL += sql/customer/functions.sql
 CODE_SQL += sql/subscription/advance.sql
 CODE_SQL += sql/subscription/dunning.sql
@@ -60,6 +67,10 @@ DATA_AGAIN += sql/provider/triggers.sql
 DATA_AGAIN += sql/provider/sandbox/seed.sql
 DATA_AGAIN += sql/provider/stripe/seed.sql
 DATA_AGAIN += sql/event/triggers.sql
+# DATA_AGAIN: triggers, views, rows we ship, then owner, policies and grants; re-runnable, made by install() and again by upgrade()
+DATA_AGAIN += sql/catalog/triggers.sql
+DATA_AGAIN += sql/catalog/views.sql
+DATA_AGAIN += sql/foundation/seed.sql
 DATA_AGAIN += sql/event/seed.sql
 DATA_AGAIN += sql/job/seed.sql
 DATA_AGAIN += sql/tenancy/owner.sql

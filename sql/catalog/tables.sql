@@ -113,10 +113,12 @@ CREATE TABLE qzpay.charges (
     limit_type text NOT NULL DEFAULT 'none' CHECK (limit_type IN ('hard', 'soft', 'none')),
     active boolean NOT NULL DEFAULT true,
     created_at timestamptz NOT NULL,
-    UNIQUE (product_id, meter_id, currency, version)
+    retired_at timestamptz,
+    UNIQUE (product_id, meter_id, currency, version),
+    CHECK (active = (retired_at IS NULL))
 );
 COMMENT ON TABLE qzpay.charges IS
 'How usage of a meter is billed under a product, in arrears: quantity beyond included goes through the pricing model. Versions as in prices. '
-'limit_type hard refuses beyond included, soft and none bill it.';
+'limit_type hard refuses beyond included, soft and none bill it. Who subscribed in [created_at, retired_at) has this version.';
 CREATE UNIQUE INDEX charges_active_key ON qzpay.charges (product_id, meter_id, currency) WHERE active;
 CREATE INDEX charges_meter_id_idx ON qzpay.charges (meter_id);

@@ -24,7 +24,7 @@ SET search_path = pg_catalog, pg_temp AS $$
     FROM unnest(p_rolls) r
     JOIN qzpay.subscription_items i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
          AND i.valid_from < r.usage_end AND i.valid_until >= r.usage_end
-    JOIN qzpay.charges c ON c.product_id = i.product_id AND c.currency = r.currency AND c.created_at <= i.created_at
+    JOIN qzpay.charges c ON c.product_id = i.product_id AND c.currency = r.currency AND c.created_at <= i.created_at AND (c.retired_at IS NULL OR c.retired_at > i.created_at)
          AND NOT EXISTS (SELECT FROM qzpay.charges newer WHERE newer.product_id = c.product_id AND newer.meter_id = c.meter_id AND newer.currency = c.currency
                          AND newer.version > c.version AND newer.created_at <= i.created_at)
     JOIN qzpay.meters m ON m.id = c.meter_id

@@ -66,11 +66,11 @@ BEGIN
                 sync_customer subscribe change_plan pause resume extend_trial add_addon set_addon_quantity remove_addon
                 enforce_limit add_limit record_usage record_usage_batch
                 charge add_invoice_line create_invoice finalize_invoice
-                dry_run export_catalog receive_webhook setting'),
+                dry_run receive_webhook setting'),
             -- worker
             ('qzpay_worker', 'deliver run_billing run_due_jobs'),
             -- admin
-            ('qzpay_admin', 'advance_test_clock check_config check_integrity churn comp create_test_clock credit_invoice doctor env_example go_live grant_access
+            ('qzpay_admin', 'advance_test_clock check_config check_integrity churn comp create_test_clock credit_invoice doctor env_example export_catalog go_live grant_access
                 import_catalog is_live mrr refund replay_webhook resolve_attempt sandbox_set_token set_setting void_invoice'))
         SELECT g.roles, p.oid::regprocedure AS name
         FROM levels g

@@ -77,6 +77,7 @@ qzpay_now_of_customer(PG_FUNCTION_ARGS)
 	pg_uuid_t	clock;
 	bool		has_clock;
 
+	qzpay_context_require();
 	if (!qzpay_tenant_of_clocked(customer, &tenant, &clock, &has_clock) || !qzpay_context_allows(&tenant))
 		qzpay_object_not_found(QZPAY_OBJECT_CUSTOMER, customer);
 	PG_RETURN_TIMESTAMPTZ(qzpay_clock_of(has_clock, &clock));

@@ -386,6 +386,18 @@ find_allowed_columns(FunctionCallInfo fcinfo, TriggerData *trigger)
 	return allowed->numbers;
 }
 
+/* The trigger's arguments, for a message. */
+static char *
+argument_list(TriggerData *trigger)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < trigger->tg_trigger->tgnargs; i++)
+		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", trigger->tg_trigger->tgargs[i]);
+	return list.data;
+}
+
 /* _guard_columns(column, ...) BEFORE UPDATE: no other column changes. */
 Datum
 qzpay_guard_columns(PG_FUNCTION_ARGS)
@@ -412,7 +424,7 @@ qzpay_guard_columns(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_QZPAY_IMMUTABLE_ROW),
 				 errmsg("column \"%s\" of qzpay.%s cannot change", NameStr(att->attname), RelationGetRelationName(trigger->tg_relation)),
-				 errdetail("Row \"%s\" is final but for how it is settled.", row_id(trigger, trigger->tg_trigtuple))));
+				 errdetail("Of row \"%s\" only this can change: %s.", row_id(trigger, trigger->tg_trigtuple), argument_list(trigger))));
 	}
 	pfree(values);
 	pfree(isnull);

@@ -85,8 +85,10 @@ invoke(FunctionCallInfo fcinfo, FmgrInfo *internal, ReturnSetInfo *result_info, 
 		fcinfo->isnull = false;
 		/* A set must be materialised: a row fetched later would be computed outside of the context. */
 		if (internal->fn_retset && result_info != NULL)
-			result_info->allowedModes &= ~SFRM_ValuePerCall;
+			result_info->allowedModes |= SFRM_Materialize_Preferred;
 		result = FunctionCallInvoke(fcinfo);
+		if (internal->fn_retset && result_info != NULL && result_info->returnMode != SFRM_Materialize)
+			elog(ERROR, "function %u does not materialize its result", internal->fn_oid);
 	}
 	PG_FINALLY();
 	{
@@ -128,6 +130,7 @@ in_tenant_of(FunctionCallInfo fcinfo, QzpayObject object)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must not be null", qzpay_object_name(object))));
 	id = PG_GETARG_UUID_P(0);
+	qzpay_context_require();
 	if (!qzpay_tenant_of(object, id, &tenant) || !qzpay_context_allows(&tenant))
 		qzpay_object_not_found(object, id);
 	return call_inside(fcinfo, &tenant);
@@ -177,7 +180,8 @@ qzpay_in_tenant_of_customer_ref(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("customer must not be null")));
-	if (!qzpay_tenant_of_external_id(PG_GETARG_DATUM(0), &tenant) || !qzpay_context_allows(&tenant))
+	qzpay_context_require();
+	if (!qzpay_tenant_of_external_id(PG_GETARG_DATUM(0), &tenant))
 		ereport(ERROR,
 				(errcode(ERRCODE_QZPAY_NOT_FOUND),
 				 errmsg("customer \"%s\" not found", text_to_cstring(PG_GETARG_TEXT_PP(0)))));
@@ -192,11 +196,8 @@ qzpay_in_tenant_of_external_id(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("external id must not be null")));
+	qzpay_context_require();
 	if (!qzpay_context_tenant(&tenant))
-	{
 		qzpay_uuid_derive_text(&tenant, qzpay_installation_id(), PG_GETARG_DATUM(0));
-		/* Raises for a role that may not act without a context. */
-		(void) qzpay_context_allows(&tenant);
-	}
 	return call_inside(fcinfo, &tenant);
 }

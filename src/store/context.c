@@ -225,24 +225,31 @@ qzpay_context_tenant(pg_uuid_t *tenant)
 }
 
 /*
- * qzpay_context_allows
- *		Whether a call may act inside this tenant: it is the current one, or there is none and the role may act for any.
+ * qzpay_context_require
+ *		Sees that the caller has a context or may act without one; raises QZ004.
  *
- * Raises QZ004 for a role that may not act without a context and has none.
+ * Comes before anything is looked up by an argument, so that an answer doesn't tell what exists.
  */
+void
+qzpay_context_require(void)
+{
+	pg_uuid_t	current;
+
+	if (!qzpay_context_tenant(&current) && qzpay_context_level() < QZPAY_LEVEL_APP)
+		ereport(ERROR,
+				(errcode(ERRCODE_QZPAY_TENANT_CONTEXT),
+				 errmsg("no tenant has been entered"),
+				 errhint("Call qzpay.enter() with a token of the tenant first.")));
+}
+
+/* Whether a call may act inside this tenant: it is the current one, or there is none and the role may act for any. */
 bool
 qzpay_context_allows(const pg_uuid_t *tenant)
 {
 	pg_uuid_t	current;
 
-	if (qzpay_context_tenant(&current))
-		return memcmp(&current, tenant, sizeof(pg_uuid_t)) == 0;
-	if (qzpay_context_level() < QZPAY_LEVEL_APP)
-		ereport(ERROR,
-				(errcode(ERRCODE_QZPAY_TENANT_CONTEXT),
-				 errmsg("no tenant has been entered"),
-				 errhint("Call qzpay.enter() with a token of the tenant first.")));
-	return true;
+	qzpay_context_require();
+	return !qzpay_context_tenant(&current) || memcmp(&current, tenant, sizeof(pg_uuid_t)) == 0;
 }
 
 /* Opens a tenant's context for the call that owns the frame. */

@@ -34,6 +34,7 @@ typedef struct QzpayFrame
 extern void qzpay_context_init(void);
 
 extern bool qzpay_context_tenant(pg_uuid_t *tenant);
+extern void qzpay_context_require(void);
 extern bool qzpay_context_allows(const pg_uuid_t *tenant);
 extern QzpayLevel qzpay_context_level(void);
 

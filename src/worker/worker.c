@@ -263,16 +263,16 @@ static bool
 take_answers(void)
 {
 	QzpayHttpAnswer answer;
-	bool		any = false;
+	volatile bool any = false;
 
 	while (qzpay_http_next(http, &answer))
 	{
 		char	   *volatile response = NULL;
-		int			slot;
+		volatile int slot = 0;
 
 		any = true;
-		for (slot = 0; slot < SLOTS && slots[slot] != answer.tag; slot++)
-			;
+		while (slot < SLOTS && slots[slot] != answer.tag)
+			slot++;
 		PG_TRY();
 		{
 			response = qzpay_exchange_response(&answer);

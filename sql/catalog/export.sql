@@ -1,0 +1,108 @@
+CREATE OR REPLACE FUNCTION qzpay._interval_name(p_unit text, p_count integer) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN p_count = 1 THEN p_unit ELSE p_count || ' ' || p_unit END
+$$;
+COMMENT ON FUNCTION qzpay._interval_name(text, integer) IS 'Canonical name of an interval: month, 3 month, once.';
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_state() RETURNS SETOF qzpay._catalog_object
+LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT 'meter', m.code, NULL, false,
+           qzpay._catalog_prune(jsonb_build_object('name', nullif(m.name, m.code), 'aggregation', m.aggregation, 'unit', m.unit_name,
+                                                   'dimensions', m.dimensions, 'active', m.active, 'metadata', m.metadata),
+                                '{"aggregation": "sum", "active": true}')
+    FROM qzpay.meters m
+    UNION ALL
+    SELECT CASE f.kind WHEN 'limit' THEN 'limit' ELSE 'feature' END, f.code, NULL, false,
+           qzpay._catalog_prune(jsonb_build_object('name', nullif(f.name, f.code), 'description', f.description,
+                                                   'kind', coalesce(f.limit_kind, f.kind), 'meter', m.code),
+                                jsonb_build_object('kind', CASE f.kind WHEN 'limit' THEN 'stock' ELSE 'boolean' END))
+    FROM qzpay.features f LEFT JOIN qzpay.meters m ON m.id = f.meter_id
+    UNION ALL
+    SELECT p.kind, p.code, NULL, false, qzpay._catalog_product_body(
+        jsonb_build_object('name', p.name, 'description', p.description, 'aliases', p.aliases, 'unit', p.unit_label, 'categories', p.categories,
+            'tierRank', p.tier_rank, 'usageInterval', qzpay._interval_name(p.usage_interval_unit, p.usage_interval_count),
+            'trial', jsonb_build_object('days', p.trial_days, 'requiresPaymentMethod', p.trial_requires_payment_method, 'endBehavior', p.trial_end_behavior),
+            'graceDays', p.grace_days, 'graceAccess', p.grace_access, 'dunningPolicy', p.dunning_policy,
+            'minQuantity', p.min_quantity, 'maxQuantity', p.max_quantity, 'selfService', p.self_service, 'visible', p.visible, 'active', p.active,
+            'displayFeatures', p.display -> 'features', 'isFeatured', p.display -> 'featured', 'badgeText', p.display -> 'badge', 'sortOrder', p.display -> 'sortOrder',
+            'display', p.display - '{features,featured,badge,sortOrder}'::text[], 'metadata', p.metadata,
+            'entitlements', f.entitlements, 'limits', f.limits,
+            'applicablePlans', r.applicable_plans, 'includedIn', r.included_in, 'requires', r.requires, 'incompatibleWith', r.incompatible_with))
+    FROM qzpay.products p
+    CROSS JOIN LATERAL (
+        SELECT jsonb_object_agg(x.feature_code, coalesce(to_jsonb(x.enabled), to_jsonb(x.text_value))) FILTER (WHERE x.enabled IS NOT NULL OR x.text_value IS NOT NULL) AS entitlements,
+               jsonb_object_agg(x.feature_code, x.limit_value) FILTER (WHERE x.enabled IS NULL AND x.text_value IS NULL) AS limits
+        FROM qzpay.product_features x WHERE x.product_id = p.id
+    ) f
+    CROSS JOIN LATERAL (
+        SELECT jsonb_agg(o.code) FILTER (WHERE x.relation = 'applicable_plan') AS applicable_plans, jsonb_agg(o.code) FILTER (WHERE x.relation = 'included_in') AS included_in,
+               jsonb_agg(o.code) FILTER (WHERE x.relation = 'requires') AS requires, jsonb_agg(o.code) FILTER (WHERE x.relation = 'incompatible_with') AS incompatible_with
+        FROM qzpay.product_relations x JOIN qzpay.products o ON o.id = x.related_id AND o.tenant_id IS NULL WHERE x.product_id = p.id
+    ) r
+    WHERE p.tenant_id IS NULL
+    UNION ALL
+    SELECT 'price', p.code || '/' || c.currency || '/' || qzpay._interval_name(c.interval_unit, c.interval_count), NULL, false,
+           qzpay._catalog_prune(jsonb_build_object('amount', c.unit_amount, 'metadata', c.metadata))
+    FROM qzpay.prices c JOIN qzpay.products p ON p.id = c.product_id AND p.tenant_id IS NULL WHERE c.active
+    UNION ALL
+    SELECT 'charge', p.code || '/' || m.code || '/' || c.currency, NULL, false,
+           jsonb_build_object('included', c.included, 'limitType', c.limit_type, 'displayName', c.display_name, 'model', c.model, 'pricing', c.pricing)
+    FROM qzpay.charges c JOIN qzpay.products p ON p.id = c.product_id AND p.tenant_id IS NULL JOIN qzpay.meters m ON m.id = c.meter_id WHERE c.active
+    UNION ALL
+    SELECT d.kind, d.code, NULL, false, qzpay._catalog_discount_body(d.kind,
+        jsonb_build_object('name', d.name, 'description', d.description, 'type', d.type, 'value', d.value, 'active', d.active, 'metadata', d.metadata,
+                           'config', jsonb_build_object('currency', d.currency, 'periods', d.periods, 'forever', d.forever),
+                           'priority', d.priority, 'appliesTo', replace(d.applies_to, '_', '-'))
+        || CASE d.kind WHEN 'promo_code'
+           THEN jsonb_build_object('combinable', d.stackable, 'restrictions', d.conditions
+                    || jsonb_build_object('maxUses', d.max_uses, 'maxUsesPerCustomer', d.max_uses_per_customer, 'startsAt', d.starts, 'expiresAt', d.ends))
+           ELSE jsonb_build_object('stackable', d.stackable, 'conditions', d.conditions, 'maxRedemptions', d.max_uses,
+                                   'maxRedemptionsPerCustomer', d.max_uses_per_customer, 'validFrom', d.starts, 'validUntil', d.ends) END)
+    FROM (SELECT x.*, CASE x.trigger WHEN 'promo_code' THEN 'promo_code' ELSE 'automatic_discount' END AS kind,
+                 qzpay._catalog_instant_text(x.valid_from) AS starts, qzpay._catalog_instant_text(x.valid_until) AS ends
+          FROM qzpay.discounts x) d
+    UNION ALL
+    SELECT 'setting', s.name, NULL, false, jsonb_build_object('value', s.value) FROM qzpay.settings s WHERE s.name = 'default_plan' AND s.value <> 'null'
+$$;
+COMMENT ON FUNCTION qzpay._catalog_state() IS
+'What the tables hold, as canonical fragments of a catalog document. Products private to a tenant, and versions of prices and charges no longer sold, are left out.';
+
+CREATE OR REPLACE FUNCTION qzpay.export_catalog() RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER
+SET jit = off
+SET search_path = pg_catalog, pg_temp AS $$
+    WITH object AS MATERIALIZED (SELECT s.kind, s.code, s.body FROM qzpay._catalog_state() s),
+    part AS (
+        SELECT CASE o.kind WHEN 'price' THEN 'prices' ELSE 'usage' END AS section, split_part(o.code, '/', 1) AS product,
+               split_part(o.code, '/', CASE o.kind WHEN 'price' THEN 3 ELSE 2 END) AS key, split_part(o.code, '/', CASE o.kind WHEN 'price' THEN 2 ELSE 3 END) AS currency, o.body
+        FROM object o WHERE o.kind IN ('price', 'charge')
+    ), listed AS (
+        -- one value, or a list where there are several currencies
+        SELECT p.section, p.product, p.key,
+               CASE count(*) WHEN 1 THEN (jsonb_agg(v.value)) -> 0 ELSE jsonb_agg(v.value ORDER BY p.currency COLLATE "C") END AS value
+        FROM part p CROSS JOIN LATERAL (SELECT p.body || jsonb_build_object('currency', p.currency) AS value) v
+        GROUP BY p.section, p.product, p.key
+    ), product AS (
+        SELECT o.kind, o.code, (o.body ->> 'tierRank')::bigint AS rank,
+               jsonb_build_object('id', o.code) || o.body
+               || qzpay._catalog_prune(jsonb_build_object(
+                      'prices', (SELECT jsonb_object_agg(l.key, l.value) FROM listed l WHERE l.section = 'prices' AND l.product = o.code),
+                      'usage', (SELECT jsonb_object_agg(l.key, l.value) FROM listed l WHERE l.section = 'usage' AND l.product = o.code))) AS body
+        FROM object o WHERE o.kind IN ('plan', 'addon', 'service')
+    )
+    SELECT qzpay._catalog_prune(jsonb_build_object(
+        'defaultPlan', (SELECT o.body -> 'value' FROM object o WHERE o.kind = 'setting'),
+        'meters', (SELECT jsonb_object_agg(o.code, o.body) FROM object o WHERE o.kind = 'meter'),
+        'features', (SELECT jsonb_object_agg(o.code, o.body) FROM object o WHERE o.kind = 'feature'),
+        'limits', (SELECT jsonb_object_agg(o.code, o.body) FROM object o WHERE o.kind = 'limit'),
+        'plans', (SELECT jsonb_agg(p.body ORDER BY p.rank, p.code COLLATE "C") FROM product p WHERE p.kind = 'plan'),
+        'addons', (SELECT jsonb_agg(p.body ORDER BY p.code COLLATE "C") FROM product p WHERE p.kind = 'addon'),
+        'services', (SELECT jsonb_agg(p.body ORDER BY p.code COLLATE "C") FROM product p WHERE p.kind = 'service'),
+        'promoCodes', (SELECT jsonb_agg(jsonb_build_object('code', o.code) || o.body ORDER BY o.code COLLATE "C") FROM object o WHERE o.kind = 'promo_code'),
+        'automaticDiscounts', (SELECT jsonb_agg(jsonb_build_object('id', o.code) || o.body ORDER BY o.code COLLATE "C") FROM object o WHERE o.kind = 'automatic_discount')))
+$$;
+COMMENT ON FUNCTION qzpay.export_catalog() IS
+'The catalog as one document that import_catalog() takes: in this installation it changes nothing, in another it makes the same catalog. '
+'It holds what is sold now: no earlier versions of prices, no products private to a tenant, no counts of redemptions.';

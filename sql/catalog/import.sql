@@ -1,0 +1,238 @@
+-- Reading a catalog document. Both sides of the comparison speak the document's language: _catalog_wanted() brings a document into one
+-- canonical form, _catalog_state() (export.sql) writes the tables in the same form, and an import is the difference of the two.
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_products(p_doc jsonb) RETURNS TABLE (kind text, path text, code text, key text, ordinal bigint, item jsonb)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT s.kind, e.path, coalesce(e.item ->> 'id', e.key), e.key, e.ordinal,
+           CASE WHEN s.section <> 'plugins' THEN e.item
+                ELSE e.item || jsonb_build_object('categories',
+                    coalesce(nullif(e.item -> 'categories', 'null'), '[]') || CASE WHEN e.item -> 'categories' ? 'plugin' THEN '[]' ELSE '["plugin"]' END::jsonb) END
+    FROM (VALUES ('plan', 'plans'), ('addon', 'addons'), ('addon', 'plugins'), ('service', 'services')) AS s (kind, section)
+    CROSS JOIN LATERAL qzpay._catalog_entries(s.section, p_doc -> s.section) e
+$$;
+COMMENT ON FUNCTION qzpay._catalog_products(jsonb) IS
+'The products of a checked document. The code is the id, or the key it stands under; a plugin is an add-on of the category plugin.';
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_limit_meters(p_doc jsonb) RETURNS TABLE (feature text, meter text)
+LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    WITH said AS (
+        SELECT coalesce(e.item ->> 'id', e.key) AS feature, e.item ->> 'meter' AS meter FROM qzpay._catalog_entries('limits', p_doc -> 'limits') e
+    )
+    SELECT s.feature, s.meter FROM said s WHERE s.meter IS NOT NULL
+    UNION ALL
+    SELECT f.code, m.code FROM qzpay.features f JOIN qzpay.meters m ON m.id = f.meter_id
+    WHERE f.code NOT IN (SELECT s.feature FROM said s WHERE s.feature IS NOT NULL)
+$$;
+COMMENT ON FUNCTION qzpay._catalog_limit_meters(jsonb) IS 'Which meter counts which limit, by the document or, where it is silent, by the tables.';
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_limit_value(p_value jsonb) RETURNS numeric
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN jsonb_typeof(p_value) = 'number' AND p_value <> '-1' THEN trim_scale((p_value #>> '{}')::numeric) END;
+END $$;
+COMMENT ON FUNCTION qzpay._catalog_limit_value(jsonb) IS 'The number of a limit; NULL for every spelling of unlimited.';
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_prune(p_value jsonb, p_defaults jsonb DEFAULT '{}') RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}')
+            FROM jsonb_each(p_value) e
+            WHERE e.value NOT IN ('null', '{}', '[]') AND e.value IS DISTINCT FROM p_defaults -> e.key);
+END $$;
+COMMENT ON FUNCTION qzpay._catalog_prune(jsonb, jsonb) IS 'Takes out of an object what is null, empty or the default, so that saying a default and saying nothing are the same.';
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_product_body(p_item jsonb) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT qzpay._catalog_prune(
+        p_item - '{id,price,pricePerUnit,prices,currency,interval,usage,overage,requiredPlan}'::text[]
+        || jsonb_build_object(
+            'limits', (SELECT jsonb_object_agg(l.key, qzpay._catalog_limit_value(l.value)) FROM jsonb_each(nullif(p_item -> 'limits', 'null')) l),
+            'trial', CASE WHEN p_item #> '{trial,days}' > '0'
+                          THEN qzpay._catalog_prune(p_item -> 'trial', '{"requiresPaymentMethod": false, "endBehavior": "cancel"}') END,
+            'usageInterval', qzpay._catalog_interval(p_item ->> 'usageInterval'),
+            'applicablePlans', r.applicable_plans, 'includedIn', r.included_in, 'requires', r.requires, 'incompatibleWith', r.incompatible_with),
+        '{"active": true, "visible": true, "selfService": true, "minQuantity": 1, "graceAccess": "full", "usageInterval": "month", "isFeatured": false}')
+    FROM (SELECT jsonb_agg(DISTINCT c.item) FILTER (WHERE s.key = 'applicablePlans') AS applicable_plans,
+                 jsonb_agg(DISTINCT c.item) FILTER (WHERE s.key = 'includedIn') AS included_in,
+                 jsonb_agg(DISTINCT c.item) FILTER (WHERE s.key = 'requires') AS requires,
+                 jsonb_agg(DISTINCT c.item) FILTER (WHERE s.key = 'incompatibleWith') AS incompatible_with
+          FROM (VALUES ('applicablePlans', p_item -> 'applicablePlans'), ('applicablePlans', p_item -> 'requiredPlan'), ('includedIn', p_item -> 'includedIn'),
+                       ('requires', p_item -> 'requires'), ('incompatibleWith', p_item -> 'incompatibleWith')) AS s (key, value)
+          CROSS JOIN LATERAL qzpay._catalog_each('', s.value) c) r
+$$;
+COMMENT ON FUNCTION qzpay._catalog_product_body(jsonb) IS 'Canonical form of a product, without its prices and charges, which are objects of their own.';
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_prices(p_doc jsonb) RETURNS TABLE (product text, kind text, path text, currency text, unit text, body jsonb)
+LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT p.code, p.kind, q.path, coalesce(q.currency, p.item ->> 'currency', p_doc ->> 'currency'), qzpay._catalog_interval(q.unit), q.body
+    FROM qzpay._catalog_products(p_doc) p
+    CROSS JOIN LATERAL (
+        SELECT c.path, e.key AS unit, c.item ->> 'currency' AS currency, qzpay._catalog_prune(c.item - 'currency') AS body
+        FROM qzpay._catalog_entries(p.path || '.prices', p.item -> 'prices') e CROSS JOIN LATERAL qzpay._catalog_each(e.path, e.item) c
+        UNION ALL
+        SELECT p.path || '.' || s.key, CASE p.kind WHEN 'service' THEN 'once' ELSE coalesce(p.item ->> 'interval', 'month') END, NULL, jsonb_build_object('amount', s.value)
+        FROM jsonb_each(p.item) s WHERE s.key IN ('price', 'pricePerUnit') AND s.value <> 'null'
+    ) q
+$$;
+COMMENT ON FUNCTION qzpay._catalog_prices(jsonb) IS 'The prices of a checked document, whichever way they are written; currency is NULL where nothing says it.';
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_charges(p_doc jsonb) RETURNS TABLE (product text, kind text, path text, meter text, currency text, item jsonb, limit_code text, limit_value numeric)
+LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT p.code, p.kind, q.path, q.meter, coalesce(q.item ->> 'currency', c.currency, p_doc ->> 'currency'), q.item, l.code, l.value
+    FROM qzpay._catalog_products(p_doc) p
+    CROSS JOIN LATERAL (
+        SELECT c.path, e.key AS meter, qzpay._catalog_prune(c.item) AS item
+        FROM qzpay._catalog_entries(p.path || '.usage', p.item -> 'usage') e CROSS JOIN LATERAL qzpay._catalog_each(e.path, e.item) c
+        UNION ALL
+        -- { "messagesPrice": 1 } is 1 for each message beyond the limit on messages
+        SELECT e.path, regexp_replace(e.key, 'Price$', ''), jsonb_build_object('overageRate', e.item)
+        FROM qzpay._catalog_entries(p.path || '.overage', p.item -> 'overage') e
+    ) q
+    LEFT JOIN LATERAL (
+        SELECT min(m.feature) AS code, min(qzpay._catalog_limit_value(v.value)) AS value
+        FROM jsonb_each(nullif(p.item -> 'limits', 'null')) v JOIN qzpay._catalog_limit_meters(p_doc) m ON m.feature = v.key AND m.meter = q.meter
+    ) l ON p.kind = 'plan'
+    LEFT JOIN LATERAL (
+        SELECT min(r.currency) AS currency FROM qzpay._catalog_prices(p_doc) r WHERE r.product = p.code HAVING count(DISTINCT r.currency) = 1
+    ) c ON true
+$$;
+COMMENT ON FUNCTION qzpay._catalog_charges(jsonb) IS
+'The usage charges of a checked document. The currency is the charge''s, that of the product''s prices if they have one only, or the document''s. '
+'limit_code and limit_value: the limit of the plan that the same meter counts.';
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_charge_body(p_item jsonb, p_limit numeric, p_meter_name text) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT jsonb_build_object('included', coalesce(p_item -> 'included', to_jsonb(p_limit), '0'), 'limitType', coalesce(p_item ->> 'limitType', 'none'),
+                              'displayName', coalesce(p_item ->> 'displayName', p_meter_name))
+           || CASE WHEN p_item -> 'model' IS NOT NULL THEN jsonb_build_object('model', p_item -> 'model', 'pricing', p_item -> 'pricing')
+                   WHEN p_item ->> 'rounding' = 'exact'
+                   THEN jsonb_build_object('model', 'per_unit', 'pricing', jsonb_build_object('unit_amount', trim_scale(round((p_item ->> 'overageRate')::numeric / u.unit, 12))))
+                   ELSE jsonb_build_object('model', 'package', 'pricing', jsonb_build_object('amount', p_item -> 'overageRate', 'size', u.unit)) END
+    FROM (SELECT coalesce((p_item ->> 'unit')::numeric, 1) AS unit) u
+$$;
+COMMENT ON FUNCTION qzpay._catalog_charge_body(jsonb, numeric, text) IS
+'Canonical form of a charge. overageRate per unit counts every started unit (package); rounding exact makes it a price per single unit. What is not said to be included is the limit.';
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_discount_body(p_kind text, p_item jsonb) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT qzpay._catalog_prune(
+        p_item - '{id,code}'::text[]
+        || jsonb_build_object(
+            'config', qzpay._catalog_prune(coalesce(nullif(p_item -> 'config', 'null'), '{}') || CASE WHEN p_item ->> 'type' = 'free_period' THEN jsonb_build_object('periods', p_item -> 'value') ELSE '{}' END,
+                                           '{"forever": false}'),
+            'restrictions', CASE WHEN p_kind = 'promo_code' THEN r.body END,
+            'conditions', CASE WHEN p_kind = 'automatic_discount' THEN r.body END,
+            'validFrom', qzpay._catalog_instant_text(qzpay._catalog_instant(p_item ->> 'validFrom', false)),
+            'validUntil', qzpay._catalog_instant_text(qzpay._catalog_instant(p_item ->> 'validUntil', true))),
+        '{"active": true, "combinable": true, "stackable": false, "priority": 0, "appliesTo": "subscription"}')
+    FROM (SELECT qzpay._catalog_prune(c.given || jsonb_build_object(
+                     'validIntervals', (SELECT jsonb_agg(DISTINCT qzpay._catalog_interval(i.name)) FROM jsonb_array_elements_text(nullif(c.given -> 'validIntervals', 'null')) i (name)),
+                     'registeredAfter', qzpay._catalog_instant_text(qzpay._catalog_instant(c.given ->> 'registeredAfter', false)),
+                     'startsAt', qzpay._catalog_instant_text(qzpay._catalog_instant(c.given ->> 'startsAt', false)),
+                     'expiresAt', qzpay._catalog_instant_text(qzpay._catalog_instant(c.given ->> 'expiresAt', true)))) AS body
+          FROM (SELECT coalesce(nullif(p_item -> CASE p_kind WHEN 'promo_code' THEN 'restrictions' ELSE 'conditions' END, 'null'), '{}') AS given) c) r
+$$;
+COMMENT ON FUNCTION qzpay._catalog_discount_body(text, jsonb) IS
+'Canonical form of a promo code or an automatic discount: intervals by their stored names, dates as instants, a free period''s number of periods from its value.';
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_discounts(p_doc jsonb) RETURNS TABLE (kind text, path text, code text, item jsonb)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT 'promo_code', e.path, coalesce(e.item ->> 'code', e.key), e.item FROM qzpay._catalog_entries('promoCodes', p_doc -> 'promoCodes') e
+    UNION ALL
+    SELECT 'automatic_discount', e.path, coalesce(e.item ->> 'id', e.key), e.item FROM qzpay._catalog_entries('automaticDiscounts', p_doc -> 'automaticDiscounts') e
+$$;
+COMMENT ON FUNCTION qzpay._catalog_discounts(jsonb) IS 'The promo codes and automatic discounts of a checked document.';
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_features(p_doc jsonb) RETURNS TABLE (kind text, path text, code text, implied boolean, body jsonb)
+LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    WITH said AS (
+        SELECT s.kind, e.path, coalesce(e.item ->> 'id', e.key) AS code, qzpay._catalog_prune(e.item - 'id', jsonb_build_object('kind', s.usual)) AS body
+        FROM (VALUES ('feature', 'features', 'boolean'), ('limit', 'limits', 'stock')) AS s (kind, section, usual)
+        CROSS JOIN LATERAL qzpay._catalog_entries(s.section, p_doc -> s.section) e
+    ), used AS (
+        SELECT DISTINCT ON (v.key) u.kind, qzpay._catalog_path(p.path || '.' || u.section, v.key) AS path, v.key AS code,
+               CASE WHEN u.kind = 'feature' AND jsonb_typeof(v.value) = 'string' THEN '{"kind": "text"}' ELSE '{}' END::jsonb AS body
+        FROM qzpay._catalog_products(p_doc) p
+        CROSS JOIN (VALUES ('feature', 'entitlements'), ('limit', 'limits')) AS u (kind, section)
+        CROSS JOIN LATERAL jsonb_each(nullif(p.item -> u.section, 'null')) v
+        ORDER BY v.key, p.path, u.kind
+    )
+    SELECT s.kind, s.path, s.code, false, CASE WHEN s.body ->> 'name' = s.code THEN s.body - 'name' ELSE s.body END FROM said s
+    UNION ALL
+    SELECT u.kind, u.path, u.code, true, u.body FROM used u WHERE u.code NOT IN (SELECT s.code FROM said s WHERE s.code IS NOT NULL)
+$$;
+COMMENT ON FUNCTION qzpay._catalog_features(jsonb) IS 'The features and limits of a checked document: those it describes, and those that a product just uses (implied).';
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_ranks(p_doc jsonb) RETURNS TABLE (code text, rank bigint)
+LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    WITH plan AS (SELECT p.* FROM qzpay._catalog_products(p_doc) p WHERE p.kind = 'plan'),
+    there AS (SELECT p.code, p.tier_rank FROM qzpay.products p WHERE p.kind = 'plan' AND p.tenant_id IS NULL)
+    SELECT p.code, coalesce((p.item ->> 'tierRank')::bigint,
+                            CASE WHEN NOT EXISTS (SELECT FROM there t WHERE t.code NOT IN (SELECT i.code FROM plan i)) THEN p.ordinal
+                                 ELSE coalesce(t.tier_rank, (SELECT coalesce(max(h.tier_rank), 0) FROM there h) + p.ordinal) END)
+    FROM plan p LEFT JOIN there t ON t.code = p.code
+$$;
+COMMENT ON FUNCTION qzpay._catalog_ranks(jsonb) IS
+'Tier ranks: as said, or the place in the list of plans if it names all there are. In a partial list known plans keep theirs and new ones come after the highest.';
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_aliases(p_doc jsonb) RETURNS TABLE (code text, aliases jsonb)
+LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    WITH product AS (SELECT * FROM qzpay._catalog_products(p_doc)),
+    other AS (SELECT p.code, p.aliases FROM qzpay.products p WHERE p.tenant_id IS NULL AND p.code NOT IN (SELECT i.code FROM product i)),
+    alias AS (
+        SELECT p.code, a.name, a.ordinal FROM product p CROSS JOIN LATERAL jsonb_array_elements_text(nullif(p.item -> 'aliases', 'null')) WITH ORDINALITY AS a (name, ordinal)
+        UNION ALL
+        SELECT p.code, p.key, 1000000 FROM product p
+        WHERE p.key <> p.code
+          AND NOT EXISTS (SELECT FROM product i WHERE i.code = p.key OR i.key = p.key AND i.code <> p.code OR i.code <> p.code AND i.item -> 'aliases' ? p.key)
+          AND NOT EXISTS (SELECT FROM other o WHERE o.code = p.key OR p.key = ANY (o.aliases))
+    )
+    SELECT d.code, jsonb_agg(d.name ORDER BY d.ordinal, d.name) FROM (SELECT a.code, a.name, min(a.ordinal) AS ordinal FROM alias a GROUP BY a.code, a.name) d GROUP BY d.code
+$$;
+COMMENT ON FUNCTION qzpay._catalog_aliases(jsonb) IS 'Other names of products: as listed, and the key a product stands under in the document where that names nothing else.';
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_wanted(p_doc jsonb) RETURNS SETOF qzpay._catalog_object
+LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT 'meter', coalesce(e.item ->> 'id', e.key), e.path, false,
+           CASE WHEN e.item ->> 'name' = coalesce(e.item ->> 'id', e.key) THEN m.body - 'name' ELSE m.body END
+    FROM qzpay._catalog_entries('meters', p_doc -> 'meters') e
+    CROSS JOIN LATERAL qzpay._catalog_prune(e.item - 'id', '{"aggregation": "sum", "active": true}') AS m (body)
+    UNION ALL
+    SELECT f.kind, f.code, f.path, f.implied, f.body FROM qzpay._catalog_features(p_doc) f
+    UNION ALL
+    SELECT p.kind, p.code, p.path, false, qzpay._catalog_product_body(p.item || jsonb_build_object('aliases', a.aliases, 'tierRank', r.rank))
+    FROM qzpay._catalog_products(p_doc) p
+    LEFT JOIN qzpay._catalog_aliases(p_doc) a ON a.code = p.code
+    LEFT JOIN qzpay._catalog_ranks(p_doc) r ON r.code = p.code
+    UNION ALL
+    -- An add-on, plugin or service at price 0 is never sold, so it has no price; a plan at 0 is.
+    SELECT 'price', p.product || '/' || p.currency || '/' || p.unit, p.path, false, p.body
+    FROM qzpay._catalog_prices(p_doc) p WHERE p.kind = 'plan' OR p.body -> 'amount' > '0'
+    UNION ALL
+    SELECT 'charge', c.product || '/' || c.meter || '/' || c.currency, c.path, false, qzpay._catalog_charge_body(c.item, c.limit_value, coalesce(n.name, c.meter))
+    FROM qzpay._catalog_charges(p_doc) c
+    LEFT JOIN LATERAL (
+        SELECT coalesce((SELECT e.item ->> 'name' FROM qzpay._catalog_entries('meters', p_doc -> 'meters') e WHERE coalesce(e.item ->> 'id', e.key) = c.meter),
+                        (SELECT m.name FROM qzpay.meters m WHERE m.code = c.meter)) AS name
+    ) n ON true
+    UNION ALL
+    SELECT d.kind, d.code, d.path, false, qzpay._catalog_discount_body(d.kind, d.item) FROM qzpay._catalog_discounts(p_doc) d
+    UNION ALL
+    SELECT 'setting', 'default_plan', 'defaultPlan', false, jsonb_build_object('value', p_doc -> 'defaultPlan')
+    WHERE p_doc ->> 'defaultPlan' IS NOT NULL
+$$;
+COMMENT ON FUNCTION qzpay._catalog_wanted(jsonb) IS 'Every object of a checked document in canonical form.';

@@ -1,0 +1,9 @@
+-- Settings, with values that stay as the seller has set them.
+INSERT INTO qzpay.settings (name, value, description) VALUES
+    ('default_plan', 'null', 'Code of the plan that gives features and limits to customers without a subscription; null: none.'),
+    ('default_currency', '"USD"', 'ISO 4217 code of the currency of customers made without one.'),
+    ('dunning_policy', '"default"', 'Code of the dunning policy of plans that name none; it also gives their days of grace.'),
+    ('trial_reminder_days', '[7, 3, 1]', 'Days (of 24 hours) before the end of a trial at which trial.expiring is emitted; an array of integers from 1 to 999.'),
+    ('late_renewal_days', '30', 'Days (of 24 hours) for which a renewal without a definite outcome keeps access at most, from 0 to 3650.'),
+    ('idempotency_days', '40', 'Days after which an idempotency key may be forgotten, from 35 to 3650.')
+ON CONFLICT (name) DO UPDATE SET description = EXCLUDED.description;

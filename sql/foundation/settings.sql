@@ -1,0 +1,57 @@
+CREATE OR REPLACE FUNCTION qzpay.setting(name text) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_value jsonb;
+BEGIN
+    SELECT s.value INTO v_value FROM qzpay.settings s WHERE s.name = setting.name;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'unknown setting "%"', name USING ERRCODE = 'QZ404', HINT = 'Settings are listed in qzpay.settings.';
+    END IF;
+    RETURN v_value;
+END $$;
+COMMENT ON FUNCTION qzpay.setting(text) IS 'Value of a setting of the installation; JSON null where nothing is set. Errors: QZ404 for an unknown name.';
+
+CREATE OR REPLACE FUNCTION qzpay._setting_fits(p_name text, p_value jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_text text := p_value #>> '{}';
+    v_is text := jsonb_typeof(p_value);
+BEGIN
+    CASE p_name
+    WHEN 'default_plan' THEN
+        RETURN v_is = 'null' OR v_is = 'string' AND EXISTS (SELECT FROM qzpay.products p WHERE p.code = v_text AND p.kind = 'plan' AND p.tenant_id IS NULL);
+    WHEN 'default_currency' THEN
+        RETURN v_is = 'string' AND v_text ~ '^[A-Z]{3}$' AND qzpay.currency_exponent(v_text) IS NOT NULL;
+    WHEN 'dunning_policy' THEN
+        RETURN v_is = 'string' AND EXISTS (SELECT FROM qzpay.dunning_policies d WHERE d.code = v_text);
+    WHEN 'trial_reminder_days' THEN
+        RETURN v_is = 'array' AND NOT EXISTS (SELECT FROM jsonb_array_elements(CASE WHEN v_is = 'array' THEN p_value ELSE '[]' END) d (day)
+                                              WHERE jsonb_typeof(d.day) <> 'number' OR d.day::text !~ '^[1-9][0-9]{0,2}$');
+    WHEN 'late_renewal_days' THEN
+        RETURN v_is = 'number' AND v_text ~ '^[0-9]{1,4}$' AND v_text::integer <= 3650;
+    WHEN 'idempotency_days' THEN
+        RETURN v_is = 'number' AND v_text ~ '^[0-9]{1,4}$' AND v_text::integer BETWEEN 35 AND 3650;
+    ELSE
+        -- A setting that the seller has added to the table is the seller's to judge.
+        RETURN true;
+    END CASE;
+END $$;
+COMMENT ON FUNCTION qzpay._setting_fits(text, jsonb) IS 'Whether a value is possible for a setting that qzpay itself reads.';
+
+CREATE OR REPLACE FUNCTION qzpay.set_setting(name text, value jsonb) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_before jsonb := qzpay.setting(name);
+BEGIN
+    IF NOT coalesce(qzpay._setting_fits(name, value), false) THEN
+        RAISE EXCEPTION 'setting "%" cannot be %', name, coalesce(value::text, 'NULL') USING ERRCODE = '22023',
+            HINT = (SELECT s.description FROM qzpay.settings s WHERE s.name = set_setting.name);
+    END IF;
+    UPDATE qzpay.settings s SET value = set_setting.value WHERE s.name = set_setting.name AND s.value <> set_setting.value;
+    RETURN v_before;
+END $$;
+COMMENT ON FUNCTION qzpay.set_setting(text, jsonb) IS
+'Changes a setting of the installation and returns its value before. Running subscriptions keep what they were made with. Errors: QZ404 unknown name, 22023 impossible value.';
