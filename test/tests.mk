@@ -1,11 +1,8 @@
 # Tests of pg_regress (test/sql) and of the isolation tester (test/specs, names start with iso_), in the order of running.
 REGRESS += extension
 REGRESS += foundation_roles
-<<<<<<< HEAD
 REGRESS += catalog
 ISOLATION += iso_catalog_import
-=======
 REGRESS += context
 REGRESS += tenancy
->>>>>>> store
 ISOLATION += iso_billing
