@@ -25,7 +25,6 @@ INSERT INTO qzpay.periods (tenant_id, subscription_id, cycle, period_start, peri
 SELECT tenant_id, id, c.cycle, current_period_start, current_period_end, 0 FROM qzpay.subscriptions, (VALUES ('1 month'), ('usage')) c (cycle);
 INSERT INTO qzpay.usage_totals (tenant_id, customer_id, meter_id, period_start, shard, quantity, events)
 SELECT s.tenant_id, s.customer_id, m.id, s.usage_period_start, 0, 10500, 1 FROM qzpay.subscriptions s, qzpay.meters m;
-INSERT INTO qzpay.entitlements (tenant_id, customer_id, test_clock_id, products, quantities, since, until, usage_subscription_id, usage_start, usage_end, usage_anchor, timezone)
-SELECT * FROM qzpay._entitlement_facts((SELECT array_agg(tenant_id ORDER BY id) FROM qzpay.customers), (SELECT array_agg(id ORDER BY id) FROM qzpay.customers));
+SELECT qzpay._refresh_entitlements((SELECT array_agg(tenant_id ORDER BY id) FROM qzpay.customers), (SELECT array_agg(id ORDER BY id) FROM qzpay.customers)) \g /dev/null
 COMMIT;
 VACUUM ANALYZE;

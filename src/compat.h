@@ -12,7 +12,9 @@
 /* 16 split the ACL checks by object class into object_aclcheck(). */
 #if PG_VERSION_NUM < 160000
 #define qzpay_function_aclcheck_compat(oid, role) pg_proc_aclcheck((oid), (role), ACL_EXECUTE)
+#define qzpay_relation_ownercheck_compat(oid, role) pg_class_ownercheck((oid), (role))
 #else
+#define qzpay_relation_ownercheck_compat(oid, role) object_ownercheck(RelationRelationId, (oid), (role))
 #define qzpay_function_aclcheck_compat(oid, role) object_aclcheck(ProcedureRelationId, (oid), (role), ACL_EXECUTE)
 #endif
 

@@ -13,9 +13,13 @@ CORE_SRCS += src/core/rating.c
 CORE_SRCS += src/core/status.c
 
 # store: rows read and written from C
+STORE_SRCS += src/store/call.c
+STORE_SRCS += src/store/catalog_cache.c
 STORE_SRCS += src/store/clock.c
 STORE_SRCS += src/store/context.c
+STORE_SRCS += src/store/entitlement.c
 STORE_SRCS += src/store/installation.c
+STORE_SRCS += src/store/limit.c
 STORE_SRCS += src/store/relation.c
 STORE_SRCS += src/store/secrets.c
 STORE_SRCS += src/store/settings.c
@@ -23,7 +27,9 @@ STORE_SRCS += src/store/tenant_of.c
 STORE_SRCS += src/store/uuid.c
 
 # sqlfn: the SQL-callable functions
+SQLFN_SRCS += src/sqlfn/entitlement.c
 SQLFN_SRCS += src/sqlfn/foundation.c
+SQLFN_SRCS += src/sqlfn/limit.c
 SQLFN_SRCS += src/sqlfn/live.c
 SQLFN_SRCS += src/sqlfn/payment.c
 SQLFN_SRCS += src/sqlfn/tenancy.c

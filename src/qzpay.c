@@ -17,6 +17,7 @@
 
 #include "guc.h"
 #include "qzpay.h"
+#include "store/catalog_cache.h"
 #include "store/clock.h"
 #include "store/context.h"
 #include "store/installation.h"
@@ -84,6 +85,7 @@ _PG_init(void)
 	qzpay_context_init();
 	qzpay_clock_init();
 	qzpay_installation_init();
+	qzpay_catalog_init();
 	/* Last: callbacks run in the reverse order of registration, so this one closes what the others' last words may open. */
 	qzpay_relation_init();
 

@@ -1,27 +1,36 @@
 CREATE OR REPLACE FUNCTION qzpay._entitlement_facts(p_tenants uuid[], p_customers uuid[])
 RETURNS TABLE (tenant_id uuid, customer_id uuid, test_clock_id uuid, products uuid[], quantities bigint[], since timestamptz[], until timestamptz[],
-               usage_subscription_id uuid, usage_start timestamptz, usage_end timestamptz, usage_anchor timestamptz, timezone text)
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+               added timestamptz[], negotiated jsonb, usage_subscription_id uuid, usage_start timestamptz, usage_end timestamptz, usage_anchor timestamptz,
+               usage_unit text, usage_count integer, currency text, timezone text)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     SELECT c.tenant_id, c.id, c.test_clock_id, coalesce(i.products, '{}'), coalesce(i.quantities, '{}'), coalesce(i.since, '{}'), coalesce(i.until, '{}'),
-           m.id, m.usage_period_start, m.usage_period_end, coalesce(m.anchor, m.trial_end, c.created_at), c.timezone
+           coalesce(i.added, '{}'), i.negotiated, m.id, m.usage_period_start, m.usage_period_end, coalesce(m.anchor, m.trial_end, c.created_at),
+           coalesce(m.usage_unit, d.usage_interval_unit, 'month'), coalesce(m.usage_count, d.usage_interval_count, 1),
+           coalesce(m.currency, c.currency), coalesce(m.timezone, c.timezone)
     FROM (SELECT DISTINCT k.tenant_id, k.customer_id FROM unnest(p_tenants, p_customers) AS k (tenant_id, customer_id)) k
     JOIN qzpay.customers c ON c.tenant_id = k.tenant_id AND c.id = k.customer_id
     CROSS JOIN LATERAL (
         SELECT array_agg(h.product_id ORDER BY h.since, h.product_id) AS products, array_agg(h.quantity::bigint ORDER BY h.since, h.product_id) AS quantities,
-               array_agg(h.since ORDER BY h.since, h.product_id) AS since, array_agg(h.until ORDER BY h.since, h.product_id) AS until
-        FROM (SELECT i.product_id, i.quantity, greatest(i.valid_from, s.started_at) AS since, least(i.valid_until, s.access_until) AS until
+               array_agg(h.since ORDER BY h.since, h.product_id) AS since, array_agg(h.until ORDER BY h.since, h.product_id) AS until,
+               array_agg(h.created_at ORDER BY h.since, h.product_id) AS added,
+               jsonb_object_agg(h.product_id, h.included ORDER BY h.since) FILTER (WHERE h.included IS NOT NULL) AS negotiated
+        FROM (SELECT i.product_id, i.quantity, i.created_at, i.included, greatest(i.valid_from, s.started_at) AS since, least(i.valid_until, s.access_until) AS until
               FROM qzpay.subscriptions s
               JOIN qzpay.subscription_items i ON i.tenant_id = s.tenant_id AND i.subscription_id = s.id
               WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.ended_at IS NULL AND s.access_until IS NOT NULL) h
         WHERE h.since < h.until
     ) i
     LEFT JOIN LATERAL (
-        SELECT s.id, s.usage_period_start, s.usage_period_end, s.anchor, s.trial_end FROM qzpay.subscriptions s
+        SELECT s.id, s.usage_period_start, s.usage_period_end, s.anchor, s.trial_end, s.usage_unit, s.usage_count, s.currency, s.timezone FROM qzpay.subscriptions s
         WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.ended_at IS NULL AND s.usage_period_end IS NOT NULL
         ORDER BY s.started_at DESC, s.id DESC LIMIT 1
     ) m ON true
-$$;
+    LEFT JOIN qzpay.products d ON d.tenant_id IS NULL AND d.code = qzpay.setting('default_plan') #>> '{}';
+END $$;
 COMMENT ON FUNCTION qzpay._entitlement_facts(uuid[], uuid[]) IS
 'What the entitlement rows of these customers have to say, computed from subscriptions and items: the one definition of the materialised row. '
 'Each product is held from since until (exclusive), never longer than its subscription gives access.';
@@ -32,14 +41,14 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_rows bigint;
 BEGIN
-    INSERT INTO qzpay.entitlements AS e (tenant_id, customer_id, test_clock_id, products, quantities, since, until,
-                                         usage_subscription_id, usage_start, usage_end, usage_anchor, timezone)
+    INSERT INTO qzpay.entitlements AS e (tenant_id, customer_id, test_clock_id, products, quantities, since, until, added, negotiated,
+                                         usage_subscription_id, usage_start, usage_end, usage_anchor, usage_unit, usage_count, currency, timezone)
     SELECT f.* FROM qzpay._entitlement_facts(p_tenants, p_customers) f
     ORDER BY f.tenant_id, f.customer_id
     ON CONFLICT (tenant_id, customer_id) DO UPDATE
         SET test_clock_id = EXCLUDED.test_clock_id, products = EXCLUDED.products, quantities = EXCLUDED.quantities, since = EXCLUDED.since, until = EXCLUDED.until,
-            usage_subscription_id = EXCLUDED.usage_subscription_id, usage_start = EXCLUDED.usage_start, usage_end = EXCLUDED.usage_end,
-            usage_anchor = EXCLUDED.usage_anchor, timezone = EXCLUDED.timezone;
+            added = EXCLUDED.added, negotiated = EXCLUDED.negotiated, usage_subscription_id = EXCLUDED.usage_subscription_id, usage_start = EXCLUDED.usage_start, usage_end = EXCLUDED.usage_end,
+            usage_anchor = EXCLUDED.usage_anchor, usage_unit = EXCLUDED.usage_unit, usage_count = EXCLUDED.usage_count, currency = EXCLUDED.currency, timezone = EXCLUDED.timezone;
     GET DIAGNOSTICS v_rows = ROW_COUNT;
     RETURN v_rows;
 END $$;
@@ -57,8 +66,8 @@ BEGIN
     ELSE
         SELECT array_agg(n.tenant_id), array_agg(n.customer_id) INTO v_tenants, v_customers
         FROM new_rows n JOIN old_rows o ON o.tenant_id = n.tenant_id AND o.id = n.id
-        WHERE (n.access_until, n.started_at, n.usage_period_start, n.usage_period_end, n.anchor, n.timezone)
-              IS DISTINCT FROM (o.access_until, o.started_at, o.usage_period_start, o.usage_period_end, o.anchor, o.timezone);
+        WHERE (n.access_until, n.started_at, n.ended_at, n.usage_period_start, n.usage_period_end, n.anchor, n.trial_end, n.usage_unit, n.usage_count, n.timezone)
+              IS DISTINCT FROM (o.access_until, o.started_at, o.ended_at, o.usage_period_start, o.usage_period_end, o.anchor, o.trial_end, o.usage_unit, o.usage_count, o.timezone);
     END IF;
     IF v_tenants IS NOT NULL THEN
         PERFORM qzpay._refresh_entitlements(v_tenants, v_customers);
@@ -83,3 +92,100 @@ BEGIN
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION qzpay._items_changed() IS 'Statement trigger on subscription_items: rewrites the entitlement rows of the customers concerned.';
+
+CREATE OR REPLACE FUNCTION qzpay._customers_changed() RETURNS trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_tenants uuid[];
+    v_customers uuid[];
+BEGIN
+    SELECT array_agg(n.tenant_id), array_agg(n.id) INTO v_tenants, v_customers
+    FROM new_rows n JOIN old_rows o ON o.tenant_id = n.tenant_id AND o.id = n.id
+    WHERE (n.test_clock_id, n.currency, n.timezone) IS DISTINCT FROM (o.test_clock_id, o.currency, o.timezone);
+    IF v_tenants IS NOT NULL THEN
+        PERFORM qzpay._refresh_entitlements(v_tenants, v_customers);
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION qzpay._customers_changed() IS 'Statement trigger on customers: rewrites the entitlement rows of those whose clock, currency or zone changed.';
+
+-- For the application. Each takes the customer's id, or the external id (or the id as text).
+
+CREATE OR REPLACE FUNCTION qzpay.has_entitlement(customer uuid, feature text) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_has_entitlement';
+COMMENT ON FUNCTION qzpay.has_entitlement(uuid, text) IS
+'Whether what the customer holds at its now grants the feature: plan, add-ons and what the plan contains, or without a subscription the default plan. A limit is granted when it is above 0. '
+'Access ends at its instant, whether or not a job has run. May be used in row security of the application''s tables. Errors: QZ401 unknown feature, QZ404 unknown customer.';
+
+CREATE OR REPLACE FUNCTION qzpay.has_entitlement(customer text, feature text) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_has_entitlement_ref';
+COMMENT ON FUNCTION qzpay.has_entitlement(text, text) IS 'has_entitlement() by external id.';
+
+CREATE OR REPLACE FUNCTION qzpay.check_limit(customer uuid, feature text, current_count numeric, increment numeric DEFAULT 1) RETURNS qzpay.limit_check
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_check_limit';
+COMMENT ON FUNCTION qzpay.check_limit(uuid, text, numeric, numeric) IS
+'Whether the customer may go from current_count to current_count + increment: the greatest plan value plus what add-ons add. '
+'A limit that a meter counts is decided by the charge of that meter where there is one: soft allows with reason overage, none allows; in a trial both refuse. '
+'To make a limit impossible to exceed, put enforce_limit() on the table. Errors: QZ401 unknown limit, QZ404 unknown customer, 22023 negative count.';
+
+CREATE OR REPLACE FUNCTION qzpay.check_limit(customer text, feature text, current_count numeric, increment numeric DEFAULT 1) RETURNS qzpay.limit_check
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_check_limit_ref';
+COMMENT ON FUNCTION qzpay.check_limit(text, text, numeric, numeric) IS 'check_limit() by external id.';
+
+CREATE OR REPLACE FUNCTION qzpay.feature_limit(customer uuid, feature text) RETURNS numeric
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_feature_limit';
+COMMENT ON FUNCTION qzpay.feature_limit(uuid, text) IS
+'The value of a limit for this customer now; NULL: unlimited; 0 where nothing held gives it. Errors: QZ401 unknown limit, QZ404 unknown customer.';
+
+CREATE OR REPLACE FUNCTION qzpay.feature_limit(customer text, feature text) RETURNS numeric
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_feature_limit_ref';
+COMMENT ON FUNCTION qzpay.feature_limit(text, text) IS 'feature_limit() by external id.';
+
+CREATE OR REPLACE FUNCTION qzpay.has_access(customer uuid) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_has_access';
+COMMENT ON FUNCTION qzpay.has_access(uuid) IS
+'Whether any subscription of the customer gives access now: active, in a trial, in grace, renewal in progress, or free by decision. The default plan gives features but is no access. Error QZ404.';
+
+CREATE OR REPLACE FUNCTION qzpay.has_access(customer text) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_has_access_ref';
+COMMENT ON FUNCTION qzpay.has_access(text) IS 'has_access() by external id.';
+
+CREATE OR REPLACE FUNCTION qzpay.require_active_subscription(customer uuid) RETURNS void
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_require_active_subscription';
+COMMENT ON FUNCTION qzpay.require_active_subscription(uuid) IS 'Raises QZ403 unless has_access().';
+
+CREATE OR REPLACE FUNCTION qzpay.require_active_subscription(customer text) RETURNS void
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_require_active_subscription_ref';
+COMMENT ON FUNCTION qzpay.require_active_subscription(text) IS 'require_active_subscription() by external id.';
+
+CREATE OR REPLACE FUNCTION qzpay.require_entitlement(customer uuid, feature text) RETURNS void
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_require_entitlement';
+COMMENT ON FUNCTION qzpay.require_entitlement(uuid, text) IS 'Raises QZ403 unless has_entitlement().';
+
+CREATE OR REPLACE FUNCTION qzpay.require_entitlement(customer text, feature text) RETURNS void
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_require_entitlement_ref';
+COMMENT ON FUNCTION qzpay.require_entitlement(text, text) IS 'require_entitlement() by external id.';
+
+CREATE OR REPLACE FUNCTION qzpay.require_limit(customer uuid, feature text, current_count numeric, increment numeric DEFAULT 1) RETURNS void
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_require_limit';
+COMMENT ON FUNCTION qzpay.require_limit(uuid, text, numeric, numeric) IS
+'Raises QZ402 unless check_limit() allows; DETAIL is JSON with limit, current and limit_value.';
+
+CREATE OR REPLACE FUNCTION qzpay.require_limit(customer text, feature text, current_count numeric, increment numeric DEFAULT 1) RETURNS void
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_require_limit_ref';
+COMMENT ON FUNCTION qzpay.require_limit(text, text, numeric, numeric) IS 'require_limit() by external id.';

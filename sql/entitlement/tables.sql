@@ -6,10 +6,15 @@ CREATE TABLE qzpay.entitlements (
     quantities bigint[] NOT NULL DEFAULT '{}',
     since timestamptz[] NOT NULL DEFAULT '{}',
     until timestamptz[] NOT NULL DEFAULT '{}',
+    added timestamptz[] NOT NULL DEFAULT '{}',
+    negotiated jsonb,
     usage_subscription_id uuid,
     usage_start timestamptz,
     usage_end timestamptz,
     usage_anchor timestamptz NOT NULL,
+    usage_unit text NOT NULL,
+    usage_count integer NOT NULL,
+    currency text NOT NULL,
     timezone text NOT NULL,
     PRIMARY KEY (tenant_id, customer_id),
     FOREIGN KEY (tenant_id, customer_id) REFERENCES qzpay.customers
@@ -17,7 +22,9 @@ CREATE TABLE qzpay.entitlements (
 COMMENT ON TABLE qzpay.entitlements IS
 'One row per customer that answers has_entitlement() and check_limit() with one index probe: which products it holds, how many, and from when until when each gives access. '
 'Written by the transaction that changes the subscription; what a product grants is not copied here, so a plan edit rewrites nothing.';
-COMMENT ON COLUMN qzpay.entitlements.usage_start IS 'Running usage period [usage_start, usage_end); NULL: months counted from usage_anchor on the default plan.';
+COMMENT ON COLUMN qzpay.entitlements.added IS 'When each product was subscribed to: decides which version of its charges applies.';
+COMMENT ON COLUMN qzpay.entitlements.negotiated IS 'Negotiated included quantities: product id, then meter code; NULL where none are.';
+COMMENT ON COLUMN qzpay.entitlements.usage_start IS 'Running usage period [usage_start, usage_end); NULL: periods of usage_count usage_unit counted from usage_anchor. In a trial the anchor is still to come.';
 CREATE INDEX entitlements_customer_id_idx ON qzpay.entitlements (customer_id);
 
 CREATE TABLE qzpay.limit_counters (

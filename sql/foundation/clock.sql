@@ -27,13 +27,13 @@ END $$;
 COMMENT ON FUNCTION qzpay.create_test_clock(timestamptz, text) IS
 'Makes a clock that stands still at this instant until advance_test_clock() moves it. Give it to customers with sync_customer(test_clock => …). Error 22023 for no or an infinite instant.';
 
-CREATE OR REPLACE FUNCTION qzpay.advance_test_clock(clock uuid, "to" timestamptz, OUT now_at timestamptz, OUT instants bigint, OUT done bigint)
+CREATE OR REPLACE FUNCTION qzpay.advance_test_clock(clock uuid, to_time timestamptz, OUT now_at timestamptz, OUT instants bigint, OUT done bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_due timestamptz;
     v_rows bigint;
-    v_to timestamptz := "to";
+    v_to timestamptz := to_time;
 BEGIN
     instants := 0;
     done := 0;
@@ -68,7 +68,7 @@ COMMENT ON FUNCTION qzpay.advance_test_clock(uuid, timestamptz) IS
 CREATE OR REPLACE FUNCTION qzpay.dry_run(sql text) RETURNS SETOF jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
 DECLARE
-    v_rows jsonb[] := '{}';
+    v_rows jsonb[] := ARRAY[]::jsonb[];
     v_row jsonb;
 BEGIN
     BEGIN
@@ -112,8 +112,9 @@ COMMENT ON FUNCTION qzpay._idempotent_begin(uuid, text, text, jsonb) IS
 'Claims an idempotency key. NULL: go on and call _idempotent_end(); otherwise the first call''s answer. QZ001 for another request under the key.';
 
 CREATE OR REPLACE FUNCTION qzpay._idempotent_end(p_tenant uuid, p_function text, p_key text, p_response jsonb) RETURNS void
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
-    UPDATE qzpay.idempotency_keys k SET response = p_response WHERE k.tenant_id = p_tenant AND k.function = p_function AND k.key = p_key
-$$;
+BEGIN
+    UPDATE qzpay.idempotency_keys k SET response = p_response WHERE k.tenant_id = p_tenant AND k.function = p_function AND k.key = p_key;
+END $$;
 COMMENT ON FUNCTION qzpay._idempotent_end(uuid, text, text, jsonb) IS 'Stores the answer of a call made with an idempotency key (nothing without one).';

@@ -1,46 +1,52 @@
 CREATE OR REPLACE FUNCTION qzpay._advance_lines(p_rolls qzpay._roll[]) RETURNS qzpay._line[]
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT array_agg(ROW(r.tenant_id, r.invoice_id, i.kind, i.product_id, i.price_id, NULL, i.id, NULL, coalesce(i.name, p.name),
-                         r.bill_start, r.bill_end, i.quantity, x.unit_amount, x.unit_amount * i.quantity, qzpay.round_amount(x.unit_amount * i.quantity), false)::qzpay._line
-                     ORDER BY i.kind DESC, p.code)
-    FROM unnest(p_rolls) r
-    JOIN qzpay.subscription_items i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
-         AND i.valid_from <= r.bill_start AND i.valid_until > r.bill_start
-    JOIN qzpay.products p ON p.id = i.product_id
-    JOIN qzpay.prices c ON c.id = i.price_id AND c.interval_unit = r.interval_unit AND c.interval_count = r.interval_count
-    CROSS JOIN LATERAL (SELECT coalesce(i.unit_amount, c.unit_amount) AS unit_amount) x
-    WHERE r.bills
-$$;
+BEGIN
+    RETURN (
+        SELECT array_agg(ROW(r.tenant_id, r.invoice_id, i.kind, i.product_id, i.price_id, NULL, i.id, NULL, coalesce(i.name, p.name),
+                             r.bill_start, r.bill_end, i.quantity, x.unit_amount, x.unit_amount * i.quantity, qzpay.round_amount(x.unit_amount * i.quantity), false)::qzpay._line
+                         ORDER BY i.kind DESC, p.code)
+        FROM unnest(p_rolls) r
+        JOIN qzpay.subscription_items i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
+             AND i.valid_from <= r.bill_start AND i.valid_until > r.bill_start
+        JOIN qzpay.products p ON p.id = i.product_id
+        JOIN qzpay.prices c ON c.id = i.price_id AND c.interval_unit = r.interval_unit AND c.interval_count = r.interval_count
+        CROSS JOIN LATERAL (SELECT coalesce(i.unit_amount, c.unit_amount) AS unit_amount) x
+        WHERE r.bills
+    );
+END $$;
 COMMENT ON FUNCTION qzpay._advance_lines(qzpay._roll[]) IS
 'Lines billed in advance for the periods that begin: each item in force at the start, quantity × unit amount (negotiated before catalog), rounded once.';
 
 CREATE OR REPLACE FUNCTION qzpay._usage_lines(p_rolls qzpay._roll[]) RETURNS qzpay._line[]
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT array_agg(ROW(r.tenant_id, r.invoice_id, 'usage', i.product_id, i.price_id, c.id, i.id, c.meter_id, c.display_name,
-                         r.usage_start, r.usage_end, t.quantity, NULL, x.exact, qzpay.round_amount(x.exact, coalesce(c.pricing ->> 'rounding', 'half_up')), false)::qzpay._line
-                     ORDER BY m.code)
-    FROM unnest(p_rolls) r
-    JOIN qzpay.subscription_items i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
-         AND i.valid_from < r.usage_end AND i.valid_until >= r.usage_end
-    JOIN qzpay.charges c ON c.product_id = i.product_id AND c.currency = r.currency AND c.created_at <= i.created_at AND (c.retired_at IS NULL OR c.retired_at > i.created_at)
-         AND NOT EXISTS (SELECT FROM qzpay.charges newer WHERE newer.product_id = c.product_id AND newer.meter_id = c.meter_id AND newer.currency = c.currency
-                         AND newer.version > c.version AND newer.created_at <= i.created_at)
-    JOIN qzpay.meters m ON m.id = c.meter_id
-    JOIN LATERAL (SELECT sum(u.quantity) AS quantity FROM qzpay.usage_totals u
-                  WHERE u.tenant_id = r.tenant_id AND u.customer_id = r.customer_id AND u.meter_id = c.meter_id AND u.period_start = r.usage_start) t ON t.quantity > 0
-    CROSS JOIN LATERAL (
-        -- Free up to the negotiated or the charge's quantity, plus what add-ons raise it by, per unit.
-        SELECT coalesce((i.included ->> m.code)::numeric, c.included) + coalesce(sum(pf.limit_value * a.quantity), 0) AS quantity
-        FROM qzpay.subscription_items a
-        JOIN qzpay.product_features pf ON pf.product_id = a.product_id
-        JOIN qzpay.features f ON f.code = pf.feature_code AND f.meter_id = c.meter_id
-        WHERE a.tenant_id = r.tenant_id AND a.subscription_id = r.subscription_id AND a.kind = 'addon' AND a.valid_from < r.usage_end AND a.valid_until >= r.usage_end
-    ) n
-    CROSS JOIN LATERAL (SELECT qzpay.rate_usage(c.model, c.pricing, t.quantity, n.quantity) AS exact OFFSET 0) x
-    WHERE r.closes_usage AND r.rates_usage AND r.usage_start < r.usage_end
-$$;
+BEGIN
+    RETURN (
+        SELECT array_agg(ROW(r.tenant_id, r.invoice_id, 'usage', i.product_id, i.price_id, c.id, i.id, c.meter_id, c.display_name,
+                             r.usage_start, r.usage_end, t.quantity, NULL, x.exact, qzpay.round_amount(x.exact, coalesce(c.pricing ->> 'rounding', 'half_up')), false)::qzpay._line
+                         ORDER BY m.code)
+        FROM unnest(p_rolls) r
+        JOIN qzpay.subscription_items i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
+             AND i.valid_from < r.usage_end AND i.valid_until >= r.usage_end
+        JOIN qzpay.charges c ON c.product_id = i.product_id AND c.currency = r.currency AND c.created_at <= i.created_at AND (c.retired_at IS NULL OR c.retired_at > i.created_at)
+             AND NOT EXISTS (SELECT FROM qzpay.charges newer WHERE newer.product_id = c.product_id AND newer.meter_id = c.meter_id AND newer.currency = c.currency
+                             AND newer.version > c.version AND newer.created_at <= i.created_at)
+        JOIN qzpay.meters m ON m.id = c.meter_id
+        JOIN LATERAL (SELECT sum(u.quantity) AS quantity FROM qzpay.usage_totals u
+                      WHERE u.tenant_id = r.tenant_id AND u.customer_id = r.customer_id AND u.meter_id = c.meter_id AND u.period_start = r.usage_start) t ON t.quantity > 0
+        CROSS JOIN LATERAL (
+            -- Free up to the negotiated or the charge's quantity, plus what add-ons raise it by, per unit.
+            SELECT coalesce((i.included ->> m.code)::numeric, c.included) + coalesce(sum(pf.limit_value * a.quantity), 0) AS quantity
+            FROM qzpay.subscription_items a
+            JOIN qzpay.product_features pf ON pf.product_id = a.product_id
+            JOIN qzpay.features f ON f.code = pf.feature_code AND f.meter_id = c.meter_id
+            WHERE a.tenant_id = r.tenant_id AND a.subscription_id = r.subscription_id AND a.kind = 'addon' AND a.valid_from < r.usage_end AND a.valid_until >= r.usage_end
+        ) n
+        CROSS JOIN LATERAL (SELECT qzpay.rate_usage(c.model, c.pricing, t.quantity, n.quantity) AS exact OFFSET 0) x
+        WHERE r.closes_usage AND r.rates_usage AND r.usage_start < r.usage_end
+    );
+END $$;
 COMMENT ON FUNCTION qzpay._usage_lines(qzpay._roll[]) IS
 'Lines billed in arrears for the usage periods that end: the total of each meter that the items in force at the end charge for, rated on the charge version they were subscribed under. '
 'No line without usage; usage of a trial is never rated.';

@@ -1,52 +1,55 @@
 -- Time's side of a contract: what is due, done set by set.
 
 CREATE OR REPLACE FUNCTION qzpay._plan_rolls(p_tenants uuid[], p_subscriptions uuid[], p_dues timestamptz[]) RETURNS qzpay._roll[]
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT array_agg(ROW(s.tenant_id, s.id, s.customer_id, c.seller_id, s.livemode, s.currency, k.due_at, f.ends, f.end_reason,
-                         b.bills, f.converts, s.interval_count || ' ' || s.interval_unit, b.ordinal,
-                         b.bill_start, CASE WHEN b.bills THEN qzpay.period_boundary(b.anchor, s.interval_unit, s.interval_count, b.ordinal + 1, s.timezone) END, b.anchor,
-                         u.closes, u.closes AND s.status <> 'trialing', u.usage_start, u.usage_end,
-                         u.next_start, CASE WHEN u.next_start IS NOT NULL THEN qzpay.period_boundary(b.anchor, s.usage_unit, s.usage_count, u.next_ordinal + 1, s.timezone) END,
-                         u.next_ordinal, s.interval_unit, s.interval_count,
-                         qzpay.uuid_v5(n.id, 'invoice:subscription:' || s.id::text || ':' || extract(epoch FROM k.due_at)::text))::qzpay._roll
-                     ORDER BY k.due_at, s.tenant_id, s.id)
-    FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
-    JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.id = k.id
-    JOIN qzpay.customers c ON c.tenant_id = s.tenant_id AND c.id = s.customer_id
-    CROSS JOIN qzpay.installation n
-    CROSS JOIN LATERAL (
-        -- The end beats the renewal.
-        SELECT e.end_reason IS NOT NULL AS ends, e.end_reason,
-               e.end_reason IS NULL AND s.status = 'trialing' AND s.trial_end <= k.due_at AND (s.has_payment_method OR s.trial_end_behavior = 'past_due') AS converts
-        FROM (SELECT CASE
-                  WHEN s.status = 'incomplete' AND s.created_at + interval '23 hours' <= k.due_at THEN 'payment_timeout'
-                  WHEN s.cancel_at <= k.due_at THEN coalesce(s.cancel_reason, 'requested')
-                  WHEN s.status = 'trialing' AND s.trial_end <= k.due_at AND NOT s.has_payment_method AND s.trial_end_behavior = 'cancel' THEN 'trial_expired'
-                  WHEN NOT s.auto_renew AND s.status <> 'trialing' AND s.current_period_end <= k.due_at THEN 'expired'
-              END AS end_reason) e
-    ) f
-    LEFT JOIN qzpay.periods pb ON NOT f.converts AND pb.tenant_id = s.tenant_id AND pb.subscription_id = s.id
-         AND pb.cycle = s.interval_count || ' ' || s.interval_unit AND pb.period_start = s.current_period_start
-    LEFT JOIN qzpay.periods pu ON NOT f.converts AND pu.tenant_id = s.tenant_id AND pu.subscription_id = s.id
-         AND pu.cycle = 'usage' AND pu.period_start = s.usage_period_start
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN f.converts THEN s.trial_end ELSE s.anchor END AS anchor,
-               NOT f.ends AND (f.converts OR s.status IN ('active', 'past_due', 'unpaid', 'incomplete') AND coalesce(s.current_period_end, s.anchor) <= k.due_at) AS bills,
-               CASE WHEN f.converts THEN s.trial_end ELSE coalesce(s.current_period_end, s.anchor) END AS bill_start,
-               CASE WHEN f.converts OR s.current_period_end IS NULL THEN 0 ELSE pb.ordinal + 1 END AS ordinal
-    ) b
-    CROSS JOIN LATERAL (
-        SELECT s.usage_period_end IS NOT NULL AND (f.ends OR f.converts OR s.usage_period_end <= k.due_at) AS closes,
-               s.usage_period_start AS usage_start, least(s.usage_period_end, CASE WHEN f.ends OR f.converts THEN k.due_at END) AS usage_end,
-               CASE WHEN f.ends OR s.status IN ('canceled', 'incomplete_expired', 'paused') THEN NULL
-                    WHEN s.status = 'trialing' AND s.trial_end <= k.due_at AND NOT f.converts THEN NULL
-                    WHEN f.converts THEN s.trial_end
-                    WHEN s.usage_period_end IS NULL AND b.bills THEN s.anchor
-                    WHEN s.usage_period_end <= k.due_at THEN s.usage_period_end END AS next_start,
-               CASE WHEN f.converts OR s.usage_period_end IS NULL THEN 0 ELSE pu.ordinal + 1 END AS next_ordinal
-    ) u
-$$;
+BEGIN
+    RETURN (
+        SELECT array_agg(ROW(s.tenant_id, s.id, s.customer_id, c.seller_id, s.livemode, s.currency, k.due_at, f.ends, f.end_reason,
+                             b.bills, f.converts, s.interval_count || ' ' || s.interval_unit, b.ordinal,
+                             b.bill_start, CASE WHEN b.bills THEN qzpay.period_boundary(b.anchor, s.interval_unit, s.interval_count, b.ordinal + 1, s.timezone) END, b.anchor,
+                             u.closes, u.closes AND s.status <> 'trialing', u.usage_start, u.usage_end,
+                             u.next_start, CASE WHEN u.next_start IS NOT NULL THEN qzpay.period_boundary(b.anchor, s.usage_unit, s.usage_count, u.next_ordinal + 1, s.timezone) END,
+                             u.next_ordinal, s.interval_unit, s.interval_count,
+                             qzpay.uuid_v5(n.id, 'invoice:subscription:' || s.id::text || ':' || extract(epoch FROM k.due_at)::text))::qzpay._roll
+                         ORDER BY k.due_at, s.tenant_id, s.id)
+        FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
+        JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.id = k.id
+        JOIN qzpay.customers c ON c.tenant_id = s.tenant_id AND c.id = s.customer_id
+        CROSS JOIN qzpay.installation n
+        CROSS JOIN LATERAL (
+            -- The end beats the renewal.
+            SELECT e.end_reason IS NOT NULL AS ends, e.end_reason,
+                   e.end_reason IS NULL AND s.status = 'trialing' AND s.trial_end <= k.due_at AND (s.has_payment_method OR s.trial_end_behavior = 'past_due') AS converts
+            FROM (SELECT CASE
+                      WHEN s.status = 'incomplete' AND s.created_at + interval '23 hours' <= k.due_at THEN 'payment_timeout'
+                      WHEN s.cancel_at <= k.due_at THEN coalesce(s.cancel_reason, 'requested')
+                      WHEN s.status = 'trialing' AND s.trial_end <= k.due_at AND NOT s.has_payment_method AND s.trial_end_behavior = 'cancel' THEN 'trial_expired'
+                      WHEN NOT s.auto_renew AND s.status <> 'trialing' AND s.current_period_end <= k.due_at THEN 'expired'
+                  END AS end_reason) e
+        ) f
+        LEFT JOIN qzpay.periods pb ON NOT f.converts AND pb.tenant_id = s.tenant_id AND pb.subscription_id = s.id
+             AND pb.cycle = s.interval_count || ' ' || s.interval_unit AND pb.period_start = s.current_period_start
+        LEFT JOIN qzpay.periods pu ON NOT f.converts AND pu.tenant_id = s.tenant_id AND pu.subscription_id = s.id
+             AND pu.cycle = 'usage' AND pu.period_start = s.usage_period_start
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN f.converts THEN s.trial_end ELSE s.anchor END AS anchor,
+                   NOT f.ends AND (f.converts OR s.status IN ('active', 'past_due', 'unpaid', 'incomplete') AND coalesce(s.current_period_end, s.anchor) <= k.due_at) AS bills,
+                   CASE WHEN f.converts THEN s.trial_end ELSE coalesce(s.current_period_end, s.anchor) END AS bill_start,
+                   CASE WHEN f.converts OR s.current_period_end IS NULL THEN 0 ELSE pb.ordinal + 1 END AS ordinal
+        ) b
+        CROSS JOIN LATERAL (
+            SELECT s.usage_period_end IS NOT NULL AND (f.ends OR f.converts OR s.usage_period_end <= k.due_at) AS closes,
+                   s.usage_period_start AS usage_start, least(s.usage_period_end, CASE WHEN f.ends OR f.converts THEN k.due_at END) AS usage_end,
+                   CASE WHEN f.ends OR s.status IN ('canceled', 'incomplete_expired', 'paused') THEN NULL
+                        WHEN s.status = 'trialing' AND s.trial_end <= k.due_at AND NOT f.converts THEN NULL
+                        WHEN f.converts THEN s.trial_end
+                        WHEN s.usage_period_end IS NULL AND b.bills THEN s.anchor
+                        WHEN s.usage_period_end <= k.due_at THEN s.usage_period_end END AS next_start,
+                   CASE WHEN f.converts OR s.usage_period_end IS NULL THEN 0 ELSE pu.ordinal + 1 END AS next_ordinal
+        ) u
+    );
+END $$;
 COMMENT ON FUNCTION qzpay._plan_rolls(uuid[], uuid[], timestamptz[]) IS
 'What each of these (locked) subscriptions has to do at its due instant: close a usage period, end, convert a trial, begin a period. Boundary n is anchor + n × interval in its zone. '
 'Reads only; NULL for no subscription.';

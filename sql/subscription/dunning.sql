@@ -1,27 +1,33 @@
 -- Dunning: one case per subscription, steps counted from its first definite failure.
 
 CREATE OR REPLACE FUNCTION qzpay._next_dunning_at(p_tenant uuid, p_subscription uuid) RETURNS timestamptz
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN t.action IN ('cancel', 'mark_unpaid') THEN greatest(d.opened_at + t.after_days * interval '24 hours', d.grace_until)
-                ELSE d.opened_at + t.after_days * interval '24 hours' END
-    FROM qzpay.dunning_cases d JOIN qzpay.dunning_steps t ON t.policy = d.policy AND t.step > d.step
-    WHERE d.tenant_id = p_tenant AND d.subscription_id = p_subscription AND d.closed_at IS NULL
-    ORDER BY t.step LIMIT 1
-$$;
+BEGIN
+    RETURN (
+        SELECT CASE WHEN t.action IN ('cancel', 'mark_unpaid') THEN greatest(d.opened_at + t.after_days * interval '24 hours', d.grace_until)
+                    ELSE d.opened_at + t.after_days * interval '24 hours' END
+        FROM qzpay.dunning_cases d JOIN qzpay.dunning_steps t ON t.policy = d.policy AND t.step > d.step
+        WHERE d.tenant_id = p_tenant AND d.subscription_id = p_subscription AND d.closed_at IS NULL
+        ORDER BY t.step LIMIT 1
+    );
+END $$;
 COMMENT ON FUNCTION qzpay._next_dunning_at(uuid, uuid) IS
 'Instant of the open case''s next step: n × 24 h after it opened; the final step not before grace is over. NULL: no open case, or no step left.';
 
 CREATE OR REPLACE FUNCTION qzpay._will_retry(p_tenant uuid, p_invoice uuid, p_class text) RETURNS boolean
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT p_class IS DISTINCT FROM 'never' AND EXISTS (
-        SELECT FROM qzpay.invoices i
-        JOIN qzpay.subscriptions s ON s.tenant_id = i.tenant_id AND s.id = i.subscription_id AND s.ended_at IS NULL
-        LEFT JOIN qzpay.dunning_cases d ON d.tenant_id = s.tenant_id AND d.subscription_id = s.id AND d.closed_at IS NULL
-        JOIN qzpay.dunning_steps t ON t.policy = coalesce(d.policy, s.dunning_policy) AND t.action = 'retry' AND t.step > coalesce(d.step, 0)
-        WHERE i.tenant_id = p_tenant AND i.id = p_invoice AND s.status <> 'incomplete')
-$$;
+BEGIN
+    RETURN (
+        SELECT p_class IS DISTINCT FROM 'never' AND EXISTS (
+            SELECT FROM qzpay.invoices i
+            JOIN qzpay.subscriptions s ON s.tenant_id = i.tenant_id AND s.id = i.subscription_id AND s.ended_at IS NULL
+            LEFT JOIN qzpay.dunning_cases d ON d.tenant_id = s.tenant_id AND d.subscription_id = s.id AND d.closed_at IS NULL
+            JOIN qzpay.dunning_steps t ON t.policy = coalesce(d.policy, s.dunning_policy) AND t.action = 'retry' AND t.step > coalesce(d.step, 0)
+            WHERE i.tenant_id = p_tenant AND i.id = p_invoice AND s.status <> 'incomplete')
+    );
+END $$;
 COMMENT ON FUNCTION qzpay._will_retry(uuid, uuid, text) IS 'Whether dunning still has a retry ahead for this invoice; false for a decline of class never.';
 
 CREATE OR REPLACE FUNCTION qzpay._payment_failed(p_tenant uuid, p_invoice uuid, p_attempt uuid, p_decline_class text, p_at timestamptz) RETURNS void

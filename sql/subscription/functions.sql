@@ -1,17 +1,20 @@
 -- The subscriber's side.
 
 CREATE OR REPLACE FUNCTION qzpay._subscription_row(p_tenant uuid, p_subscription uuid) RETURNS qzpay.subscription_state
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT ROW(s.id, s.customer_id, s.status, s.status_reason, p.code, i.quantity,
-           CASE WHEN s.current_period_start IS NOT NULL THEN tstzrange(s.current_period_start, s.current_period_end) END,
-           s.trial_end, s.cancel_at, coalesce(qzpay.now(s.customer_id) < s.access_until, false), s.access_until)::qzpay.subscription_state
-    FROM qzpay.subscriptions s
-    LEFT JOIN LATERAL (SELECT i.product_id, i.quantity FROM qzpay.subscription_items i
-                       WHERE i.tenant_id = s.tenant_id AND i.subscription_id = s.id AND i.kind = 'plan' ORDER BY i.valid_from DESC LIMIT 1) i ON true
-    LEFT JOIN qzpay.products p ON p.id = i.product_id
-    WHERE s.tenant_id = p_tenant AND s.id = p_subscription
-$$;
+BEGIN
+    RETURN (
+        SELECT ROW(s.id, s.customer_id, s.status, s.status_reason, p.code, i.quantity,
+               CASE WHEN s.current_period_start IS NOT NULL THEN tstzrange(s.current_period_start, s.current_period_end) END,
+               s.trial_end, s.cancel_at, coalesce(qzpay.now(s.customer_id) < s.access_until, false), s.access_until)::qzpay.subscription_state
+        FROM qzpay.subscriptions s
+        LEFT JOIN LATERAL (SELECT i.product_id, i.quantity FROM qzpay.subscription_items i
+                           WHERE i.tenant_id = s.tenant_id AND i.subscription_id = s.id AND i.kind = 'plan' ORDER BY i.valid_from DESC LIMIT 1) i ON true
+        LEFT JOIN qzpay.products p ON p.id = i.product_id
+        WHERE s.tenant_id = p_tenant AND s.id = p_subscription
+    );
+END $$;
 COMMENT ON FUNCTION qzpay._subscription_row(uuid, uuid) IS 'A subscription as the public functions return it.';
 
 CREATE OR REPLACE FUNCTION qzpay.subscribe(customer uuid, plan text, billing_interval text DEFAULT 'month', currency text DEFAULT NULL, quantity integer DEFAULT 1,

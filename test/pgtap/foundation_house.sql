@@ -1,6 +1,6 @@
 -- The rules of the house that the catalog can prove, for whatever the schema holds.
 BEGIN;
-SELECT plan(9);
+SELECT plan(10);
 
 CREATE TEMP VIEW routine AS
 SELECT p.oid::regprocedure::text AS name, p.*, l.lanname
@@ -69,6 +69,12 @@ SELECT is_empty($$
       AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND a.attnotnull)
       AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
 $$, 'every table of tenants has row security enabled and forced, partitions included');
+
+-- A plan cached by an SQL function keeps the row security of the role it was made for; PL/pgSQL's are made anew for another role.
+SELECT is_empty($$
+    SELECT r.name, c.relname FROM routine r JOIN pg_class c ON c.relnamespace = 'qzpay'::regnamespace AND c.relkind IN ('r', 'p', 'v')
+    WHERE r.lanname = 'sql' AND r.prosrc ~ ('\mqzpay\.' || c.relname || '\M')
+$$, 'no function in SQL reads a table');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,6 +1,6 @@
 -- Lives of subscribers of Asist.IA's Pro plan: each scenario with its instants and cents. Sandbox answers at once, zones are UTC.
 BEGIN;
-SELECT plan(61);
+SELECT plan(57);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -35,7 +35,7 @@ CREATE FUNCTION pg_temp.state(life_name text) RETURNS text LANGUAGE sql AS $$
     FROM life l JOIN qzpay.subscription_overview o ON o.id = l.subscription WHERE l.name = life_name
 $$;
 CREATE FUNCTION pg_temp.bills(life_name text) RETURNS text LANGUAGE sql AS $$
-    SELECT coalesce(string_agg(i.issued_at::date || ' ' || i.total || ' ' || i.status, ', ' ORDER BY i.series_number), 'none')
+    SELECT coalesce(string_agg(i.issued_at::date || ' ' || i.total || ' ' || i.status, ', ' ORDER BY i.issued_at, i.series_number), 'none')
     FROM life l JOIN qzpay.invoices i ON i.subscription_id = l.subscription WHERE l.name = life_name
 $$;
 CREATE FUNCTION pg_temp.happened(life_name text, types text) RETURNS text LANGUAGE sql AS $$

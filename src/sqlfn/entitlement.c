@@ -1,0 +1,350 @@
+/*
+ * entitlement.c
+ *		SQL-callable functions: what a customer may do.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/uuid.h"
+
+#include "errors.h"
+#include "qzpay.h"
+#include "store/entitlement.h"
+#include "store/limit.h"
+#include "store/number.h"
+#include "store/relation.h"
+#include "store/tenant_of.h"
+
+QZPAY_FUNCTION(qzpay_check_limit);
+QZPAY_FUNCTION(qzpay_check_limit_ref);
+QZPAY_FUNCTION(qzpay_feature_limit);
+QZPAY_FUNCTION(qzpay_feature_limit_ref);
+QZPAY_FUNCTION(qzpay_has_access);
+QZPAY_FUNCTION(qzpay_has_access_ref);
+QZPAY_FUNCTION(qzpay_has_entitlement);
+QZPAY_FUNCTION(qzpay_has_entitlement_ref);
+QZPAY_FUNCTION(qzpay_require_active_subscription);
+QZPAY_FUNCTION(qzpay_require_active_subscription_ref);
+QZPAY_FUNCTION(qzpay_require_entitlement);
+QZPAY_FUNCTION(qzpay_require_entitlement_ref);
+QZPAY_FUNCTION(qzpay_require_limit);
+QZPAY_FUNCTION(qzpay_require_limit_ref);
+
+/* The answer of check_limit(). */
+typedef struct LimitCheck
+{
+	bool		allowed;
+	bool		unlimited;
+	Numeric		limit_value;	/* unless unlimited */
+	Numeric		current;
+	const char *reason;			/* NULL: nothing to say */
+} LimitCheck;
+
+/* How the first argument names the customer. */
+typedef enum CustomerBy
+{
+	BY_ID,
+	BY_EXTERNAL_ID
+} CustomerBy;
+
+/* Reads what the customer of argument 0 holds; raises QZ404. */
+static void
+read_customer(FunctionCallInfo fcinfo, CustomerBy by, bool with_usage, QzpayEntitlement *entitlement)
+{
+	if (by == BY_ID)
+	{
+		if (!qzpay_entitlement_read(PG_GETARG_UUID_P(0), with_usage, entitlement))
+			qzpay_object_not_found(QZPAY_OBJECT_CUSTOMER, PG_GETARG_UUID_P(0));
+	}
+	else if (!qzpay_entitlement_read_text(PG_GETARG_DATUM(0), with_usage, entitlement))
+		ereport(ERROR,
+				(errcode(ERRCODE_QZPAY_NOT_FOUND),
+				 errmsg("customer \"%s\" not found", text_to_cstring(PG_GETARG_TEXT_PP(0)))));
+}
+
+/* How messages name the customer of argument 0. */
+static char *
+customer_name(FunctionCallInfo fcinfo, CustomerBy by)
+{
+	if (by == BY_EXTERNAL_ID)
+		return text_to_cstring(PG_GETARG_TEXT_PP(0));
+	return DatumGetCString(DirectFunctionCall1(uuid_out, PG_GETARG_DATUM(0)));
+}
+
+/* The feature of this code; raises QZ401. */
+static const QzpayFeature *
+find_feature(const QzpayCatalog *catalog, text *code, bool must_be_limit)
+{
+	const QzpayFeature *feature = qzpay_catalog_feature(catalog, VARDATA_ANY(code), VARSIZE_ANY_EXHDR(code));
+
+	if (feature == NULL || (must_be_limit && feature->kind != QZPAY_FEATURE_LIMIT))
+		ereport(ERROR,
+				(errcode(ERRCODE_QZPAY_UNKNOWN_CODE),
+				 errmsg("unknown %s \"%s\"", must_be_limit ? "limit" : "feature", text_to_cstring(code)),
+				 feature != NULL ? errdetail("It is a feature, but not a limit.") : 0,
+				 errhint("The features of the catalog are listed in qzpay.features.")));
+	return feature;
+}
+
+static bool
+has_entitlement(FunctionCallInfo fcinfo, CustomerBy by)
+{
+	const QzpayCatalog *catalog = qzpay_catalog(qzpay_scan_snapshot());
+	const QzpayFeature *feature = find_feature(catalog, PG_GETARG_TEXT_PP(1), false);
+	QzpayEntitlement entitlement;
+
+	read_customer(fcinfo, by, false, &entitlement);
+	return qzpay_entitlement_has(catalog, &entitlement, feature);
+}
+
+/* has_entitlement(customer, feature) */
+Datum
+qzpay_has_entitlement(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(has_entitlement(fcinfo, BY_ID));
+}
+
+Datum
+qzpay_has_entitlement_ref(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(has_entitlement(fcinfo, BY_EXTERNAL_ID));
+}
+
+/* Argument 2 or 3 of check_limit(): a count, which may be fractional. */
+static Numeric
+get_count(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	Numeric		count = PG_GETARG_NUMERIC(argument);
+
+	if (!qzpay_number_is_finite(count) || qzpay_number_sign(count) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be a finite number that is not negative", name)));
+	return count;
+}
+
+/* Judges current + increment against the limit (RULES B9, B12, B13). */
+static void
+check_limit(FunctionCallInfo fcinfo, CustomerBy by, LimitCheck *check)
+{
+	const QzpayCatalog *catalog = qzpay_catalog(qzpay_scan_snapshot());
+	const QzpayFeature *feature = find_feature(catalog, PG_GETARG_TEXT_PP(1), true);
+	Numeric		increment = get_count(fcinfo, 3, "increment");
+	QzpayEntitlement entitlement;
+	QzpayAllowance limit;
+
+	check->current = get_count(fcinfo, 2, "current_count");
+	read_customer(fcinfo, by, feature->meter != NULL, &entitlement);
+	qzpay_entitlement_limit(catalog, &entitlement, feature, &limit);
+	check->unlimited = limit.unlimited;
+	check->limit_value = limit.value != NULL ? limit.value : qzpay_number_zero();
+	check->reason = NULL;
+	check->allowed = limit.unlimited;
+	if (check->allowed)
+		return;
+	check->allowed = limit.given &&
+		qzpay_number_compare(qzpay_number_add(check->current, increment), check->limit_value) <= 0;
+	if (check->allowed)
+		return;
+	if (!limit.given)
+		check->reason = "no_access";
+	else if (limit.type == QZPAY_LIMIT_HARD)
+		check->reason = "limit_reached";
+	else
+	{
+		check->allowed = true;
+		check->reason = limit.type == QZPAY_LIMIT_SOFT ? "overage" : NULL;
+	}
+}
+
+/* (allowed, limit_value, current_count, remaining, percent_used, unlimited, reason) */
+static Datum
+check_limit_row(FunctionCallInfo fcinfo, CustomerBy by)
+{
+	LimitCheck	check;
+	TupleDesc	desc = fcinfo->flinfo->fn_extra;
+	Datum		values[7];
+	bool		nulls[7] = {false};
+
+	if (desc == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+
+		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+			elog(ERROR, "return type must be a row type");
+		desc = BlessTupleDesc(desc);
+		fcinfo->flinfo->fn_extra = desc;
+		MemoryContextSwitchTo(old);
+	}
+	check_limit(fcinfo, by, &check);
+	values[0] = BoolGetDatum(check.allowed);
+	values[2] = NumericGetDatum(check.current);
+	values[5] = BoolGetDatum(check.unlimited);
+	if (check.unlimited)
+		nulls[1] = nulls[3] = nulls[4] = true;
+	else
+	{
+		Numeric		remaining = qzpay_number_subtract(check.limit_value, check.current);
+
+		values[1] = NumericGetDatum(check.limit_value);
+		values[3] = NumericGetDatum(qzpay_number_sign(remaining) < 0 ? qzpay_number_zero() : remaining);
+		values[4] = NumericGetDatum(qzpay_number_sign(check.limit_value) == 0 ? int64_to_numeric(100) :
+									qzpay_number_percent(check.current, check.limit_value));
+	}
+	nulls[6] = check.reason == NULL;
+	if (check.reason != NULL)
+		values[6] = CStringGetTextDatum(check.reason);
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+/* check_limit(customer, feature, current_count, increment) */
+Datum
+qzpay_check_limit(PG_FUNCTION_ARGS)
+{
+	return check_limit_row(fcinfo, BY_ID);
+}
+
+Datum
+qzpay_check_limit_ref(PG_FUNCTION_ARGS)
+{
+	return check_limit_row(fcinfo, BY_EXTERNAL_ID);
+}
+
+static Datum
+feature_limit(FunctionCallInfo fcinfo, CustomerBy by)
+{
+	const QzpayCatalog *catalog = qzpay_catalog(qzpay_scan_snapshot());
+	const QzpayFeature *feature = find_feature(catalog, PG_GETARG_TEXT_PP(1), true);
+	QzpayEntitlement entitlement;
+	QzpayAllowance limit;
+
+	read_customer(fcinfo, by, feature->meter != NULL, &entitlement);
+	qzpay_entitlement_limit(catalog, &entitlement, feature, &limit);
+	if (limit.unlimited)
+		PG_RETURN_NULL();
+	PG_RETURN_NUMERIC(limit.value != NULL ? limit.value : qzpay_number_zero());
+}
+
+/* feature_limit(customer, feature) */
+Datum
+qzpay_feature_limit(PG_FUNCTION_ARGS)
+{
+	return feature_limit(fcinfo, BY_ID);
+}
+
+Datum
+qzpay_feature_limit_ref(PG_FUNCTION_ARGS)
+{
+	return feature_limit(fcinfo, BY_EXTERNAL_ID);
+}
+
+static bool
+has_access(FunctionCallInfo fcinfo, CustomerBy by)
+{
+	QzpayEntitlement entitlement;
+
+	read_customer(fcinfo, by, false, &entitlement);
+	return qzpay_entitlement_access(&entitlement, entitlement.now);
+}
+
+/* has_access(customer) */
+Datum
+qzpay_has_access(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(has_access(fcinfo, BY_ID));
+}
+
+Datum
+qzpay_has_access_ref(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(has_access(fcinfo, BY_EXTERNAL_ID));
+}
+
+/* A guard that is asked about nothing must not let through. */
+static void
+refuse_nulls(FunctionCallInfo fcinfo)
+{
+	for (int i = 0; i < PG_NARGS(); i++)
+	{
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("arguments of a guard must not be null")));
+	}
+}
+
+static Datum
+require_active_subscription(FunctionCallInfo fcinfo, CustomerBy by)
+{
+	refuse_nulls(fcinfo);
+	if (!has_access(fcinfo, by))
+		ereport(ERROR,
+				(errcode(ERRCODE_QZPAY_NO_ACCESS),
+				 errmsg("customer \"%s\" has no subscription that gives access", customer_name(fcinfo, by))));
+	PG_RETURN_VOID();
+}
+
+/* require_active_subscription(customer) */
+Datum
+qzpay_require_active_subscription(PG_FUNCTION_ARGS)
+{
+	return require_active_subscription(fcinfo, BY_ID);
+}
+
+Datum
+qzpay_require_active_subscription_ref(PG_FUNCTION_ARGS)
+{
+	return require_active_subscription(fcinfo, BY_EXTERNAL_ID);
+}
+
+static Datum
+require_entitlement(FunctionCallInfo fcinfo, CustomerBy by)
+{
+	refuse_nulls(fcinfo);
+	if (!has_entitlement(fcinfo, by))
+		ereport(ERROR,
+				(errcode(ERRCODE_QZPAY_NO_ACCESS),
+				 errmsg("customer \"%s\" is not entitled to \"%s\"", customer_name(fcinfo, by), text_to_cstring(PG_GETARG_TEXT_PP(1)))));
+	PG_RETURN_VOID();
+}
+
+/* require_entitlement(customer, feature) */
+Datum
+qzpay_require_entitlement(PG_FUNCTION_ARGS)
+{
+	return require_entitlement(fcinfo, BY_ID);
+}
+
+Datum
+qzpay_require_entitlement_ref(PG_FUNCTION_ARGS)
+{
+	return require_entitlement(fcinfo, BY_EXTERNAL_ID);
+}
+
+static Datum
+require_limit(FunctionCallInfo fcinfo, CustomerBy by)
+{
+	LimitCheck	check;
+
+	refuse_nulls(fcinfo);
+	check_limit(fcinfo, by, &check);
+	if (!check.allowed)
+		qzpay_limit_reached(text_to_cstring(PG_GETARG_TEXT_PP(1)), customer_name(fcinfo, by), check.current, check.limit_value);
+	PG_RETURN_VOID();
+}
+
+/* require_limit(customer, feature, current_count, increment) */
+Datum
+qzpay_require_limit(PG_FUNCTION_ARGS)
+{
+	return require_limit(fcinfo, BY_ID);
+}
+
+Datum
+qzpay_require_limit_ref(PG_FUNCTION_ARGS)
+{
+	return require_limit(fcinfo, BY_EXTERNAL_ID);
+}

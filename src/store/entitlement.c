@@ -1,0 +1,781 @@
+/*
+ * entitlement.c
+ *		What a customer holds, and what that gives: the row of qzpay.entitlements read against the catalog.
+ *
+ * The row is materialised by the transaction that changes a subscription, and read by one direct index probe.  Where it is missing, it is
+ * computed from the same definition, qzpay._entitlement_facts().
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+#include "errors.h"
+#include "store/call.h"
+#include "store/clock.h"
+#include "store/context.h"
+#include "store/entitlement.h"
+#include "store/installation.h"
+#include "store/number.h"
+#include "store/relation.h"
+#include "store/tenant_of.h"
+#include "store/uuid.h"
+
+/* Columns that are read, in the order of qzpay._entitlement_facts(); the first six suffice without usage. */
+enum
+{
+	COLUMN_TENANT,
+	COLUMN_CUSTOMER,
+	COLUMN_CLOCK,
+	COLUMN_PRODUCTS,
+	COLUMN_QUANTITIES,
+	COLUMN_SINCE,
+	COLUMN_UNTIL,
+	COLUMN_ADDED,
+	COLUMN_NEGOTIATED,
+	COLUMN_USAGE_SUBSCRIPTION,
+	COLUMN_USAGE_START,
+	COLUMN_USAGE_END,
+	COLUMN_USAGE_ANCHOR,
+	COLUMN_USAGE_UNIT,
+	COLUMN_USAGE_COUNT,
+	COLUMN_CURRENCY,
+	COLUMN_TIMEZONE,
+	N_COLUMNS
+};
+#define N_COLUMNS_WITHOUT_USAGE (COLUMN_UNTIL + 1)
+
+static const char *const column_names[N_COLUMNS] = {
+	"tenant_id", "customer_id", "test_clock_id", "products", "quantities", "since", "until", "added", "negotiated",
+	"usage_subscription_id", "usage_start", "usage_end", "usage_anchor", "usage_unit", "usage_count", "currency", "timezone"
+};
+
+static QzpayRelation by_key = {.table = "entitlements",.index = "entitlements_pkey"};
+static QzpayRelation by_customer = {.table = "entitlements",.index = "entitlements_customer_id_idx"};
+static QzpayRelation customers_by_external_id = {.table = "customers",.index = "customers_tenant_id_external_id_key"};
+
+static QzpayCall facts = {
+	.sql = "SELECT * FROM qzpay._entitlement_facts($1, $2)",
+	.nargs = 2,
+	.types = {UUIDARRAYOID, UUIDARRAYOID}
+};
+static QzpayCall refresh = {
+	.sql = "SELECT qzpay._refresh_entitlements($1, $2)",
+	.nargs = 2,
+	.types = {UUIDARRAYOID, UUIDARRAYOID}
+};
+
+/* Column numbers in the table with this id and number of columns. */
+static AttrNumber column_numbers[N_COLUMNS];
+static Oid	numbered_table = InvalidOid;
+static int	numbered_columns = 0;
+
+static void
+number_columns(QzpayRelation *relation)
+{
+	if (numbered_table == RelationGetRelid(relation->heap) && numbered_columns == RelationGetDescr(relation->heap)->natts)
+		return;
+	numbered_table = InvalidOid;
+	for (int i = 0; i < N_COLUMNS; i++)
+		column_numbers[i] = qzpay_relation_column(relation, column_names[i]);
+	numbered_table = RelationGetRelid(relation->heap);
+	numbered_columns = RelationGetDescr(relation->heap)->natts;
+}
+
+/*
+ * Number of elements of a one-dimensional array without nulls, and where they begin, which need not be aligned.
+ *
+ * A short array has a header of one byte in its row; everything behind it is laid out as if the header had four.
+ */
+static int
+view_array(Datum value, const char **elements)
+{
+	struct varlena *array = PG_DETOAST_DATUM_PACKED(value);
+	const char *body = VARDATA_ANY(array);
+	int32		ndim;
+	int32		dataoffset;
+	int32		count;
+
+	memcpy(&ndim, body, sizeof(ndim));
+	if (ndim == 0)
+		return 0;
+	memcpy(&dataoffset, body + offsetof(ArrayType, dataoffset) - VARHDRSZ, sizeof(dataoffset));
+	if (ndim != 1 || dataoffset != 0)
+		elog(ERROR, "arrays of qzpay.entitlements must have one dimension and no nulls");
+	memcpy(&count, body + sizeof(ArrayType) - VARHDRSZ, sizeof(count));
+	*elements = body + ARR_OVERHEAD_NONULLS(1) - VARHDRSZ;
+	return count;
+}
+
+/* An array of eight-byte values, of the expected length. */
+static const char *
+view_int64s(Datum value, int n)
+{
+	const char *elements = NULL;
+
+	if (view_array(value, &elements) != n)
+		elog(ERROR, "arrays of qzpay.entitlements differ in length");
+	return elements;
+}
+
+static inline int64
+int64_at(const char *elements, int i)
+{
+	int64		value;
+
+	memcpy(&value, elements + i * sizeof(int64), sizeof(value));
+	return value;
+}
+
+static void
+decode_held(const Datum *values, bool with_usage, QzpayEntitlement *result)
+{
+	const char *products = NULL;
+	int			n = view_array(values[COLUMN_PRODUCTS], &products);
+	const char *quantities = view_int64s(values[COLUMN_QUANTITIES], n);
+	const char *since = view_int64s(values[COLUMN_SINCE], n);
+	const char *until = view_int64s(values[COLUMN_UNTIL], n);
+	const char *added = with_usage ? view_int64s(values[COLUMN_ADDED], n) : NULL;
+
+	result->n_held = n;
+	result->held = n <= QZPAY_HELD_INLINE ? result->held_inline : palloc(n * sizeof(QzpayHeld));
+	for (int i = 0; i < n; i++)
+	{
+		QzpayHeld  *held = &result->held[i];
+
+		memcpy(&held->product, products + i * UUID_LEN, UUID_LEN);
+		held->quantity = int64_at(quantities, i);
+		held->since = int64_at(since, i);
+		held->until = int64_at(until, i);
+		held->added = added == NULL ? 0 : int64_at(added, i);
+	}
+}
+
+static void
+decode(const Datum *values, const bool *nulls, bool with_usage, QzpayEntitlement *result)
+{
+	memcpy(&result->tenant, DatumGetUUIDP(values[COLUMN_TENANT]), sizeof(pg_uuid_t));
+	memcpy(&result->customer, DatumGetUUIDP(values[COLUMN_CUSTOMER]), sizeof(pg_uuid_t));
+	decode_held(values, with_usage, result);
+	result->has_usage = with_usage;
+	if (!with_usage)
+		return;
+	result->has_period = !nulls[COLUMN_USAGE_START] && !nulls[COLUMN_USAGE_END];
+	result->usage_start = DatumGetTimestampTz(values[COLUMN_USAGE_START]);
+	result->usage_end = DatumGetTimestampTz(values[COLUMN_USAGE_END]);
+	result->usage_anchor = DatumGetTimestampTz(values[COLUMN_USAGE_ANCHOR]);
+	text_to_cstring_buffer(DatumGetTextPP(values[COLUMN_USAGE_UNIT]), result->usage_unit, sizeof(result->usage_unit));
+	result->usage_count = DatumGetInt32(values[COLUMN_USAGE_COUNT]);
+	text_to_cstring_buffer(DatumGetTextPP(values[COLUMN_CURRENCY]), result->currency, sizeof(result->currency));
+	result->timezone = TextDatumGetCString(values[COLUMN_TIMEZONE]);
+	result->negotiated = nulls[COLUMN_NEGOTIATED] ? NULL : DatumGetJsonbPCopy(values[COLUMN_NEGOTIATED]);
+}
+
+static void
+set_now(const Datum *values, const bool *nulls, QzpayEntitlement *result)
+{
+	pg_uuid_t	clock;
+
+	if (!nulls[COLUMN_CLOCK])
+		memcpy(&clock, DatumGetUUIDP(values[COLUMN_CLOCK]), sizeof(clock));
+	result->now = qzpay_clock_of(!nulls[COLUMN_CLOCK], &clock);
+}
+
+/* Reads the row of (tenant, customer), or without a tenant of the customer's id alone; false when there is none. */
+static bool
+probe(const pg_uuid_t *tenant, const pg_uuid_t *customer, bool with_usage, Snapshot snapshot, QzpayEntitlement *result)
+{
+	QzpayRelation *relation = tenant != NULL ? &by_key : &by_customer;
+	int			n_columns = with_usage ? N_COLUMNS : N_COLUMNS_WITHOUT_USAGE;
+	ScanKeyData keys[2];
+	QzpayScan	scan;
+	TupleTableSlot *slot;
+	Datum		values[N_COLUMNS];
+	bool		nulls[N_COLUMNS];
+	bool		found;
+
+	if (tenant != NULL)
+	{
+		qzpay_scan_key_uuid(&keys[0], 1, tenant);
+		qzpay_scan_key_uuid(&keys[1], 2, customer);
+	}
+	else
+		qzpay_scan_key_uuid(&keys[0], 1, customer);
+	qzpay_scan_begin(&scan, relation, snapshot, keys, tenant != NULL ? 2 : 1);
+	number_columns(relation);
+	slot = qzpay_scan_next(&scan);
+	found = slot != NULL;
+	if (found)
+	{
+		for (int i = 0; i < n_columns; i++)
+			values[i] = slot_getattr(slot, column_numbers[i], &nulls[i]);
+		decode(values, nulls, with_usage, result);
+		set_now(values, nulls, result);
+		result->has_row = true;
+		result->row_locked = false;
+		result->row = slot->tts_tid;
+		if (tenant == NULL && qzpay_scan_next(&scan) != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_CARDINALITY_VIOLATION),
+					 errmsg("customer \"%s\" exists in more than one tenant",
+							DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(customer)))),
+					 errhint("Choose the tenant with qzpay.set_tenant().")));
+	}
+	qzpay_scan_end(&scan);
+	return found;
+}
+
+static Datum
+array_of(const pg_uuid_t *id)
+{
+	Datum		element = UUIDPGetDatum(id);
+
+	return PointerGetDatum(construct_array(&element, 1, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
+}
+
+/* Computes what the row would say. */
+static bool
+compute(const pg_uuid_t *tenant, const pg_uuid_t *customer, bool with_usage, QzpayEntitlement *result)
+{
+	Datum		arguments[2];
+	Datum		values[N_COLUMNS];
+	bool		nulls[N_COLUMNS];
+
+	arguments[0] = array_of(tenant);
+	arguments[1] = array_of(customer);
+	if (!qzpay_call(&facts, tenant, arguments, NULL, true, N_COLUMNS, values, nulls))
+		return false;
+	decode(values, nulls, with_usage, result);
+	set_now(values, nulls, result);
+	result->has_row = false;
+	result->row_locked = false;
+	return true;
+}
+
+/* Whether the text is an id's, in the form in which ids are shown. */
+static bool
+parse_id(Datum value, pg_uuid_t *id)
+{
+	char	   *string = TextDatumGetCString(value);
+
+	if (strlen(string) != 36 || strspn(string, "0123456789abcdefABCDEF-") != 36)
+		return false;
+	for (int i = 0; i < 36; i++)
+	{
+		if ((string[i] == '-') != (i == 8 || i == 13 || i == 18 || i == 23))
+			return false;
+	}
+	memcpy(id, DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(string))), sizeof(*id));
+	return true;
+}
+
+/* The caller's tenant, or NULL for a role that may do without; raises QZ004 for one that may not. */
+static const pg_uuid_t *
+callers_tenant(pg_uuid_t *tenant)
+{
+	if (qzpay_context_tenant(tenant))
+		return tenant;
+	memset(tenant, 0, sizeof(*tenant));
+	(void) qzpay_context_allows(tenant);
+	return NULL;
+}
+
+static bool
+read_by_id(const pg_uuid_t *tenant, const pg_uuid_t *customer, bool with_usage, QzpayEntitlement *result)
+{
+	pg_uuid_t	owner;
+
+	if (probe(tenant, customer, with_usage, qzpay_scan_snapshot(), result))
+		return true;
+	if (!qzpay_tenant_of(QZPAY_OBJECT_CUSTOMER, customer, &owner))
+		return false;
+	if (tenant != NULL && memcmp(tenant, &owner, sizeof(owner)) != 0)
+		return false;
+	return compute(&owner, customer, with_usage, result);
+}
+
+static bool
+read_by_text(const pg_uuid_t *tenant, Datum external_id, bool with_usage, QzpayEntitlement *result)
+{
+	pg_uuid_t	derived;
+	pg_uuid_t	customer;
+	ScanKeyData keys[2];
+	QzpayScan	scan;
+	TupleTableSlot *slot;
+	bool		found;
+
+	if (tenant == NULL)
+		qzpay_uuid_derive_text(&derived, qzpay_installation_id(), external_id);
+	else
+		derived = *tenant;
+	qzpay_uuid_derive_text(&customer, &derived, external_id);
+	if (probe(&derived, &customer, with_usage, qzpay_scan_snapshot(), result))
+		return true;
+
+	/* No row yet, or a customer whose id comes from elsewhere. */
+	qzpay_scan_key_uuid(&keys[0], 1, &derived);
+	qzpay_scan_key_text(&keys[1], 2, external_id);
+	qzpay_scan_begin(&scan, &customers_by_external_id, qzpay_scan_snapshot(), keys, 2);
+	slot = qzpay_scan_next(&scan);
+	found = slot != NULL;
+	if (found)
+		customer = *qzpay_slot_uuid(slot, qzpay_relation_column(&customers_by_external_id, "id"));
+	qzpay_scan_end(&scan);
+	if (found)
+		return read_by_id(&derived, &customer, with_usage, result);
+	return parse_id(external_id, &customer) && read_by_id(tenant, &customer, with_usage, result);
+}
+
+/*
+ * qzpay_entitlement_read
+ *		What the customer holds, as the running statement sees it; false when there is no such customer in the caller's tenant.
+ *
+ * Allocates in the current memory context.
+ */
+bool
+qzpay_entitlement_read(const pg_uuid_t *customer, bool with_usage, QzpayEntitlement *result)
+{
+	pg_uuid_t	tenant;
+
+	return read_by_id(callers_tenant(&tenant), customer, with_usage, result);
+}
+
+/*
+ * qzpay_entitlement_read_text
+ *		The same for an external id, or for the text of an id.
+ */
+bool
+qzpay_entitlement_read_text(Datum external_id, bool with_usage, QzpayEntitlement *result)
+{
+	pg_uuid_t	tenant;
+
+	return read_by_text(callers_tenant(&tenant), external_id, with_usage, result);
+}
+
+/*
+ * qzpay_entitlement_read_for_trigger
+ *		The same for triggers of the application's tables, which hold for every role, also one that knows nothing of tenants.
+ */
+bool
+qzpay_entitlement_read_for_trigger(Datum external_id, QzpayEntitlement *result)
+{
+	pg_uuid_t	tenant;
+
+	return read_by_text(qzpay_context_tenant(&tenant) ? &tenant : NULL, external_id, false, result);
+}
+
+/*
+ * qzpay_entitlement_is_current
+ *		Whether the version that was read is still the newest, and nobody else is changing or locking it.
+ *
+ * It can't have been removed meanwhile: the statement's snapshot, which is at least as old, is still active.
+ */
+bool
+qzpay_entitlement_is_current(const QzpayEntitlement *entitlement)
+{
+	Buffer		buffer;
+	Page		page;
+	ItemId		item;
+	HeapTupleData tuple;
+	TM_Result	state;
+	bool		is_mine;
+
+	if (!entitlement->has_row || entitlement->row_locked)
+		return true;
+	qzpay_relation_open(&by_key);
+	buffer = ReadBuffer(by_key.heap, ItemPointerGetBlockNumber(&entitlement->row));
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	item = PageGetItemId(page, ItemPointerGetOffsetNumber(&entitlement->row));
+	if (!ItemIdIsNormal(item))
+	{
+		UnlockReleaseBuffer(buffer);
+		return false;
+	}
+	tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
+	tuple.t_len = ItemIdGetLength(item);
+	tuple.t_self = entitlement->row;
+	tuple.t_tableOid = RelationGetRelid(by_key.heap);
+	/* A version this command made itself is as new as can be. */
+	state = HeapTupleSatisfiesUpdate(&tuple, GetCurrentCommandId(false), buffer);
+	is_mine = state == TM_BeingModified && !(tuple.t_data->t_infomask & HEAP_XMAX_IS_MULTI) &&
+		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetRawXmax(tuple.t_data));
+	UnlockReleaseBuffer(buffer);
+	return state == TM_Ok || state == TM_Invisible || is_mine;
+}
+
+/*
+ * Waits until whoever changes or locks the row has finished, and keeps others from it; false when it was outdated by then.
+ */
+static bool
+lock_row(const QzpayEntitlement *entitlement)
+{
+	TupleTableSlot *slot = table_slot_create(by_key.heap, NULL);
+	TM_FailureData failure;
+	TM_Result	state;
+
+	LockRelationOid(RelationGetRelid(by_key.heap), RowShareLock);
+	state = table_tuple_lock(by_key.heap, unconstify(ItemPointerData *, &entitlement->row), GetActiveSnapshot(), slot, GetCurrentCommandId(true),
+							 LockTupleShare, LockWaitBlock, 0, &failure);
+	ExecDropSingleTupleTableSlot(slot);
+	return state == TM_Ok;
+}
+
+/* Writes the row that is missing. */
+static void
+write_row(const QzpayEntitlement *entitlement)
+{
+	Datum		arguments[2];
+	Datum		rows;
+	bool		isnull;
+
+	arguments[0] = array_of(&entitlement->tenant);
+	arguments[1] = array_of(&entitlement->customer);
+	qzpay_call(&refresh, &entitlement->tenant, arguments, NULL, false, 1, &rows, &isnull);
+	CommandCounterIncrement();
+}
+
+/*
+ * qzpay_entitlement_read_latest
+ *		What the customer holds now, whatever the statement's snapshot, with its usage period; false when there is no such customer.
+ *
+ * For writers: a row that is missing is written, and one that is being changed is waited for.
+ */
+bool
+qzpay_entitlement_read_latest(const pg_uuid_t *customer, QzpayEntitlement *result)
+{
+	for (;;)
+	{
+		bool		found;
+		bool		settled;
+
+		PushActiveSnapshot(GetLatestSnapshot());
+		found = qzpay_entitlement_read(customer, true, result);
+		settled = !found || !result->has_row || qzpay_entitlement_is_current(result);
+		if (!settled)
+			settled = result->row_locked = lock_row(result);
+		PopActiveSnapshot();
+		if (!found)
+			return false;
+		if (!result->has_row)
+			write_row(result);
+		else if (settled)
+			return true;
+	}
+}
+
+/* Whether any subscription gives access at this instant. */
+bool
+qzpay_entitlement_access(const QzpayEntitlement *entitlement, TimestampTz at)
+{
+	for (int i = 0; i < entitlement->n_held; i++)
+	{
+		if (entitlement->held[i].since <= at && at < entitlement->held[i].until)
+			return true;
+	}
+	return false;
+}
+
+/* Walks over what is in force at an instant: what is held, or else the default plan. */
+typedef struct InForce
+{
+	const QzpayCatalog *catalog;
+	const QzpayEntitlement *entitlement;
+	TimestampTz at;
+	int			next;
+	bool		any;
+	QzpayHeld	by_default;		/* stands for the default plan */
+} InForce;
+
+static void
+in_force_begin(InForce *walk, const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, TimestampTz at)
+{
+	walk->catalog = catalog;
+	walk->entitlement = entitlement;
+	walk->at = at;
+	walk->next = 0;
+	walk->any = false;
+}
+
+/* The next product, or NULL; *held says how many and since when. */
+static const QzpayProduct *
+in_force_next(InForce *walk, const QzpayHeld **held)
+{
+	const QzpayProduct *product;
+
+	while (walk->next < walk->entitlement->n_held)
+	{
+		const QzpayHeld *candidate = &walk->entitlement->held[walk->next++];
+
+		if (candidate->since > walk->at || walk->at >= candidate->until)
+			continue;
+		walk->any = true;
+		product = qzpay_catalog_product(walk->catalog, &candidate->product);
+		if (product != NULL)
+		{
+			*held = candidate;
+			return product;
+		}
+	}
+	if (walk->any)
+		return NULL;
+	walk->any = true;
+	product = qzpay_catalog_default_plan(walk->catalog);
+	if (product != NULL)
+	{
+		walk->by_default.product = product->id;
+		walk->by_default.quantity = 1;
+		walk->by_default.since = DT_NOBEGIN;
+		walk->by_default.until = DT_NOEND;
+		walk->by_default.added = walk->at;
+		*held = &walk->by_default;
+	}
+	return product;
+}
+
+/*
+ * qzpay_entitlement_has
+ *		Whether anything in force grants the feature; a limit is granted when it is not zero.
+ */
+bool
+qzpay_entitlement_has(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayFeature *feature)
+{
+	InForce		walk;
+	const QzpayHeld *held;
+	const QzpayProduct *product;
+
+	in_force_begin(&walk, catalog, entitlement, entitlement->now);
+	while ((product = in_force_next(&walk, &held)) != NULL)
+	{
+		if (product->grants[feature->position].enabled)
+			return true;
+		for (int i = 0; i < product->n_contained; i++)
+		{
+			if (product->contained[i]->grants[feature->position].enabled)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Sum of two amounts of which the first may be missing. */
+static Numeric
+add_to(Numeric sum, Numeric amount)
+{
+	return sum == NULL ? amount : qzpay_number_add(sum, amount);
+}
+
+/* quantity × delta */
+static Numeric
+times(Numeric delta, int64 quantity)
+{
+	return quantity == 1 ? delta : qzpay_number_multiply(delta, int64_to_numeric(quantity));
+}
+
+/*
+ * What an add-on in force, held or contained in a plan, adds to a limit.
+ */
+static void
+add_increase(const QzpayGrant *grant, int64 quantity, QzpayAllowance *result, Numeric *increase)
+{
+	if (!grant->given)
+		return;
+	result->given = true;
+	if (grant->unlimited)
+		result->unlimited = true;
+	else if (grant->value != NULL)
+		*increase = add_to(*increase, times(grant->value, quantity));
+}
+
+/* A limit by the features of what is in force: the greatest plan value plus what add-ons add; unlimited wins (RULES B9, B36). */
+static void
+limit_by_features(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayFeature *feature, TimestampTz at,
+				  QzpayAllowance *result)
+{
+	InForce		walk;
+	const QzpayHeld *held;
+	const QzpayProduct *product;
+	Numeric		base = NULL;
+	Numeric		increase = NULL;
+
+	memset(result, 0, sizeof(*result));
+	result->type = QZPAY_LIMIT_HARD;
+	in_force_begin(&walk, catalog, entitlement, at);
+	while ((product = in_force_next(&walk, &held)) != NULL)
+	{
+		const QzpayGrant *grant = &product->grants[feature->position];
+
+		if (!product->is_plan)
+			add_increase(grant, held->quantity, result, &increase);
+		else if (grant->given)
+		{
+			result->given = true;
+			if (grant->unlimited)
+				result->unlimited = true;
+			else if (grant->value != NULL && (base == NULL || qzpay_number_compare(grant->value, base) > 0))
+				base = grant->value;
+		}
+		for (int i = 0; i < product->n_contained; i++)
+			add_increase(&product->contained[i]->grants[feature->position], 1, result, &increase);
+	}
+	if (result->given && !result->unlimited)
+		result->value = base != NULL && increase != NULL ? qzpay_number_add(base, increase) :
+			base != NULL ? base : increase != NULL ? increase : qzpay_number_zero();
+}
+
+/* The version of a product's charge for a meter that applies to who subscribed at this time. */
+static const QzpayCharge *
+charge_of(const QzpayProduct *product, const QzpayMeter *meter, const char *currency, TimestampTz added)
+{
+	const QzpayCharge *best = NULL;
+
+	for (const QzpayCharge *charge = product->charges; charge != NULL; charge = charge->next)
+	{
+		if (charge->meter == meter && strcmp(charge->currency, currency) == 0 && charge->created_at <= added &&
+			(best == NULL || charge->version > best->version))
+			best = charge;
+	}
+	return best;
+}
+
+/* The quantity negotiated for a product's meter, or NULL. */
+static Numeric
+negotiated_quantity(Jsonb *negotiated, const pg_uuid_t *product, const QzpayMeter *meter)
+{
+	char	   *id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(product)));
+	JsonbValue	value;
+	JsonbValue *found;
+
+	if (negotiated == NULL)
+		return NULL;
+	found = getKeyJsonValueFromContainer(&negotiated->root, id, strlen(id), &value);
+	if (found == NULL || found->type != jbvBinary)
+		return NULL;
+	found = getKeyJsonValueFromContainer(found->val.binary.data, meter->code, strlen(meter->code), &value);
+	return found == NULL || found->type != jbvNumeric ? NULL : found->val.numeric;
+}
+
+/* The charge that bills the meter, and the quantity free under it; false when nothing in force charges for it. */
+static bool
+find_charge(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayMeter *meter, TimestampTz at, QzpayAllowance *result)
+{
+	InForce		walk;
+	const QzpayHeld *held;
+	const QzpayProduct *product;
+
+	in_force_begin(&walk, catalog, entitlement, at);
+	while ((product = in_force_next(&walk, &held)) != NULL)
+	{
+		const QzpayCharge *charge = charge_of(product, meter, entitlement->currency, held->added);
+		Numeric		agreed;
+
+		/* Of several plans the one that gives most. */
+		if (charge == NULL)
+			continue;
+		agreed = entitlement->negotiated == NULL ? NULL : negotiated_quantity(entitlement->negotiated, &product->id, meter);
+		if (agreed == NULL)
+			agreed = charge->included;
+		if (result->charge == NULL || qzpay_number_compare(agreed, result->value) > 0)
+		{
+			result->charge = charge;
+			result->value = agreed;
+		}
+	}
+	return result->charge != NULL;
+}
+
+/* What held add-ons add to the quantity free under a charge, by the limits that are counted by its meter. */
+static Numeric
+increase_by_addons(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayMeter *meter, TimestampTz at,
+				   QzpayAllowance *result)
+{
+	InForce		walk;
+	const QzpayHeld *held;
+	const QzpayProduct *product;
+	Numeric		increase = NULL;
+
+	in_force_begin(&walk, catalog, entitlement, at);
+	while ((product = in_force_next(&walk, &held)) != NULL)
+	{
+		if (product->is_plan)
+			continue;
+		for (int i = 0; i < qzpay_catalog_n_features(catalog); i++)
+		{
+			if (qzpay_catalog_feature_at(catalog, i)->meter == meter)
+				add_increase(&product->grants[i], held->quantity, result, &increase);
+		}
+	}
+	return increase;
+}
+
+/*
+ * qzpay_entitlement_in_trial
+ *		Whether the instant lies in a trial: the subscription's periods are counted from an anchor that is still to come.
+ */
+bool
+qzpay_entitlement_in_trial(const QzpayEntitlement *entitlement, TimestampTz at)
+{
+	return entitlement->has_period && entitlement->usage_anchor > entitlement->usage_start && at < entitlement->usage_anchor;
+}
+
+/*
+ * qzpay_entitlement_meter
+ *		How much of a meter is free in a usage period, and what happens beyond (RULES B8, B12, B13, B14).
+ *
+ * With a charge: its included quantity, or what was negotiated, plus what add-ons add, and its limit type; in a trial nobody would pay the
+ * rest, so it is refused.  Without: the limits counted by the meter, hard; none of them: free and unlimited.
+ */
+void
+qzpay_entitlement_meter(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayMeter *meter, TimestampTz at,
+						QzpayAllowance *result)
+{
+	memset(result, 0, sizeof(*result));
+	if (find_charge(catalog, entitlement, meter, at, result))
+	{
+		Numeric		increase = increase_by_addons(catalog, entitlement, meter, at, result);
+
+		result->given = true;
+		result->type = qzpay_entitlement_in_trial(entitlement, at) ? QZPAY_LIMIT_HARD : result->charge->limit_type;
+		if (increase != NULL)
+			result->value = qzpay_number_add(result->value, increase);
+		return;
+	}
+	for (int i = 0; i < qzpay_catalog_n_features(catalog); i++)
+	{
+		const QzpayFeature *feature = qzpay_catalog_feature_at(catalog, i);
+		QzpayAllowance limit;
+
+		if (feature->meter != meter)
+			continue;
+		limit_by_features(catalog, entitlement, feature, at, &limit);
+		/* Of several limits on one meter the narrowest holds. */
+		if (limit.given && !limit.unlimited &&
+			(result->value == NULL || qzpay_number_compare(limit.value, result->value) < 0))
+			*result = limit;
+	}
+	if (!result->given)
+		result->unlimited = true;
+}
+
+/*
+ * qzpay_entitlement_limit
+ *		What a limit allows now; one that a meter counts is decided by its charge where there is one.
+ */
+void
+qzpay_entitlement_limit(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayFeature *feature, QzpayAllowance *result)
+{
+	if (feature->meter != NULL)
+	{
+		qzpay_entitlement_meter(catalog, entitlement, feature->meter, entitlement->now, result);
+		if (result->charge != NULL)
+			return;
+	}
+	limit_by_features(catalog, entitlement, feature, entitlement->now, result);
+}

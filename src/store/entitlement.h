@@ -1,0 +1,74 @@
+/*
+ * entitlement.h
+ *		What a customer holds, and what that gives: the row of qzpay.entitlements read against the catalog.
+ */
+#ifndef QZPAY_STORE_ENTITLEMENT_H
+#define QZPAY_STORE_ENTITLEMENT_H
+
+#include "storage/itemptr.h"
+#include "utils/jsonb.h"
+
+#include "store/catalog_cache.h"
+
+/* A product held from since until (exclusive). */
+typedef struct QzpayHeld
+{
+	pg_uuid_t	product;
+	int64		quantity;
+	TimestampTz since;
+	TimestampTz until;
+	TimestampTz added;			/* when it was subscribed to: decides which version of its charges applies */
+} QzpayHeld;
+
+#define QZPAY_HELD_INLINE 8
+
+typedef struct QzpayEntitlement
+{
+	pg_uuid_t	tenant;
+	pg_uuid_t	customer;
+	TimestampTz now;			/* the customer's: of its test clock, or billing's now */
+	int			n_held;
+	QzpayHeld  *held;			/* held_inline, or palloc'd */
+	QzpayHeld	held_inline[QZPAY_HELD_INLINE];
+
+	/* what metering needs; only filled on request */
+	bool		has_usage;
+	bool		has_period;		/* a running usage period of a subscription, else one is counted from the anchor on */
+	TimestampTz usage_start;
+	TimestampTz usage_end;
+	TimestampTz usage_anchor;
+	char		usage_unit[8];
+	int32		usage_count;
+	char		currency[4];
+	const char *timezone;		/* palloc'd */
+	Jsonb	   *negotiated;		/* product id → meter code → included quantity; or NULL */
+	bool		has_row;
+	bool		row_locked;		/* by this transaction, so it can't change any more */
+	ItemPointerData row;		/* the version read */
+} QzpayEntitlement;
+
+/* What a limit allows at an instant. */
+typedef struct QzpayAllowance
+{
+	bool		given;			/* something held says something about it */
+	bool		unlimited;
+	Numeric		value;			/* when given and not unlimited; lives as long as the catalog or the caller's memory */
+	QzpayLimitType type;
+	const QzpayCharge *charge;	/* what bills the meter, or NULL */
+} QzpayAllowance;
+
+extern bool qzpay_entitlement_read(const pg_uuid_t *customer, bool with_usage, QzpayEntitlement *result);
+extern bool qzpay_entitlement_read_latest(const pg_uuid_t *customer, QzpayEntitlement *result);
+extern bool qzpay_entitlement_read_text(Datum external_id, bool with_usage, QzpayEntitlement *result);
+extern bool qzpay_entitlement_read_for_trigger(Datum external_id, QzpayEntitlement *result);
+extern bool qzpay_entitlement_is_current(const QzpayEntitlement *entitlement);
+
+extern bool qzpay_entitlement_access(const QzpayEntitlement *entitlement, TimestampTz at);
+extern bool qzpay_entitlement_has(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayFeature *feature);
+extern void qzpay_entitlement_limit(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayFeature *feature,
+									QzpayAllowance *result);
+extern void qzpay_entitlement_meter(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayMeter *meter, TimestampTz at,
+									QzpayAllowance *result);
+extern bool qzpay_entitlement_in_trial(const QzpayEntitlement *entitlement, TimestampTz at);
+
+#endif							/* QZPAY_STORE_ENTITLEMENT_H */

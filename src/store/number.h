@@ -1,0 +1,65 @@
+/*
+ * number.h
+ *		Arithmetic on the server's numeric, by its own functions.
+ */
+#ifndef QZPAY_STORE_NUMBER_H
+#define QZPAY_STORE_NUMBER_H
+
+#include "fmgr.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
+
+static inline Numeric
+qzpay_number_add(Numeric a, Numeric b)
+{
+	return DatumGetNumeric(DirectFunctionCall2(numeric_add, NumericGetDatum(a), NumericGetDatum(b)));
+}
+
+static inline Numeric
+qzpay_number_subtract(Numeric a, Numeric b)
+{
+	return DatumGetNumeric(DirectFunctionCall2(numeric_sub, NumericGetDatum(a), NumericGetDatum(b)));
+}
+
+static inline Numeric
+qzpay_number_multiply(Numeric a, Numeric b)
+{
+	return DatumGetNumeric(DirectFunctionCall2(numeric_mul, NumericGetDatum(a), NumericGetDatum(b)));
+}
+
+static inline int
+qzpay_number_compare(Numeric a, Numeric b)
+{
+	return DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(a), NumericGetDatum(b)));
+}
+
+static inline Numeric
+qzpay_number_zero(void)
+{
+	return int64_to_numeric(0);
+}
+
+/* -1, 0 or 1 */
+static inline int
+qzpay_number_sign(Numeric a)
+{
+	return qzpay_number_compare(a, qzpay_number_zero());
+}
+
+static inline bool
+qzpay_number_is_finite(Numeric a)
+{
+	return !numeric_is_nan(a) && !numeric_is_inf(a);
+}
+
+/* round(100 × part / whole), half away from zero; whole must not be zero. */
+static inline Numeric
+qzpay_number_percent(Numeric part, Numeric whole)
+{
+	Numeric		hundred = qzpay_number_multiply(int64_to_numeric(100), part);
+	Datum		ratio = DirectFunctionCall2(numeric_div, NumericGetDatum(hundred), NumericGetDatum(whole));
+
+	return DatumGetNumeric(DirectFunctionCall2(numeric_round, ratio, Int32GetDatum(0)));
+}
+
+#endif							/* QZPAY_STORE_NUMBER_H */
