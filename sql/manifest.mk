@@ -11,6 +11,7 @@ CODE_SQL += sql/entitlement/types.sql
 CODE_SQL += sql/invoice/types.sql
 CODE_SQL += sql/foundation/functions.sql
 CODE_SQL += sql/foundation/clock.sql
+CODE_SQL += sql/foundation/money.sql
 CODE_SQL += sql/foundation/settings.sql
 CODE_SQL += sql/foundation/install.sql
 CODE_SQL += sql/tenancy/functions.sql

@@ -17,6 +17,7 @@ STORE_SRCS += src/store/call.c
 STORE_SRCS += src/store/catalog_cache.c
 STORE_SRCS += src/store/clock.c
 STORE_SRCS += src/store/context.c
+STORE_SRCS += src/store/decimal.c
 STORE_SRCS += src/store/entitlement.c
 STORE_SRCS += src/store/installation.c
 STORE_SRCS += src/store/limit.c
@@ -27,11 +28,16 @@ STORE_SRCS += src/store/tenant_of.c
 STORE_SRCS += src/store/uuid.c
 
 # sqlfn: the SQL-callable functions
+SQLFN_SRCS += src/sqlfn/argument.c
+SQLFN_SRCS += src/sqlfn/calendar.c
 SQLFN_SRCS += src/sqlfn/entitlement.c
 SQLFN_SRCS += src/sqlfn/foundation.c
 SQLFN_SRCS += src/sqlfn/limit.c
 SQLFN_SRCS += src/sqlfn/live.c
+SQLFN_SRCS += src/sqlfn/money.c
 SQLFN_SRCS += src/sqlfn/payment.c
+SQLFN_SRCS += src/sqlfn/rating.c
+SQLFN_SRCS += src/sqlfn/status.c
 SQLFN_SRCS += src/sqlfn/tenancy.c
 SQLFN_SRCS += src/sqlfn/triggers.c
 SQLFN_SRCS += src/sqlfn/wrapper.c

@@ -5,4 +5,7 @@ REGRESS += catalog
 ISOLATION += iso_catalog_import
 REGRESS += context
 REGRESS += tenancy
+REGRESS += errors_c
+REGRESS += money
+REGRESS += calendar
 ISOLATION += iso_billing
