@@ -10,11 +10,11 @@ CODE_SQL += sql/catalog/types.sql
 CODE_SQL += sql/entitlement/types.sql
 CODE_SQL += sql/invoice/types.sql
 CODE_SQL += sql/foundation/functions.sql
-CODE_SQL += sql/foundation/clock.sql
-CODE_SQL += sql/foundation/money.sql
 CODE_SQL += sql/foundation/settings.sql
 CODE_SQL += sql/foundation/install.sql
 CODE_SQL += sql/tenancy/functions.sql
+CODE_SQL += sql/foundation/clock.sql
+CODE_SQL += sql/foundation/money.sql
 CODE_SQL += sql/catalog/grammar.sql
 CODE_SQL += sql/catalog/verify.sql
 CODE_SQL += sql/catalog/import.sql
@@ -55,27 +55,25 @@ DATA_ONCE += sql/provider/sandbox/tables.sql
 DATA_ONCE += sql/event/tables.sql
 DATA_ONCE += sql/job/tables.sql
 
-# DATA_AGAIN: triggers, views, policies, grants, rows we ship; re-runnable, made by install() and again by upgrade()
+# DATA_AGAIN: triggers, views, rows we ship, then owner, policies and grants; re-runnable, made by install() and again by upgrade()
 DATA_AGAIN += sql/tenancy/triggers.sql
-DATA_AGAIN += sql/tenancy/seed.sql
+DATA_AGAIN += sql/catalog/triggers.sql
+DATA_AGAIN += sql/provider/triggers.sql
 DATA_AGAIN += sql/subscription/triggers.sql
-DATA_AGAIN += sql/subscription/views.sql
 DATA_AGAIN += sql/entitlement/triggers.sql
 DATA_AGAIN += sql/invoice/triggers.sql
 DATA_AGAIN += sql/ledger/triggers.sql
-DATA_AGAIN += sql/ledger/seed.sql
 DATA_AGAIN += sql/payment/triggers.sql
-DATA_AGAIN += sql/payment/seed.sql
-DATA_AGAIN += sql/provider/triggers.sql
+DATA_AGAIN += sql/event/triggers.sql
+DATA_AGAIN += sql/catalog/views.sql
+DATA_AGAIN += sql/subscription/views.sql
+DATA_AGAIN += sql/foundation/seed.sql
+DATA_AGAIN += sql/tenancy/seed.sql
+DATA_AGAIN += sql/ledger/seed.sql
+DATA_AGAIN += sql/event/seed.sql
 DATA_AGAIN += sql/provider/sandbox/seed.sql
 DATA_AGAIN += sql/provider/stripe/seed.sql
-DATA_AGAIN += sql/event/triggers.sql
-# DATA_AGAIN: triggers, views, rows we ship, then owner, policies and grants; re-runnable, made by install() and again by upgrade()
-DATA_AGAIN += sql/catalog/triggers.sql
-DATA_AGAIN += sql/catalog/views.sql
-DATA_AGAIN += sql/foundation/seed.sql
-DATA_AGAIN += sql/event/seed.sql
-# DATA_AGAIN: triggers, views, rows we ship, then owner, policies and grants; re-runnable, made by install() and again by upgrade()
+DATA_AGAIN += sql/payment/seed.sql
 DATA_AGAIN += sql/job/seed.sql
 DATA_AGAIN += sql/tenancy/owner.sql
 DATA_AGAIN += sql/tenancy/policies.sql

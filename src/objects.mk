@@ -3,11 +3,11 @@
 
 # core: pure arithmetic and rules, compiled without any server header
 CORE_SRCS += src/core/address.c
-CORE_SRCS += src/core/outcome.c
 CORE_SRCS += src/core/calendar.c
 CORE_SRCS += src/core/code.c
 CORE_SRCS += src/core/hash.c
 CORE_SRCS += src/core/money.c
+CORE_SRCS += src/core/outcome.c
 CORE_SRCS += src/core/proration.c
 CORE_SRCS += src/core/rating.c
 CORE_SRCS += src/core/status.c
