@@ -20,7 +20,7 @@ BEGIN
     v_next := v_claim;
     WHILE v_next IS NOT NULL AND v_steps < 4 LOOP
         v_steps := v_steps + 1;
-        v_next := qzpay._settle_attempt(p_tenant, p_attempt, (v_claim ->> 'fence')::integer, v_next ->> 'phase', v_next -> 'request');
+        v_next := qzpay._settle_attempt(p_tenant, p_attempt, (v_claim ->> 'fence')::integer, v_next ->> 'phase', qzpay._build_request(p_tenant, p_attempt, v_next ->> 'phase'));
     END LOOP;
     RETURN true;
 END $$;

@@ -62,6 +62,21 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._build_request(uuid, uuid, text) IS 'The request of an attempt''s operation, made by its provider''s adapter; secrets are named only.';
 
+CREATE OR REPLACE FUNCTION qzpay._freeze_request(p_tenant uuid, p_attempt uuid, p_operation text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_request jsonb;
+BEGIN
+    SELECT CASE WHEN p.transport = 'http' THEN coalesce(a.request -> p_operation, qzpay._build_request(p_tenant, p_attempt, p_operation)) END INTO STRICT v_request
+    FROM qzpay.payment_attempts a JOIN qzpay.providers p ON p.code = a.provider WHERE a.tenant_id = p_tenant AND a.id = p_attempt;
+    UPDATE qzpay.payment_attempts a SET request = coalesce(a.request, '{}') || jsonb_strip_nulls(jsonb_build_object(p_operation, v_request))
+    WHERE a.tenant_id = p_tenant AND a.id = p_attempt;
+    RETURN v_request;
+END $$;
+COMMENT ON FUNCTION qzpay._freeze_request(uuid, uuid, text) IS
+'The request of an operation that has effects: made once, kept with the attempt, and sent again byte for byte. NULL for a provider inside the database, whose request function is the exchange itself.';
+
 CREATE OR REPLACE FUNCTION qzpay._sendable_providers(p_transport text) RETURNS text[]
 LANGUAGE sql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
@@ -146,18 +161,20 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     a qzpay.payment_attempts%ROWTYPE;
+    v_provider qzpay.providers%ROWTYPE;
     v_capabilities jsonb;
     v_phase text;
     v_request jsonb;
 BEGIN
     SELECT * INTO STRICT a FROM qzpay.payment_attempts x WHERE x.tenant_id = p_tenant AND x.id = p_attempt FOR NO KEY UPDATE;
+    SELECT * INTO STRICT v_provider FROM qzpay.providers p WHERE p.code = a.provider;
+    v_capabilities := v_provider.capabilities;
     IF a.status = 'planned' THEN
         IF NOT qzpay._begin_sending(a.tenant_id, a.id, p_now) THEN
             RETURN NULL;
         END IF;
         v_phase := 'create';
     ELSE
-        SELECT p.capabilities INTO STRICT v_capabilities FROM qzpay.providers p WHERE p.code = a.provider;
         IF a.crash_count >= 8 THEN
             PERFORM qzpay._stop_attempt(p_tenant, p_attempt, 'its worker died again and again');
             RETURN NULL;
@@ -176,9 +193,9 @@ BEGIN
             RETURN NULL;
         END IF;
     END IF;
-    -- create is frozen with its key; the others only name the provider's object.
-    SELECT CASE WHEN v_phase = 'create' THEN x.request -> 'create' ELSE qzpay._build_request(p_tenant, p_attempt, v_phase) END INTO v_request
-    FROM qzpay.payment_attempts x WHERE x.tenant_id = p_tenant AND x.id = p_attempt;
+    -- What has effects is frozen with its key; a question only names the provider's object.
+    v_request := CASE WHEN v_phase IN ('create', 'cancel') THEN qzpay._freeze_request(p_tenant, p_attempt, v_phase)
+                      WHEN v_provider.transport = 'http' THEN qzpay._build_request(p_tenant, p_attempt, v_phase) END;
     UPDATE qzpay.payment_attempts x SET fence = x.fence + 1, leased_by = p_worker, lease_until = p_now + qzpay._lease(), next_at = p_now + qzpay._lease(),
            crash_count = x.crash_count + 1
     WHERE x.tenant_id = p_tenant AND x.id = p_attempt;
@@ -219,8 +236,7 @@ BEGIN
     UPDATE qzpay.payment_attempts x SET status = 'sending', status_reason = NULL, first_sent_at = p_now,
            idempotency_key = 'qz1-' || translate(encode(sha256(convert_to(concat_ws('|', qzpay.installation_id(), x.livemode, x.account, x.invoice_id, x.attempt_no, x.operation), 'UTF8')), 'base64'), '+/=', '-_')
     WHERE x.tenant_id = p_tenant AND x.id = p_attempt;
-    UPDATE qzpay.payment_attempts x SET request = coalesce(x.request, '{}') || jsonb_build_object('create', coalesce(x.request -> 'create', qzpay._build_request(p_tenant, p_attempt, 'create')))
-    WHERE x.tenant_id = p_tenant AND x.id = p_attempt;
+    PERFORM qzpay._freeze_request(p_tenant, p_attempt, 'create');
     UPDATE qzpay.invoices i SET amount_in_flight = i.amount_in_flight + a.amount WHERE i.tenant_id = p_tenant AND i.id = a.invoice_id;
     RETURN true;
 END $$;

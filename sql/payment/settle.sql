@@ -131,13 +131,10 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_until timestamptz := qzpay._real_now() + qzpay._lease();
-    v_request jsonb;
 BEGIN
     UPDATE qzpay.payment_attempts a SET status = 'confirming', lease_until = v_until, next_at = v_until, leased_by = p_worker
     WHERE a.tenant_id = p_tenant AND a.id = p_attempt;
-    SELECT coalesce(a.request -> p_phase, qzpay._build_request(p_tenant, p_attempt, p_phase)) INTO v_request FROM qzpay.payment_attempts a WHERE a.tenant_id = p_tenant AND a.id = p_attempt;
-    UPDATE qzpay.payment_attempts a SET request = a.request || jsonb_build_object(p_phase, v_request) WHERE a.tenant_id = p_tenant AND a.id = p_attempt;
-    RETURN jsonb_build_object('phase', p_phase, 'request', v_request);
+    RETURN jsonb_build_object('phase', p_phase, 'request', qzpay._freeze_request(p_tenant, p_attempt, p_phase));
 END $$;
 COMMENT ON FUNCTION qzpay._next_request(uuid, uuid, text, text) IS
 'T2: the provider''s object is known, and that is stored before the call that moves money. Returns that call, frozen like the first.';
