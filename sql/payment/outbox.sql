@@ -144,7 +144,7 @@ BEGIN
         IF v_claim IS NOT NULL THEN
             tenant_id := v_row.tenant_id;
             attempt_id := v_row.id;
-            fence := v_claim ->> 'fence';
+            fence := (v_claim ->> 'fence')::integer;
             phase := v_claim ->> 'phase';
             request := v_claim -> 'request';
             v_claimed := v_claimed + 1;
