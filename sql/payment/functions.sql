@@ -62,13 +62,14 @@ COMMENT ON FUNCTION qzpay._supersede_attempts(uuid, uuid, uuid, text, timestampt
 'Attempts that wait for the customer give way to another method: the provider has to confirm that they are canceled before the new one is planned, lest the customer completes both.';
 
 CREATE OR REPLACE FUNCTION qzpay._retry_open_invoices(p_tenant uuid, p_customer uuid, p_payment_method uuid, p_trigger text, p_at timestamptz) RETURNS integer
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT qzpay._supersede_attempts(p_tenant, p_customer, p_payment_method, p_trigger, p_at)
-           + coalesce((SELECT qzpay._plan_attempts(array_agg(i.tenant_id ORDER BY i.issued_at, i.id), array_agg(i.id ORDER BY i.issued_at, i.id), p_trigger, p_at)
-                       FROM qzpay.invoices i
-                       WHERE i.tenant_id = p_tenant AND i.customer_id = p_customer AND i.status = 'open' AND i.collection = 'charge_automatically'), 0)
-$$;
+BEGIN
+    RETURN (SELECT qzpay._supersede_attempts(p_tenant, p_customer, p_payment_method, p_trigger, p_at)
+               + coalesce((SELECT qzpay._plan_attempts(array_agg(i.tenant_id ORDER BY i.issued_at, i.id), array_agg(i.id ORDER BY i.issued_at, i.id), p_trigger, p_at)
+                           FROM qzpay.invoices i
+                           WHERE i.tenant_id = p_tenant AND i.customer_id = p_customer AND i.status = 'open' AND i.collection = 'charge_automatically'), 0));
+END $$;
 COMMENT ON FUNCTION qzpay._retry_open_invoices(uuid, uuid, uuid, text, timestamptz) IS 'A new way to pay is tried at once on what is open, outside of dunning''s count.';
 
 CREATE OR REPLACE FUNCTION qzpay.attach_payment_method(customer uuid, provider text, token text, brand text DEFAULT NULL, last4 text DEFAULT NULL,

@@ -12,10 +12,11 @@ END $$;
 COMMENT ON FUNCTION qzpay._commit_durably() IS 'What is about to be sent, and what came of it, must survive a crash: turns asynchronous commit off for this transaction.';
 
 CREATE OR REPLACE FUNCTION qzpay._attempt_now(p_provider text, p_clock uuid) RETURNS timestamptz
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce((SELECT c.now_at FROM qzpay.test_clocks c JOIN qzpay.providers p ON p.code = p_provider AND p.transport = 'internal' WHERE c.id = p_clock), qzpay._real_now())
-$$;
+BEGIN
+    RETURN (SELECT coalesce((SELECT c.now_at FROM qzpay.test_clocks c JOIN qzpay.providers p ON p.code = p_provider AND p.transport = 'internal' WHERE c.id = p_clock), qzpay._real_now()));
+END $$;
 COMMENT ON FUNCTION qzpay._attempt_now(text, uuid) IS
 'The clock by which an attempt''s next_at goes: the server''s, or the test clock where the provider answers inside the database and so lives in the customer''s time.';
 
@@ -27,18 +28,19 @@ $$;
 COMMENT ON FUNCTION qzpay._lease() IS 'How long a claim is respected: longer than any exchange can take.';
 
 CREATE OR REPLACE FUNCTION qzpay._attempt_document(p_tenant uuid, p_attempt uuid) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT jsonb_strip_nulls(jsonb_build_object(
-        'id', a.id, 'tenant_id', a.tenant_id, 'customer_id', a.customer_id, 'invoice_id', a.invoice_id, 'invoice_number', i.number, 'attempt_no', a.attempt_no,
-        'operation', a.operation, 'trigger', a.trigger, 'amount', qzpay._provider_amount(a.provider, a.currency, a.amount), 'currency', a.currency,
-        'token', m.token, 'provider_customer', m.metadata ->> 'customer', 'provider_ref', a.provider_ref, 'idempotency_key', a.idempotency_key,
-        'livemode', a.livemode, 'installation', qzpay.installation_id(), 'first_sent_at', floor(extract(epoch FROM a.first_sent_at))))
-    FROM qzpay.payment_attempts a
-    JOIN qzpay.invoices i ON i.tenant_id = a.tenant_id AND i.id = a.invoice_id
-    JOIN qzpay.payment_methods m ON m.tenant_id = a.tenant_id AND m.id = a.payment_method_id
-    WHERE a.tenant_id = p_tenant AND a.id = p_attempt
-$$;
+BEGIN
+    RETURN (SELECT jsonb_strip_nulls(jsonb_build_object(
+            'id', a.id, 'tenant_id', a.tenant_id, 'customer_id', a.customer_id, 'invoice_id', a.invoice_id, 'invoice_number', i.number, 'attempt_no', a.attempt_no,
+            'operation', a.operation, 'trigger', a.trigger, 'amount', qzpay._provider_amount(a.provider, a.currency, a.amount), 'currency', a.currency,
+            'token', m.token, 'provider_customer', m.metadata ->> 'customer', 'provider_ref', a.provider_ref, 'idempotency_key', a.idempotency_key,
+            'livemode', a.livemode, 'installation', qzpay.installation_id(), 'first_sent_at', floor(extract(epoch FROM a.first_sent_at))))
+        FROM qzpay.payment_attempts a
+        JOIN qzpay.invoices i ON i.tenant_id = a.tenant_id AND i.id = a.invoice_id
+        JOIN qzpay.payment_methods m ON m.tenant_id = a.tenant_id AND m.id = a.payment_method_id
+        WHERE a.tenant_id = p_tenant AND a.id = p_attempt);
+END $$;
 COMMENT ON FUNCTION qzpay._attempt_document(uuid, uuid) IS 'An attempt as adapters see it; amount is in the provider''s minor units, first_sent_at in seconds since 1970.';
 
 CREATE OR REPLACE FUNCTION qzpay._build_request(p_tenant uuid, p_attempt uuid, p_operation text) RETURNS jsonb
@@ -78,12 +80,13 @@ COMMENT ON FUNCTION qzpay._freeze_request(uuid, uuid, text) IS
 'The request of an operation that has effects: made once, kept with the attempt, and sent again byte for byte. NULL for a provider inside the database, whose request function is the exchange itself.';
 
 CREATE OR REPLACE FUNCTION qzpay._sendable_providers(p_transport text) RETURNS text[]
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(array_agg(p.code), '{}') FROM qzpay.providers p
-    WHERE p.kind = 'payment' AND p.transport = p_transport AND p.enabled AND p.paused_at IS NULL
-      AND CASE WHEN p.transport = 'http' THEN qzpay._secrets_present(p.secret_names) AND qzpay._provider_url_problem(p.base_url) IS NULL ELSE true END
-$$;
+BEGIN
+    RETURN (SELECT coalesce(array_agg(p.code), '{}') FROM qzpay.providers p
+        WHERE p.kind = 'payment' AND p.transport = p_transport AND p.enabled AND p.paused_at IS NULL
+          AND CASE WHEN p.transport = 'http' THEN qzpay._secrets_present(p.secret_names) AND qzpay._provider_url_problem(p.base_url) IS NULL ELSE true END);
+END $$;
 COMMENT ON FUNCTION qzpay._sendable_providers(text) IS 'Providers of a transport that may be called now: enabled, not paused, with their secrets and at an allowed address.';
 
 CREATE OR REPLACE FUNCTION qzpay._try_lock_subscription(p_tenant uuid, p_invoice uuid) RETURNS boolean
