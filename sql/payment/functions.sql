@@ -274,6 +274,8 @@ BEGIN
     PERFORM qzpay._refuse_pan(p_note);
     PERFORM qzpay._refuse_pan(p_provider_ref);
     SELECT * INTO STRICT a FROM qzpay.payment_attempts x WHERE x.id = p_attempt;
+    PERFORM qzpay._lock_subscription_of(a.tenant_id, a.id);
+    SELECT * INTO STRICT a FROM qzpay.payment_attempts x WHERE x.tenant_id = a.tenant_id AND x.id = p_attempt FOR NO KEY UPDATE;
     IF NOT qzpay._answer_fits(a.status::text, a.fence, a.provider_ref, NULL, 'operator') OR a.lease_until > qzpay._real_now() THEN
         RAISE EXCEPTION 'attempt % cannot be resolved by hand', p_attempt USING ERRCODE = 'QZ301', DETAIL = format('It is %s.', a.status);
     ELSIF p_provider_ref <> a.provider_ref THEN

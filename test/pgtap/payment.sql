@@ -1,6 +1,6 @@
 -- Outcomes of attempts: every kind of answer in every phase, and what must never happen twice. Nothing here calls anybody.
 BEGIN;
-SELECT plan(186);
+SELECT plan(188);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -136,6 +136,24 @@ SELECT is((SELECT string_agg(e.type, ' ' ORDER BY e.id) FROM qzpay.events e JOIN
 SELECT throws_ok(format('UPDATE qzpay.payment_attempts SET status = ''planned'' WHERE id = %L', attempt), 'QZ201', NULL, 'nobody reopens it') FROM trial WHERE n = :t;
 SELECT throws_ok(format('UPDATE qzpay.payment_attempts SET amount = 1 WHERE id = %L', attempt), 'QZ202', NULL, 'or changes what was charged') FROM trial WHERE n = :t;
 SELECT throws_ok(format('DELETE FROM qzpay.payment_attempts WHERE id = %L', attempt), 'QZ203', NULL, 'or removes it') FROM trial WHERE n = :t;
+
+-- A claim that was lost with its transaction, as on a promoted standby, comes again under the same key.
+CREATE FUNCTION pg_temp.lost_key(trial_n integer) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    v_key text;
+BEGIN
+    PERFORM pg_temp.claim(trial_n);
+    SELECT a.idempotency_key INTO v_key FROM qzpay.payment_attempts a JOIN trial t ON t.attempt = a.id WHERE t.n = trial_n;
+    RAISE EXCEPTION 'lost' USING DETAIL = v_key;
+EXCEPTION WHEN raise_exception THEN
+    GET STACKED DIAGNOSTICS v_key = PG_EXCEPTION_DETAIL;
+    RETURN v_key;
+END $$;
+SELECT pg_temp.begin_trial() AS t \gset
+SELECT pg_temp.lost_key(:t) AS lost \gset
+SELECT is(pg_temp.state(:t), 'planned - open 0 0 0', 'the claim is lost');
+SELECT pg_temp.claim(:t) \g /dev/null
+SELECT is((SELECT a.idempotency_key FROM qzpay.payment_attempts a JOIN trial t ON t.attempt = a.id WHERE t.n = :t), :'lost', 'the same facts give the same key');
 
 -- 4. One at a time
 SELECT pg_temp.begin_trial() AS t \gset
