@@ -277,7 +277,8 @@ BEGIN
     PERFORM qzpay._lock_subscription_of(a.tenant_id, a.id);
     SELECT * INTO STRICT a FROM qzpay.payment_attempts x WHERE x.tenant_id = a.tenant_id AND x.id = p_attempt FOR NO KEY UPDATE;
     IF NOT qzpay._answer_fits(a.status::text, a.fence, a.provider_ref, NULL, 'operator') OR a.lease_until > qzpay._real_now() THEN
-        RAISE EXCEPTION 'attempt % cannot be resolved by hand', p_attempt USING ERRCODE = 'QZ301', DETAIL = format('It is %s.', a.status);
+        RAISE EXCEPTION 'attempt % of invoice % cannot be resolved by hand', a.attempt_no, (SELECT i.number FROM qzpay.invoices i WHERE i.tenant_id = a.tenant_id AND i.id = a.invoice_id)
+            USING ERRCODE = 'QZ301', DETAIL = format('It is %s.', a.status);
     ELSIF p_provider_ref <> a.provider_ref THEN
         RAISE EXCEPTION 'attempt % is another payment at the provider', p_attempt USING ERRCODE = 'QZ301', DETAIL = format('It is known there as %s.', a.provider_ref);
     END IF;
