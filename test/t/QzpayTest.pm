@@ -61,7 +61,6 @@ sub install_qzpay {
 	my $catalog = slurp_file('examples/asistia/catalog.json');
 	my $quote = '$catalog$';
 	$node->safe_psql('billing', "SET client_min_messages = warning; CREATE EXTENSION qzpay CASCADE; SELECT qzpay.install();");
-	$node->safe_psql('billing', slurp_file($ENV{QZPAY_TEST_SHIMS})) if $ENV{QZPAY_TEST_SHIMS};
 	$node->safe_psql('billing', "SELECT count(*) FROM qzpay.import_catalog($quote$catalog$quote)");
 	$node->safe_psql('billing', "UPDATE qzpay.providers SET base_url = 'http://127.0.0.1:$port' WHERE code = 'stripe'");
 	return;
