@@ -3,6 +3,7 @@ REGRESS += extension
 REGRESS += foundation_roles
 REGRESS += catalog
 ISOLATION += iso_catalog_import
+ISOLATION += iso_payment
 REGRESS += context
 REGRESS += tenancy
 REGRESS += errors_c
