@@ -5,6 +5,7 @@
 CORE_SRCS += src/core/address.c
 CORE_SRCS += src/core/calendar.c
 CORE_SRCS += src/core/code.c
+CORE_SRCS += src/core/currency.c
 CORE_SRCS += src/core/hash.c
 CORE_SRCS += src/core/money.c
 CORE_SRCS += src/core/outcome.c
