@@ -6,8 +6,11 @@ $$;
 COMMENT ON FUNCTION qzpay._interval_name(text, integer) IS 'Canonical name of an interval: month, 3 month, once.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_state() RETURNS SETOF qzpay._catalog_object
-LANGUAGE sql STABLE PARALLEL UNSAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     SELECT 'meter', m.code, NULL, false,
            qzpay._catalog_prune(jsonb_build_object('name', nullif(m.name, m.code), 'aggregation', m.aggregation, 'unit', m.unit_name,
                                                    'dimensions', m.dimensions, 'active', m.active, 'metadata', m.metadata),
@@ -64,8 +67,8 @@ SET search_path = pg_catalog, pg_temp AS $$
                  qzpay._catalog_instant_text(x.valid_from) AS starts, qzpay._catalog_instant_text(x.valid_until) AS ends
           FROM qzpay.discounts x) d
     UNION ALL
-    SELECT 'setting', s.name, NULL, false, jsonb_build_object('value', s.value) FROM qzpay.settings s WHERE s.name = 'default_plan' AND s.value <> 'null'
-$$;
+    SELECT 'setting', s.name, NULL, false, jsonb_build_object('value', s.value) FROM qzpay.settings s WHERE s.name = 'default_plan' AND s.value <> 'null';
+END $$;
 COMMENT ON FUNCTION qzpay._catalog_state() IS
 'What the tables hold, as canonical fragments of a catalog document. Products private to a tenant, and versions of prices and charges no longer sold, are left out.';
 

@@ -1,9 +1,10 @@
 CREATE OR REPLACE FUNCTION qzpay._active_price(p_product uuid, p_currency text, p_unit text, p_count integer, OUT price_id uuid, OUT unit_amount numeric)
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT p.id, p.unit_amount FROM qzpay.prices p
-    WHERE p.product_id = p_product AND p.currency = p_currency AND p.interval_unit = p_unit AND p.interval_count = p_count AND p.active
-$$;
+BEGIN
+    SELECT p.id, p.unit_amount INTO price_id, unit_amount FROM qzpay.prices p
+    WHERE p.product_id = p_product AND p.currency = p_currency AND p.interval_unit = p_unit AND p.interval_count = p_count AND p.active;
+END $$;
 COMMENT ON FUNCTION qzpay._active_price(uuid, text, text, integer) IS
 'The price at which a product is sold now in a currency per interval (unit once: not recurring); NULLs when it is not sold like that.';
 

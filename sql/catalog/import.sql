@@ -15,16 +15,19 @@ COMMENT ON FUNCTION qzpay._catalog_products(jsonb) IS
 'The products of a checked document. The code is the id, or the key it stands under; a plugin is an add-on of the category plugin.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_limit_meters(p_doc jsonb) RETURNS TABLE (feature text, meter text)
-LANGUAGE sql STABLE PARALLEL UNSAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH said AS (
         SELECT coalesce(e.item ->> 'id', e.key) AS feature, e.item ->> 'meter' AS meter FROM qzpay._catalog_entries('limits', p_doc -> 'limits') e
     )
     SELECT s.feature, s.meter FROM said s WHERE s.meter IS NOT NULL
     UNION ALL
     SELECT f.code, m.code FROM qzpay.features f JOIN qzpay.meters m ON m.id = f.meter_id
-    WHERE f.code NOT IN (SELECT s.feature FROM said s WHERE s.feature IS NOT NULL)
-$$;
+    WHERE f.code NOT IN (SELECT s.feature FROM said s WHERE s.feature IS NOT NULL);
+END $$;
 COMMENT ON FUNCTION qzpay._catalog_limit_meters(jsonb) IS 'Which meter counts which limit, by the document or, where it is silent, by the tables.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_limit_value(p_value jsonb) RETURNS numeric
@@ -175,21 +178,27 @@ $$;
 COMMENT ON FUNCTION qzpay._catalog_features(jsonb) IS 'The features and limits of a checked document: those it describes, and those that a product just uses (implied).';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_ranks(p_doc jsonb) RETURNS TABLE (code text, rank bigint)
-LANGUAGE sql STABLE PARALLEL UNSAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH plan AS (SELECT p.* FROM qzpay._catalog_products(p_doc) p WHERE p.kind = 'plan'),
     there AS (SELECT p.code, p.tier_rank FROM qzpay.products p WHERE p.kind = 'plan' AND p.tenant_id IS NULL)
     SELECT p.code, coalesce((p.item ->> 'tierRank')::bigint,
                             CASE WHEN NOT EXISTS (SELECT FROM there t WHERE t.code NOT IN (SELECT i.code FROM plan i)) THEN p.ordinal
                                  ELSE coalesce(t.tier_rank, (SELECT coalesce(max(h.tier_rank), 0) FROM there h) + p.ordinal) END)
-    FROM plan p LEFT JOIN there t ON t.code = p.code
-$$;
+    FROM plan p LEFT JOIN there t ON t.code = p.code;
+END $$;
 COMMENT ON FUNCTION qzpay._catalog_ranks(jsonb) IS
 'Tier ranks: as said, or the place in the list of plans if it names all there are. In a partial list known plans keep theirs and new ones come after the highest.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_aliases(p_doc jsonb) RETURNS TABLE (code text, aliases jsonb)
-LANGUAGE sql STABLE PARALLEL UNSAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH product AS (SELECT * FROM qzpay._catalog_products(p_doc)),
     other AS (SELECT p.code, p.aliases FROM qzpay.products p WHERE p.tenant_id IS NULL AND p.code NOT IN (SELECT i.code FROM product i)),
     alias AS (
@@ -200,13 +209,16 @@ SET search_path = pg_catalog, pg_temp AS $$
           AND NOT EXISTS (SELECT FROM product i WHERE i.code = p.key OR i.key = p.key AND i.code <> p.code OR i.code <> p.code AND i.item -> 'aliases' ? p.key)
           AND NOT EXISTS (SELECT FROM other o WHERE o.code = p.key OR p.key = ANY (o.aliases))
     )
-    SELECT d.code, jsonb_agg(d.name ORDER BY d.ordinal, d.name) FROM (SELECT a.code, a.name, min(a.ordinal) AS ordinal FROM alias a GROUP BY a.code, a.name) d GROUP BY d.code
-$$;
+    SELECT d.code, jsonb_agg(d.name ORDER BY d.ordinal, d.name) FROM (SELECT a.code, a.name, min(a.ordinal) AS ordinal FROM alias a GROUP BY a.code, a.name) d GROUP BY d.code;
+END $$;
 COMMENT ON FUNCTION qzpay._catalog_aliases(jsonb) IS 'Other names of products: as listed, and the key a product stands under in the document where that names nothing else.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_wanted(p_doc jsonb) RETURNS SETOF qzpay._catalog_object
-LANGUAGE sql STABLE PARALLEL UNSAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     SELECT 'meter', coalesce(e.item ->> 'id', e.key), e.path, false,
            CASE WHEN e.item ->> 'name' = coalesce(e.item ->> 'id', e.key) THEN m.body - 'name' ELSE m.body END
     FROM qzpay._catalog_entries('meters', p_doc -> 'meters') e
@@ -233,6 +245,6 @@ SET search_path = pg_catalog, pg_temp AS $$
     SELECT d.kind, d.code, d.path, false, qzpay._catalog_discount_body(d.kind, d.item) FROM qzpay._catalog_discounts(p_doc) d
     UNION ALL
     SELECT 'setting', 'default_plan', 'defaultPlan', false, jsonb_build_object('value', p_doc -> 'defaultPlan')
-    WHERE p_doc ->> 'defaultPlan' IS NOT NULL
-$$;
+    WHERE p_doc ->> 'defaultPlan' IS NOT NULL;
+END $$;
 COMMENT ON FUNCTION qzpay._catalog_wanted(jsonb) IS 'Every object of a checked document in canonical form.';

@@ -21,8 +21,11 @@ $$;
 COMMENT ON FUNCTION qzpay._catalog_name_faults(jsonb) IS 'Objects without a code, and codes that are there twice. The products of all kinds share one name space, so do features and limits.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_product_faults(p_doc jsonb) RETURNS TABLE (path text, message text)
-LANGUAGE sql STABLE PARALLEL UNSAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH product AS (SELECT * FROM qzpay._catalog_products(p_doc)),
     known AS (
         SELECT p.code, p.kind FROM product p
@@ -58,13 +61,16 @@ SET search_path = pg_catalog, pg_temp AS $$
     WHERE k.code IS NULL OR k.code = p.code OR r.plans AND k.kind <> 'plan'
     UNION ALL
     SELECT 'defaultPlan', format('unknown plan "%s"', p_doc ->> 'defaultPlan')
-    WHERE NOT EXISTS (SELECT FROM known k WHERE k.code = p_doc ->> 'defaultPlan' AND k.kind = 'plan') AND p_doc ->> 'defaultPlan' IS NOT NULL
-$$;
+    WHERE NOT EXISTS (SELECT FROM known k WHERE k.code = p_doc ->> 'defaultPlan' AND k.kind = 'plan') AND p_doc ->> 'defaultPlan' IS NOT NULL;
+END $$;
 COMMENT ON FUNCTION qzpay._catalog_product_faults(jsonb) IS 'Products that contradict themselves, each other or the tables.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_feature_faults(p_doc jsonb) RETURNS TABLE (path text, message text)
-LANGUAGE sql STABLE PARALLEL UNSAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH meter AS (
         SELECT coalesce(e.item ->> 'id', e.key) AS code FROM qzpay._catalog_entries('meters', p_doc -> 'meters') e
         UNION SELECT m.code FROM qzpay.meters m
@@ -90,8 +96,8 @@ SET search_path = pg_catalog, pg_temp AS $$
     CROSS JOIN (VALUES ('entitlements'), ('limits')) AS u (section)
     CROSS JOIN LATERAL qzpay._catalog_entries(p.path || '.' || u.section, p.item -> u.section) v
     JOIN type t ON t.code = v.key
-    WHERE t.type <> CASE WHEN u.section = 'limits' THEN 'limit' WHEN jsonb_typeof(v.item) = 'string' THEN 'text' ELSE 'boolean' END
-$$;
+    WHERE t.type <> CASE WHEN u.section = 'limits' THEN 'limit' WHEN jsonb_typeof(v.item) = 'string' THEN 'text' ELSE 'boolean' END;
+END $$;
 COMMENT ON FUNCTION qzpay._catalog_feature_faults(jsonb) IS 'Features and limits used as what they are not, and limits without or with a wrong meter.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_price_faults(p_doc jsonb) RETURNS TABLE (path text, message text)
@@ -110,8 +116,11 @@ $$;
 COMMENT ON FUNCTION qzpay._catalog_price_faults(jsonb) IS 'Prices without a currency, of a wrong interval, or twice.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_charge_faults(p_doc jsonb) RETURNS TABLE (path text, message text)
-LANGUAGE sql STABLE PARALLEL UNSAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH meter AS (
         SELECT coalesce(e.item ->> 'id', e.key) AS code FROM qzpay._catalog_entries('meters', p_doc -> 'meters') e
         UNION SELECT m.code FROM qzpay.meters m
@@ -146,13 +155,16 @@ SET search_path = pg_catalog, pg_temp AS $$
     SELECT qzpay._catalog_path(c.path || '.pricing', k.key), format('model %s has no "%s"', c.item ->> 'model', k.key)
     FROM charge c CROSS JOIN LATERAL jsonb_object_keys(c.item -> 'pricing') AS k (key)
     WHERE c.item ? 'model' AND k.key <> 'rounding' AND NOT k.key = ANY (CASE c.item ->> 'model'
-              WHEN 'flat' THEN '{amount}' WHEN 'per_unit' THEN '{unit_amount}' WHEN 'package' THEN '{amount,size}' ELSE '{tiers,flat_on_zero}' END::text[])
-$$;
+              WHEN 'flat' THEN '{amount}' WHEN 'per_unit' THEN '{unit_amount}' WHEN 'package' THEN '{amount,size}' ELSE '{tiers,flat_on_zero}' END::text[]);
+END $$;
 COMMENT ON FUNCTION qzpay._catalog_charge_faults(jsonb) IS 'Usage charges that cannot be: of an unknown meter, without a currency, priced in two ways or in none. Tiers are checked by the rating itself.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_discount_faults(p_doc jsonb) RETURNS TABLE (path text, message text)
-LANGUAGE sql STABLE PARALLEL UNSAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH discount AS (
         SELECT d.*, d.item ->> 'type' AS type, (d.item ->> 'value')::numeric AS value, coalesce(nullif(d.item -> 'config', 'null'), '{}') AS config,
                d.path || CASE d.kind WHEN 'promo_code' THEN '.restrictions' ELSE '.conditions' END AS rules_path,
@@ -198,13 +210,16 @@ SET search_path = pg_catalog, pg_temp AS $$
     UNION ALL
     SELECT CASE d.kind WHEN 'promo_code' THEN d.rules_path || '.maxUses' ELSE d.path || '.maxRedemptions' END, format('it was used %s times already', t.uses)
     FROM discount d JOIN qzpay.discounts t ON upper(t.code) = upper(d.code) AND t.trigger = CASE d.kind WHEN 'promo_code' THEN d.kind ELSE 'automatic' END
-    WHERE coalesce((d.rules ->> 'maxUses')::bigint, (d.item ->> 'maxRedemptions')::bigint) < t.uses
-$$;
+    WHERE coalesce((d.rules ->> 'maxUses')::bigint, (d.item ->> 'maxRedemptions')::bigint) < t.uses;
+END $$;
 COMMENT ON FUNCTION qzpay._catalog_discount_faults(jsonb) IS 'Discounts whose value, duration or conditions cannot be.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_warnings(p_doc jsonb) RETURNS TABLE (kind text, code text, path text, message text)
-LANGUAGE sql STABLE PARALLEL UNSAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH product AS (
         SELECT p.code, p.kind FROM qzpay._catalog_products(p_doc) p UNION SELECT p.code, p.kind FROM qzpay.products p WHERE p.tenant_id IS NULL
     )
@@ -219,8 +234,8 @@ SET search_path = pg_catalog, pg_temp AS $$
     SELECT 'charge', c.product || '/' || c.meter || '/' || c.currency, c.path || '.included',
            format('limit "%s" says %s, the charge includes %s: the charge decides', c.limit_code, coalesce(c.limit_value::text, 'unlimited'), c.item ->> 'included')
     FROM qzpay._catalog_charges(p_doc) c
-    WHERE c.limit_code IS NOT NULL AND c.item ? 'included' AND (c.item ->> 'included')::numeric IS DISTINCT FROM c.limit_value
-$$;
+    WHERE c.limit_code IS NOT NULL AND c.item ? 'included' AND (c.item ->> 'included')::numeric IS DISTINCT FROM c.limit_value;
+END $$;
 COMMENT ON FUNCTION qzpay._catalog_warnings(jsonb) IS
 'What an import accepts and mentions: conditions that name a plan or product the catalog lacks (the discount stays inert), and a limit that differs from what its charge includes.';
 

@@ -34,7 +34,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_customer qzpay.customers%ROWTYPE;
     v_product qzpay.products%ROWTYPE;
-    v_price qzpay.prices%ROWTYPE;
+    v_price record;
     v_interval record;
     v_currency text;
     v_at timestamptz := qzpay.now(p_customer);
@@ -68,9 +68,8 @@ BEGIN
     END IF;
     SELECT * INTO v_interval FROM qzpay.interval_parse(p_interval);
     v_currency := coalesce(p_currency, v_customer.currency);
-    SELECT * INTO v_price FROM qzpay.prices c
-    WHERE c.product_id = v_product.id AND c.currency = v_currency AND c.interval_unit = v_interval.unit AND c.interval_count = v_interval.count AND c.active;
-    IF NOT FOUND THEN
+    SELECT * INTO v_price FROM qzpay._active_price(v_product.id, v_currency, v_interval.unit, v_interval.count);
+    IF v_price.price_id IS NULL THEN
         RAISE EXCEPTION 'plan "%" has no price per % in %', p_plan, p_interval, v_currency USING ERRCODE = 'QZ401';
     END IF;
     IF NOT p_allow_multiple AND EXISTS (SELECT FROM qzpay.subscriptions s WHERE s.tenant_id = v_customer.tenant_id AND s.customer_id = p_customer AND s.ended_at IS NULL) THEN
@@ -81,7 +80,7 @@ BEGIN
     v_trial := CASE WHEN EXISTS (SELECT FROM qzpay.subscriptions s WHERE s.tenant_id = v_customer.tenant_id AND s.customer_id = p_customer AND s.trial_end IS NOT NULL)
                     THEN 0 ELSE coalesce(p_trial_days, v_product.trial_days) END;
     v_status := CASE WHEN v_trial > 0 AND (v_has_method OR NOT v_product.trial_requires_payment_method) THEN 'trialing'
-                     WHEN v_trial = 0 AND v_price.unit_amount = 0 THEN 'active' ELSE 'incomplete' END;
+                     WHEN v_trial = 0 AND v_price.unit_amount = 0 THEN 'active' ELSE 'incomplete' END::qzpay.subscription_status;
     INSERT INTO qzpay.subscriptions (tenant_id, id, customer_id, status, status_reason, currency, interval_unit, interval_count, usage_unit, usage_count, timezone,
                                      livemode, test_clock_id, started_at, trial_end, anchor, usage_period_start, usage_period_end, auto_renew, has_payment_method, is_free,
                                      trial_end_behavior, late_renewal_days, grace_days, grace_access, dunning_policy, allow_multiple, metadata, created_at, updated_at)
@@ -101,7 +100,7 @@ BEGIN
         RAISE EXCEPTION 'unknown dunning policy "%"', v_product.dunning_policy USING ERRCODE = 'QZ401';
     END IF;
     INSERT INTO qzpay.subscription_items (tenant_id, id, subscription_id, product_id, price_id, kind, quantity, valid_from, created_at)
-    VALUES (v_customer.tenant_id, qzpay.uuid_v7(), v_id, v_product.id, v_price.id, 'plan', p_quantity, v_at, qzpay._recorded_at());
+    VALUES (v_customer.tenant_id, qzpay.uuid_v7(), v_id, v_product.id, v_price.price_id, 'plan', p_quantity, v_at, qzpay._recorded_at());
     IF v_status = 'trialing' THEN
         INSERT INTO qzpay.periods (tenant_id, subscription_id, cycle, period_start, period_end, ordinal)
         VALUES (v_customer.tenant_id, v_id, 'usage', v_at, v_at + v_trial * interval '24 hours', 0);

@@ -419,7 +419,7 @@ countable_limit(const QzpayCatalog *catalog, const char *code)
 		ereport(ERROR,
 				(errcode(ERRCODE_QZPAY_UNKNOWN_CODE),
 				 errmsg("unknown limit \"%s\"", code)));
-	if (feature->meter != NULL || feature->limit_kind == QZPAY_LIMIT_PERIOD)
+	else if (feature->meter != NULL || feature->limit_kind == QZPAY_LIMIT_PERIOD)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("limit \"%s\" is counted per period, not in rows", code),

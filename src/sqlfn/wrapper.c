@@ -9,11 +9,13 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
 #include "fmgr.h"
 #include "nodes/execnodes.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/uuid.h"
 
@@ -32,22 +34,30 @@ QZPAY_FUNCTION(qzpay_in_tenant_of_invoice);
 QZPAY_FUNCTION(qzpay_in_tenant_of_payment_method);
 QZPAY_FUNCTION(qzpay_in_tenant_of_subscription);
 
+/* What a public function leads to. */
+typedef struct Target
+{
+	FmgrInfo	internal;
+	bool		is_volatile;	/* as the public function is declared */
+} Target;
+
 /*
- * internal_function
+ * target_function
  *		The internal of the function that is being called; looked up once per call site.
  */
-static FmgrInfo *
-internal_function(FunctionCallInfo fcinfo)
+static Target *
+target_function(FunctionCallInfo fcinfo)
 {
 	FmgrInfo   *self = fcinfo->flinfo;
-	FmgrInfo   *internal = self->fn_extra;
+	Target	   *target = self->fn_extra;
 	HeapTuple	tuple;
 	Form_pg_proc proc;
 	char	   *name;
 	Oid			internal_oid;
+	bool		is_volatile;
 
-	if (internal != NULL)
-		return internal;
+	if (target != NULL)
+		return target;
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(self->fn_oid));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", self->fn_oid);
@@ -55,17 +65,19 @@ internal_function(FunctionCallInfo fcinfo)
 	name = psprintf("_%s", NameStr(proc->proname));
 	internal_oid = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name), PointerGetDatum(&proc->proargtypes),
 								   ObjectIdGetDatum(proc->pronamespace));
+	is_volatile = proc->provolatile == PROVOLATILE_VOLATILE;
 	ReleaseSysCache(tuple);
 	if (!OidIsValid(internal_oid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("function qzpay.%s with the arguments of qzpay.%s does not exist", name, name + 1)));
-	internal = MemoryContextAlloc(self->fn_mcxt, sizeof(FmgrInfo));
-	fmgr_info_cxt(internal_oid, internal, self->fn_mcxt);
-	internal->fn_expr = self->fn_expr;
-	self->fn_extra = internal;
+	target = MemoryContextAlloc(self->fn_mcxt, sizeof(Target));
+	fmgr_info_cxt(internal_oid, &target->internal, self->fn_mcxt);
+	target->internal.fn_expr = self->fn_expr;
+	target->is_volatile = is_volatile;
+	self->fn_extra = target;
 	pfree(name);
-	return internal;
+	return target;
 }
 
 /* The call itself, between opening and closing the context, whatever happens in it. */
@@ -104,7 +116,7 @@ invoke(FunctionCallInfo fcinfo, FmgrInfo *internal, ReturnSetInfo *result_info, 
 static Datum
 call_inside(FunctionCallInfo fcinfo, const pg_uuid_t *tenant)
 {
-	FmgrInfo   *internal = internal_function(fcinfo);
+	FmgrInfo   *internal = &target_function(fcinfo)->internal;
 	ReturnSetInfo *result_info = NULL;
 
 	if (fcinfo->resultinfo != NULL && IsA(fcinfo->resultinfo, ReturnSetInfo))
@@ -115,6 +127,25 @@ call_inside(FunctionCallInfo fcinfo, const pg_uuid_t *tenant)
 			PG_RETURN_NULL();
 	}
 	return invoke(fcinfo, internal, result_info, tenant);
+}
+
+/*
+ * tenant_of
+ *		qzpay_tenant_of() as the public function's label promises: a volatile one sees what the statement that calls it has done so far, so
+ *		that subscribe() finds the customer that sync_customer() makes in the same statement.
+ */
+static bool
+tenant_of(FunctionCallInfo fcinfo, QzpayObject object, const pg_uuid_t *id, pg_uuid_t *tenant)
+{
+	bool		found;
+
+	if (!target_function(fcinfo)->is_volatile)
+		return qzpay_tenant_of(object, id, tenant);
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	found = qzpay_tenant_of(object, id, tenant);
+	PopActiveSnapshot();
+	return found;
 }
 
 /* For a first argument that is the id of an object of this kind. */
@@ -130,7 +161,7 @@ in_tenant_of(FunctionCallInfo fcinfo, QzpayObject object)
 				 errmsg("%s must not be null", qzpay_object_name(object))));
 	id = PG_GETARG_UUID_P(0);
 	qzpay_context_require();
-	if (!qzpay_tenant_of(object, id, &tenant) || !qzpay_context_allows(&tenant))
+	if (!tenant_of(fcinfo, object, id, &tenant) || !qzpay_context_allows(&tenant))
 		qzpay_object_not_found(object, id);
 	return call_inside(fcinfo, &tenant);
 }

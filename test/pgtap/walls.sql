@@ -100,7 +100,7 @@ SELECT pg_temp.try('tenant a', format('SELECT qzpay.set_tenant(%L)', (SELECT ten
 SELECT pg_temp.try('tenant a', format('UPDATE qzpay.customers SET name = ''x'' WHERE id = %L', (SELECT customer FROM tenant WHERE name = 'wall_a'))) \g /dev/null
 SELECT pg_temp.try('tenant a', 'SELECT token FROM qzpay.payment_methods') \g /dev/null
 SELECT pg_temp.try('tenant a', 'SELECT qzpay.run_due_jobs()') \g /dev/null
-SELECT pg_temp.try('tenant a', 'SELECT qzpay._due_batch(NULL, now(), 1)') \g /dev/null
+SELECT pg_temp.try('tenant a', 'SELECT qzpay._due_batch(NULL, now(), now(), 1)') \g /dev/null
 RESET SESSION AUTHORIZATION;
 
 SELECT is_empty($$ SELECT what, own, others FROM seen WHERE who = 'app, no context' AND own + others > 0 $$, 'an application role without a context reads no row');

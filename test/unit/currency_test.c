@@ -24,7 +24,7 @@ main(void)
 	tap_int(qzpay_currency_exponent("CLF"), 4, "CLF");
 	tap_int(qzpay_currency_exponent("UYW"), 4, "UYW");
 	tap_int(qzpay_currency_exponent("XAU"), -1, "gold has no minor unit");
-	tap_int(qzpay_currency_exponent("XXX"), -1, "no currency");
+	tap_int(qzpay_currency_exponent("ABC"), -1, "no currency");
 	tap_int(qzpay_currency_exponent("usd"), -1, "lower case");
 	tap_int(qzpay_currency_exponent("US"), -1, "two letters");
 	tap_int(qzpay_currency_exponent(""), -1, "empty");
