@@ -32,7 +32,8 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_due timestamptz;
-    v_rows bigint;
+    v_call timestamptz;
+    v_next timestamptz;
     v_to timestamptz := to_time;
 BEGIN
     instants := 0;
@@ -45,18 +46,20 @@ BEGIN
         RAISE EXCEPTION 'test clock cannot go from % to %', now_at, v_to USING ERRCODE = '22023', HINT = 'A test clock only moves forward.';
     END IF;
     LOOP
-        SELECT min(s.next_due_at) INTO v_due FROM qzpay.subscriptions s
-        WHERE s.test_clock_id = clock AND s.set_aside_at IS NULL AND s.next_due_at <= v_to;
-        IF v_due > now_at THEN
-            now_at := v_due;
-            UPDATE qzpay.test_clocks c SET now_at = v_due WHERE c.id = clock;
-        END IF;
-        v_rows := CASE WHEN v_due IS NULL THEN 0 ELSE qzpay._due_batch(clock, now_at, now_at, 10000) END;
-        done := done + v_rows;
         WHILE qzpay._run_internal_attempts(clock, 10000) > 0 LOOP
         END LOOP;
-        EXIT WHEN v_due IS NULL;
+        SELECT min(s.next_due_at) INTO v_due FROM qzpay.subscriptions s WHERE s.test_clock_id = clock AND s.set_aside_at IS NULL;
+        v_call := qzpay._next_internal_at(clock);
+        v_next := least(v_due, CASE WHEN v_call > now_at THEN v_call END);
+        EXIT WHEN v_next IS NULL OR v_next > v_to;
         instants := instants + 1;
+        IF v_next > now_at THEN
+            now_at := v_next;
+            UPDATE qzpay.test_clocks c SET now_at = v_next WHERE c.id = clock;
+        END IF;
+        IF v_due <= v_next THEN
+            done := done + qzpay._due_batch(clock, now_at, now_at, 10000);
+        END IF;
     END LOOP;
     now_at := v_to;
     UPDATE qzpay.test_clocks c SET now_at = v_to WHERE c.id = clock;

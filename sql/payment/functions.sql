@@ -118,6 +118,7 @@ BEGIN
     END IF;
     UPDATE qzpay.subscriptions s SET has_payment_method = true, updated_at = v_at
     WHERE s.tenant_id = v_customer.tenant_id AND s.customer_id = p_customer AND s.ended_at IS NULL AND NOT s.has_payment_method;
+    PERFORM qzpay._start_trials(v_customer.tenant_id, p_customer, v_at);
     IF coalesce(p_make_default, true) OR NOT EXISTS (SELECT FROM qzpay.payment_methods m WHERE m.tenant_id = v_customer.tenant_id AND m.customer_id = p_customer AND m.is_default) THEN
         PERFORM qzpay._make_default_method(v_customer.tenant_id, p_customer, v_id, v_at);
     END IF;

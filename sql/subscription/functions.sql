@@ -118,6 +118,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._subscribe(uuid, text, text, text, integer, integer, boolean, boolean, jsonb, text) IS 'Internal of subscribe(), inside the tenant''s context.';
 
+CREATE OR REPLACE FUNCTION qzpay._start_trials(p_tenant uuid, p_customer uuid, p_at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO qzpay.periods (tenant_id, subscription_id, cycle, period_start, period_end, ordinal)
+    SELECT s.tenant_id, s.id, 'usage', p_at, p_at + (s.trial_end - s.started_at), 0 FROM qzpay.subscriptions s
+    WHERE s.tenant_id = p_tenant AND s.customer_id = p_customer AND s.status = 'incomplete' AND s.trial_end IS NOT NULL;
+    UPDATE qzpay.subscriptions s SET status = 'trialing', status_reason = NULL, started_at = p_at, trial_end = p_at + (s.trial_end - s.started_at),
+           usage_period_start = p_at, usage_period_end = p_at + (s.trial_end - s.started_at), updated_at = p_at
+    WHERE s.tenant_id = p_tenant AND s.customer_id = p_customer AND s.status = 'incomplete' AND s.trial_end IS NOT NULL;
+END $$;
+COMMENT ON FUNCTION qzpay._start_trials(uuid, uuid, timestamptz) IS
+'Begins, in full length, the trials of a customer that waited for a payment method.';
+
 CREATE OR REPLACE FUNCTION qzpay.cancel(subscription uuid, at text DEFAULT 'period_end', reason text DEFAULT 'requested') RETURNS qzpay.subscription_state
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_subscription';
 COMMENT ON FUNCTION qzpay.cancel(uuid, text, text) IS
