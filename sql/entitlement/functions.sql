@@ -29,7 +29,7 @@ BEGIN
         WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.ended_at IS NULL AND s.usage_period_end IS NOT NULL
         ORDER BY s.started_at DESC, s.id DESC LIMIT 1
     ) m ON true
-    LEFT JOIN qzpay.products d ON d.tenant_id IS NULL AND d.code = qzpay.setting('default_plan') #>> '{}';
+    LEFT JOIN qzpay.products d ON d.tenant_id IS NULL AND d.code = (SELECT qzpay.setting('default_plan') #>> '{}');
 END $$;
 COMMENT ON FUNCTION qzpay._entitlement_facts(uuid[], uuid[]) IS
 'What the entitlement rows of these customers have to say, computed from subscriptions and items: the one definition of the materialised row. '
