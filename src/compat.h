@@ -5,7 +5,7 @@
 #ifndef QZPAY_COMPAT_H
 #define QZPAY_COMPAT_H
 
-#if PG_VERSION_NUM < 150000
+#if defined(PG_VERSION_NUM) && PG_VERSION_NUM < 150000
 #error "qzpay needs PostgreSQL 15 or later"
 #endif
 
@@ -23,6 +23,26 @@
 #define qzpay_index_beginscan_compat(heap, index, snapshot, nkeys) index_beginscan((heap), (index), (snapshot), (nkeys), 0)
 #else
 #define qzpay_index_beginscan_compat(heap, index, snapshot, nkeys) index_beginscan((heap), (index), (snapshot), NULL, (nkeys), 0)
+#endif
+
+/* 16 has BRIN indexes that an update may leave to themselves. */
+#if PG_VERSION_NUM < 160000
+#define qzpay_update_indexes_compat bool
+#define qzpay_insert_index_tuples_compat(result, slot, estate) ExecInsertIndexTuples((result), (slot), (estate), false, false, NULL, NIL)
+#else
+#define qzpay_update_indexes_compat TU_UpdateIndexes
+#define qzpay_insert_index_tuples_compat(result, slot, estate) ExecInsertIndexTuples((result), (slot), (estate), false, false, NULL, NIL, false)
+#endif
+
+/* 15 had InitMaterializedSRF() under another name at first; 16 tells a decoder's caller more about errors. */
+#if PG_VERSION_NUM < 160000
+#define qzpay_materialize_compat(fcinfo) SetSingleFuncCall((fcinfo), 0)
+#define qzpay_decode_datetime_compat(field, type, n, kind, tm, fsec, zone) \
+	DecodeDateTime((field), (type), (n), (kind), (tm), (fsec), (zone))
+#else
+#define qzpay_materialize_compat(fcinfo) InitMaterializedSRF((fcinfo), 0)
+#define qzpay_decode_datetime_compat(field, type, n, kind, tm, fsec, zone) \
+	DecodeDateTime((field), (type), (n), (kind), (tm), (fsec), (zone), &(DateTimeErrorExtra) {0})
 #endif
 
 #endif							/* QZPAY_COMPAT_H */

@@ -20,23 +20,36 @@ STORE_SRCS += src/store/call.c
 STORE_SRCS += src/store/catalog_cache.c
 STORE_SRCS += src/store/clock.c
 STORE_SRCS += src/store/context.c
+STORE_SRCS += src/store/decimal.c
 STORE_SRCS += src/store/entitlement.c
 STORE_SRCS += src/store/installation.c
 STORE_SRCS += src/store/limit.c
+STORE_SRCS += src/store/period.c
 STORE_SRCS += src/store/relation.c
+STORE_SRCS += src/store/row.c
 STORE_SRCS += src/store/secrets.c
 STORE_SRCS += src/store/settings.c
 STORE_SRCS += src/store/tenant_of.c
+STORE_SRCS += src/store/usage.c
+STORE_SRCS += src/store/usage_event.c
+STORE_SRCS += src/store/usage_total.c
 STORE_SRCS += src/store/uuid.c
 
 # sqlfn: the SQL-callable functions
+SQLFN_SRCS += src/sqlfn/argument.c
+SQLFN_SRCS += src/sqlfn/calendar.c
+SQLFN_SRCS += src/sqlfn/currency.c
 SQLFN_SRCS += src/sqlfn/entitlement.c
 SQLFN_SRCS += src/sqlfn/foundation.c
 SQLFN_SRCS += src/sqlfn/limit.c
 SQLFN_SRCS += src/sqlfn/live.c
+SQLFN_SRCS += src/sqlfn/money.c
 SQLFN_SRCS += src/sqlfn/payment.c
+SQLFN_SRCS += src/sqlfn/rating.c
+SQLFN_SRCS += src/sqlfn/status.c
 SQLFN_SRCS += src/sqlfn/tenancy.c
 SQLFN_SRCS += src/sqlfn/triggers.c
+SQLFN_SRCS += src/sqlfn/usage.c
 SQLFN_SRCS += src/sqlfn/wrapper.c
 
 # worker: launcher, worker, HTTP

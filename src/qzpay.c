@@ -20,8 +20,10 @@
 #include "store/catalog_cache.h"
 #include "store/clock.h"
 #include "store/context.h"
+#include "store/entitlement.h"
 #include "store/installation.h"
 #include "store/relation.h"
+#include "store/usage.h"
 #include "worker/worker.h"
 
 PG_MODULE_MAGIC;
@@ -86,6 +88,8 @@ _PG_init(void)
 	qzpay_clock_init();
 	qzpay_installation_init();
 	qzpay_catalog_init();
+	qzpay_entitlement_init();
+	qzpay_usage_init();
 	/* Last: callbacks run in the reverse order of registration, so this one closes what the others' last words may open. */
 	qzpay_relation_init();
 

@@ -100,15 +100,19 @@ DECLARE
     v_tenants uuid[];
     v_customers uuid[];
 BEGIN
-    SELECT array_agg(n.tenant_id), array_agg(n.id) INTO v_tenants, v_customers
-    FROM new_rows n JOIN old_rows o ON o.tenant_id = n.tenant_id AND o.id = n.id
-    WHERE (n.test_clock_id, n.currency, n.timezone) IS DISTINCT FROM (o.test_clock_id, o.currency, o.timezone);
+    IF TG_OP = 'INSERT' THEN
+        SELECT array_agg(n.tenant_id), array_agg(n.id) INTO v_tenants, v_customers FROM new_rows n;
+    ELSE
+        SELECT array_agg(n.tenant_id), array_agg(n.id) INTO v_tenants, v_customers
+        FROM new_rows n JOIN old_rows o ON o.tenant_id = n.tenant_id AND o.id = n.id
+        WHERE (n.test_clock_id, n.currency, n.timezone) IS DISTINCT FROM (o.test_clock_id, o.currency, o.timezone);
+    END IF;
     IF v_tenants IS NOT NULL THEN
         PERFORM qzpay._refresh_entitlements(v_tenants, v_customers);
     END IF;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION qzpay._customers_changed() IS 'Statement trigger on customers: rewrites the entitlement rows of those whose clock, currency or zone changed.';
+COMMENT ON FUNCTION qzpay._customers_changed() IS 'Statement trigger on customers: writes the entitlement rows of new ones, and of those whose clock, currency or zone changed.';
 
 -- For the application. Each takes the customer's id, or the external id (or the id as text).
 

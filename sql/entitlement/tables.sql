@@ -18,7 +18,7 @@ CREATE TABLE qzpay.entitlements (
     timezone text NOT NULL,
     PRIMARY KEY (tenant_id, customer_id),
     FOREIGN KEY (tenant_id, customer_id) REFERENCES qzpay.customers
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 70, vacuum_truncate = off);
 COMMENT ON TABLE qzpay.entitlements IS
 'One row per customer that answers has_entitlement() and check_limit() with one index probe: which products it holds, how many, and from when until when each gives access. '
 'Written by the transaction that changes the subscription; what a product grants is not copied here, so a plan edit rewrites nothing.';

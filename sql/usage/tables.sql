@@ -7,12 +7,15 @@ CREATE TABLE qzpay.usage_events (
     occurred_at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL,
     quantity numeric NOT NULL CHECK (quantity > '-1e15' AND quantity < 1e15),
+    reading numeric,
     idempotency_key text,
     properties jsonb
 ) PARTITION BY RANGE (recorded_at);
 COMMENT ON TABLE qzpay.usage_events IS
 'Append-only. id is the hash of the idempotency key, unique per customer in its month of recording; record_usage() also looks at the months kept before it, so a key never counts twice while those are kept. '
-'recorded_at is the server''s time, occurred_at the customer''s; period_start names the usage period that counts the event.';
+'recorded_at is the server''s time, occurred_at the customer''s; period_start names the usage period that counts the event. Written directly: row triggers don''t fire on insert.';
+COMMENT ON COLUMN qzpay.usage_events.quantity IS 'What the event adds to the total of its period.';
+COMMENT ON COLUMN qzpay.usage_events.reading IS 'What was stated where that is not what it adds: the total of action set, the value for meters that aggregate by count, max or last.';
 
 CREATE TABLE qzpay.usage_totals (
     tenant_id uuid NOT NULL,
@@ -22,10 +25,12 @@ CREATE TABLE qzpay.usage_totals (
     shard smallint NOT NULL CHECK (shard BETWEEN 0 AND 15),
     quantity numeric NOT NULL,
     events bigint NOT NULL,
+    gauge boolean NOT NULL DEFAULT false,
     PRIMARY KEY (tenant_id, customer_id, meter_id, period_start, shard)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE qzpay.usage_totals IS
-'Exact running totals per usage period; the total is the sum over the shards. A second shard is only made where the first is locked by another transaction.';
+'Exact running totals per usage period; the total is the sum over the shards. A second shard is only made where the first is locked by another transaction. Written directly: row triggers don''t fire.';
+COMMENT ON COLUMN qzpay.usage_totals.gauge IS 'Fed by action set; a meter takes either that or increments in one period.';
 
 CREATE TABLE qzpay.usage_alerts (
     tenant_id uuid NOT NULL,

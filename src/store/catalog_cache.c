@@ -89,6 +89,8 @@ struct QzpayCatalog
 	features_hash *feature_index;
 	products_hash *product_index;
 	const QzpayProduct *default_plan;
+	int			n_alerts;
+	int			alerts[QZPAY_MAX_ALERTS];	/* percent, rising */
 
 	/* the snapshot it was read under */
 	uint64		completions;	/* snapXactCompletionCount; 0: unknown */
@@ -453,29 +455,37 @@ read_charges(QzpayCatalog *catalog, Snapshot snapshot)
 	reader_close(&reader);
 }
 
-/* The plan of the setting default_plan, a code or null; private products are nobody's default. */
+static int
+compare_percents(const void *a, const void *b)
+{
+	return *(const int *) a - *(const int *) b;
+}
+
+/* Percents from the setting's array; whatever is none is passed over. */
 static void
-read_default_plan(QzpayCatalog *catalog, Snapshot snapshot)
+read_alerts(QzpayCatalog *catalog, Jsonb *setting)
+{
+	if (!JB_ROOT_IS_ARRAY(setting))
+		return;
+	for (uint32 i = 0; i < JB_ROOT_COUNT(setting) && catalog->n_alerts < QZPAY_MAX_ALERTS; i++)
+	{
+		JsonbValue *element = getIthJsonbValueFromContainer(&setting->root, i);
+		int			percent;
+
+		if (element->type != jbvNumeric)
+			continue;
+		percent = atoi(DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(element->val.numeric))));
+		if (percent > 0 && percent <= 100)
+			catalog->alerts[catalog->n_alerts++] = percent;
+	}
+	qsort(catalog->alerts, catalog->n_alerts, sizeof(int), compare_percents);
+}
+
+/* The plan of this code; private products are nobody's default. */
+static void
+read_default_plan(QzpayCatalog *catalog, Snapshot snapshot, const char *code)
 {
 	RowReader	reader;
-	char	   *code = NULL;
-
-	reader_open(&reader, 6, snapshot);
-	while (reader_next(&reader))
-	{
-		if (strcmp(text_of(&reader, "name"), "default_plan") == 0)
-		{
-			bool		isnull;
-			Jsonb	   *value = DatumGetJsonbP(value_of(&reader, "value", &isnull));
-			JsonbValue	scalar;
-
-			if (JsonbExtractScalar(&value->root, &scalar) && scalar.type == jbvString)
-				code = pnstrdup(scalar.val.string.val, scalar.val.string.len);
-		}
-	}
-	reader_close(&reader);
-	if (code == NULL)
-		return;
 
 	reader_open(&reader, 2, snapshot);
 	while (reader_next(&reader))
@@ -487,6 +497,31 @@ read_default_plan(QzpayCatalog *catalog, Snapshot snapshot)
 			catalog->default_plan = product_by_id(catalog, uuid_of(&reader, "id"));
 	}
 	reader_close(&reader);
+}
+
+/* default_plan is a code or null, usage_alert_percents an array. */
+static void
+read_settings(QzpayCatalog *catalog, Snapshot snapshot)
+{
+	RowReader	reader;
+	char	   *code = NULL;
+
+	reader_open(&reader, 6, snapshot);
+	while (reader_next(&reader))
+	{
+		char	   *name = text_of(&reader, "name");
+		bool		isnull;
+		Jsonb	   *value = DatumGetJsonbP(value_of(&reader, "value", &isnull));
+		JsonbValue	scalar;
+
+		if (strcmp(name, "usage_alert_percents") == 0)
+			read_alerts(catalog, value);
+		else if (strcmp(name, "default_plan") == 0 && JsonbExtractScalar(&value->root, &scalar) && scalar.type == jbvString)
+			code = pnstrdup(scalar.val.string.val, scalar.val.string.len);
+	}
+	reader_close(&reader);
+	if (code != NULL)
+		read_default_plan(catalog, snapshot, code);
 }
 
 /* Notes what the snapshot knew, to compare later ones with. */
@@ -521,7 +556,7 @@ read_catalog(Snapshot snapshot)
 	read_grants(catalog, snapshot);
 	read_contents(catalog, snapshot);
 	read_charges(catalog, snapshot);
-	read_default_plan(catalog, snapshot);
+	read_settings(catalog, snapshot);
 	MemoryContextSwitchTo(caller);
 	MemoryContextSetParent(context, CacheMemoryContext);
 	return catalog;
@@ -675,6 +710,14 @@ const QzpayFeature *
 qzpay_catalog_feature_at(const QzpayCatalog *catalog, int position)
 {
 	return &catalog->features[position];
+}
+
+/* Percents of the included quantity at which usage.warning is emitted, rising; returns how many. */
+int
+qzpay_catalog_alerts(const QzpayCatalog *catalog, const int **percents)
+{
+	*percents = catalog->alerts;
+	return catalog->n_alerts;
 }
 
 int

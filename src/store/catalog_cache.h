@@ -94,6 +94,8 @@ typedef struct QzpayProduct
 	const struct QzpayProduct **contained;
 } QzpayProduct;
 
+#define QZPAY_MAX_ALERTS 16
+
 typedef struct QzpayCatalog QzpayCatalog;
 
 extern void qzpay_catalog_init(void);
@@ -105,6 +107,7 @@ extern const QzpayFeature *qzpay_catalog_feature(const QzpayCatalog *catalog, co
 extern const QzpayMeter *qzpay_catalog_meter(const QzpayCatalog *catalog, const char *code, size_t length);
 extern int	qzpay_catalog_n_features(const QzpayCatalog *catalog);
 extern const QzpayFeature *qzpay_catalog_feature_at(const QzpayCatalog *catalog, int position);
+extern int	qzpay_catalog_alerts(const QzpayCatalog *catalog, const int **percents);
 extern int	qzpay_catalog_n_meters(const QzpayCatalog *catalog);
 extern const QzpayMeter *qzpay_catalog_meter_at(const QzpayCatalog *catalog, int position);
 

@@ -11,10 +11,13 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "errors.h"
@@ -188,19 +191,187 @@ set_now(const Datum *values, const bool *nulls, QzpayEntitlement *result)
 	result->now = qzpay_clock_of(!nulls[COLUMN_CLOCK], &clock);
 }
 
+/*
+ * Where rows were found, so that the next look at the same customer needs no descent of an index.  A hint: what lies there must be visible
+ * to the snapshot and of the customer, and as a customer has one visible row, it is then the row.  Everything is forgotten when the table
+ * changes; vacuum doesn't truncate it.
+ */
+typedef struct Place
+{
+	pg_uuid_t	customer;
+	ItemPointerData tid;		/* invalid: nothing */
+} Place;
+
+/* Customers of one hash share a bucket, in which the eldest gives way. */
+#define BUCKET 4
+#define MIN_BUCKETS 64
+#define MAX_BUCKETS (1 << 15)	/* 3 MB, in a session that has seen that many customers */
+
+typedef struct Bucket
+{
+	Place		places[BUCKET];
+} Bucket;
+
+static Bucket *buckets = NULL;
+static uint32 n_buckets = 0;	/* a power of 2 */
+static uint32 n_displaced = 0;	/* since there are that many */
+static Oid	places_of = InvalidOid;
+
+static inline Bucket *
+bucket_of(const pg_uuid_t *customer)
+{
+	uint64		half;
+
+	memcpy(&half, &customer->data[8], sizeof(half));
+	return &buckets[murmurhash32((uint32) half ^ (uint32) (half >> 32)) & (n_buckets - 1)];
+}
+
+static inline bool
+place_is_of(const Place *place, const pg_uuid_t *customer)
+{
+	return ItemPointerIsValid(&place->tid) && memcmp(&place->customer, customer, sizeof(pg_uuid_t)) == 0;
+}
+
+/* Puts a place first in its bucket, where the same customer's or the last one gives way. */
+static void
+put_place(const Place *place)
+{
+	Bucket	   *bucket = bucket_of(&place->customer);
+	int			i = 0;
+
+	while (i < BUCKET - 1 && ItemPointerIsValid(&bucket->places[i].tid) && !place_is_of(&bucket->places[i], &place->customer))
+		i++;
+	if (ItemPointerIsValid(&bucket->places[i].tid) && !place_is_of(&bucket->places[i], &place->customer))
+		n_displaced++;
+	memmove(&bucket->places[1], &bucket->places[0], i * sizeof(Place));
+	bucket->places[0] = *place;
+}
+
+/* Makes n buckets and keeps what there is. */
+static void
+resize_buckets(uint32 n)
+{
+	Bucket	   *old = buckets;
+	uint32		n_old = n_buckets;
+
+	buckets = MemoryContextAllocZero(TopMemoryContext, n * sizeof(Bucket));
+	n_buckets = n;
+	for (uint32 i = 0; i < n_old * BUCKET; i++)
+	{
+		const Place *place = &old[i / BUCKET].places[i % BUCKET];
+
+		if (ItemPointerIsValid(&place->tid))
+			put_place(place);
+	}
+	n_displaced = 0;
+	if (old != NULL)
+		pfree(old);
+}
+
+static void
+remember_place(const pg_uuid_t *customer, ItemPointer tid)
+{
+	Place		place;
+
+	if (buckets == NULL)
+		resize_buckets(MIN_BUCKETS);
+	else if (n_displaced > n_buckets && n_buckets < MAX_BUCKETS)
+		resize_buckets(n_buckets * 2);
+	place.customer = *customer;
+	place.tid = *tid;
+	put_place(&place);
+}
+
+/* Where the customer was found before; false when that is not known. */
+static bool
+find_place(const pg_uuid_t *customer, ItemPointer tid)
+{
+	const Bucket *bucket = bucket_of(customer);
+
+	for (int i = 0; i < BUCKET; i++)
+	{
+		if (place_is_of(&bucket->places[i], customer))
+		{
+			*tid = bucket->places[i].tid;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+on_relcache(Datum arg, Oid relid)
+{
+	if ((relid == InvalidOid || relid == places_of) && buckets != NULL)
+		memset(buckets, 0, n_buckets * sizeof(Bucket));
+}
+
+/* Called once, by _PG_init. */
+void
+qzpay_entitlement_init(void)
+{
+	CacheRegisterRelcacheCallback(on_relcache, (Datum) 0);
+}
+
+/* Takes what is in the slot. */
+static void
+read_slot(QzpayRelation *relation, TupleTableSlot *slot, bool with_usage, QzpayEntitlement *result)
+{
+	int			n_columns = with_usage ? N_COLUMNS : N_COLUMNS_WITHOUT_USAGE;
+	Datum		values[N_COLUMNS];
+	bool		nulls[N_COLUMNS];
+
+	number_columns(relation);
+	for (int i = 0; i < n_columns; i++)
+		values[i] = slot_getattr(slot, column_numbers[i], &nulls[i]);
+	decode(values, nulls, with_usage, result);
+	set_now(values, nulls, result);
+	result->has_row = true;
+	result->row_locked = false;
+	result->row = slot->tts_tid;
+}
+
+/* Looks where the customer's row was found before. */
+static bool
+probe_place(const pg_uuid_t *tenant, const pg_uuid_t *customer, bool with_usage, Snapshot snapshot, QzpayEntitlement *result)
+{
+	QzpayScan	scan;
+	TupleTableSlot *slot;
+	ItemPointerData tid;
+	bool		found;
+
+	if (buckets == NULL)
+		return false;
+	/* First, since this takes in messages that may make the places forgotten. */
+	qzpay_relation_open_heap(&by_key);
+	if (places_of != RelationGetRelid(by_key.heap) || !find_place(customer, &tid))
+		return false;
+	slot = qzpay_scan_fetch(&scan, &by_key, snapshot, &tid);
+	found = slot != NULL;
+	if (found)
+	{
+		number_columns(&by_key);
+		found = memcmp(qzpay_slot_uuid(slot, column_numbers[COLUMN_CUSTOMER]), customer, sizeof(pg_uuid_t)) == 0 &&
+			(tenant == NULL || memcmp(qzpay_slot_uuid(slot, column_numbers[COLUMN_TENANT]), tenant, sizeof(pg_uuid_t)) == 0);
+	}
+	if (found)
+		read_slot(&by_key, slot, with_usage, result);
+	qzpay_scan_end(&scan);
+	return found;
+}
+
 /* Reads the row of (tenant, customer), or without a tenant of the customer's id alone; false when there is none. */
 static bool
 probe(const pg_uuid_t *tenant, const pg_uuid_t *customer, bool with_usage, Snapshot snapshot, QzpayEntitlement *result)
 {
 	QzpayRelation *relation = tenant != NULL ? &by_key : &by_customer;
-	int			n_columns = with_usage ? N_COLUMNS : N_COLUMNS_WITHOUT_USAGE;
 	ScanKeyData keys[2];
 	QzpayScan	scan;
 	TupleTableSlot *slot;
-	Datum		values[N_COLUMNS];
-	bool		nulls[N_COLUMNS];
 	bool		found;
 
+	if (probe_place(tenant, customer, with_usage, snapshot, result))
+		return true;
 	if (tenant != NULL)
 	{
 		qzpay_scan_key_uuid(&keys[0], 1, tenant);
@@ -209,24 +380,19 @@ probe(const pg_uuid_t *tenant, const pg_uuid_t *customer, bool with_usage, Snaps
 	else
 		qzpay_scan_key_uuid(&keys[0], 1, customer);
 	qzpay_scan_begin(&scan, relation, snapshot, keys, tenant != NULL ? 2 : 1);
-	number_columns(relation);
 	slot = qzpay_scan_next(&scan);
 	found = slot != NULL;
 	if (found)
 	{
-		for (int i = 0; i < n_columns; i++)
-			values[i] = slot_getattr(slot, column_numbers[i], &nulls[i]);
-		decode(values, nulls, with_usage, result);
-		set_now(values, nulls, result);
-		result->has_row = true;
-		result->row_locked = false;
-		result->row = slot->tts_tid;
+		read_slot(relation, slot, with_usage, result);
 		if (tenant == NULL && qzpay_scan_next(&scan) != NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_CARDINALITY_VIOLATION),
 					 errmsg("customer \"%s\" exists in more than one tenant",
 							DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(customer)))),
 					 errhint("Choose the tenant with qzpay.set_tenant().")));
+		places_of = RelationGetRelid(relation->heap);
+		remember_place(customer, &result->row);
 	}
 	qzpay_scan_end(&scan);
 	return found;
@@ -443,32 +609,32 @@ write_row(const QzpayEntitlement *entitlement)
 }
 
 /*
- * qzpay_entitlement_read_latest
- *		What the customer holds now, whatever the statement's snapshot, with its usage period; false when there is no such customer.
+ * qzpay_entitlement_settle
+ *		Makes sure that what was read (with usage) is the newest, whatever the statement's snapshot; false when the customer is gone.
  *
  * For writers: a row that is missing is written, and one that is being changed is waited for.
  */
 bool
-qzpay_entitlement_read_latest(const pg_uuid_t *customer, QzpayEntitlement *result)
+qzpay_entitlement_settle(QzpayEntitlement *result)
 {
-	for (;;)
+	pg_uuid_t	tenant = result->tenant;
+	pg_uuid_t	customer = result->customer;
+
+	while (!result->has_row || !qzpay_entitlement_is_current(result))
 	{
 		bool		found;
-		bool		settled;
 
+		if (!result->has_row)
+			write_row(result);
 		PushActiveSnapshot(GetLatestSnapshot());
-		found = qzpay_entitlement_read(customer, true, result);
-		settled = !found || !result->has_row || qzpay_entitlement_is_current(result);
-		if (!settled)
-			settled = result->row_locked = lock_row(result);
+		found = read_by_id(&tenant, &customer, true, result);
+		if (found && result->has_row && !qzpay_entitlement_is_current(result))
+			result->row_locked = lock_row(result);
 		PopActiveSnapshot();
 		if (!found)
 			return false;
-		if (!result->has_row)
-			write_row(result);
-		else if (settled)
-			return true;
 	}
+	return true;
 }
 
 /* Whether any subscription gives access at this instant. */

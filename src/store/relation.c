@@ -14,8 +14,10 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -26,6 +28,7 @@
 #include "store/relation.h"
 
 static QzpayRelation *open_relations = NULL;
+static QzpayRelation *known_relations = NULL;
 
 /* Forgets the relation's state of this transaction; what it held is closed already or belongs to the resource owner that is going. */
 static void
@@ -119,12 +122,107 @@ on_subtransaction(SubXactEvent event, SubTransactionId sub, SubTransactionId par
 	}
 }
 
+static void
+on_relcache(Datum arg, Oid relid)
+{
+	for (QzpayRelation *relation = known_relations; relation != NULL; relation = relation->next_known)
+	{
+		if (relid == InvalidOid || relid == relation->heap_oid || relid == relation->index_oid)
+		{
+			relation->heap_oid = InvalidOid;
+			relation->index_oid = InvalidOid;
+		}
+	}
+}
+
 /* Called once, by _PG_init. */
 void
 qzpay_relation_init(void)
 {
 	RegisterXactCallback(on_transaction, NULL);
 	RegisterSubXactCallback(on_subtransaction, NULL);
+	CacheRegisterRelcacheCallback(on_relcache, (Datum) 0);
+}
+
+/* Finds the ids of the table and its index; false when there is no such table. */
+static bool
+know_relation(QzpayRelation *relation)
+{
+	Oid			namespace_oid;
+	Oid			heap_oid;
+
+	if (OidIsValid(relation->index_oid))
+		return true;
+	if (!relation->is_known)
+	{
+		relation->is_known = true;
+		relation->next_known = known_relations;
+		known_relations = relation;
+	}
+	namespace_oid = get_namespace_oid("qzpay", true);
+	heap_oid = OidIsValid(namespace_oid) ? get_relname_relid(relation->table, namespace_oid) : InvalidOid;
+	relation->heap_oid = heap_oid;
+	relation->index_oid = OidIsValid(heap_oid) ? get_relname_relid(relation->index, namespace_oid) : InvalidOid;
+	return OidIsValid(relation->index_oid);
+}
+
+/* Opens what has this id under the transaction's own resource owner. */
+static Relation
+open_kept(Oid oid, LOCKMODE lock)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+	Relation	result = NULL;
+
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	PG_TRY();
+	{
+		result = relation_open(oid, lock);
+	}
+	PG_FINALLY();
+	{
+		CurrentResourceOwner = owner;
+	}
+	PG_END_TRY();
+	return result;
+}
+
+/* Locks the table; what it is called may have changed until the lock was there, as its message then tells. */
+static bool
+lock_heap(QzpayRelation *relation)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+
+	while (know_relation(relation))
+	{
+		Oid			oid = relation->heap_oid;
+
+		CurrentResourceOwner = TopTransactionResourceOwner;
+		LockRelationOid(oid, AccessShareLock);
+		CurrentResourceOwner = owner;
+		if (relation->heap_oid == oid)
+			return true;
+		CurrentResourceOwner = TopTransactionResourceOwner;
+		UnlockRelationOid(oid, AccessShareLock);
+		CurrentResourceOwner = owner;
+	}
+	return false;
+}
+
+static bool
+open_heap_if_exists(QzpayRelation *relation)
+{
+	if (relation->heap != NULL)
+		return true;
+	if (!lock_heap(relation))
+		return false;
+	relation->nest_level = GetCurrentTransactionNestLevel();
+	relation->slot = NULL;
+	relation->slot_busy = false;
+	relation->idx = NULL;
+	relation->heap = open_kept(relation->heap_oid, NoLock);
+	relation->next = open_relations;
+	open_relations = relation;
+	return true;
 }
 
 /*
@@ -136,38 +234,25 @@ qzpay_relation_init(void)
 bool
 qzpay_relation_open_if_exists(QzpayRelation *relation)
 {
-	ResourceOwner owner;
-	Oid			namespace_oid;
-	Oid			heap_oid;
-	Oid			index_oid;
-
-	if (relation->heap != NULL)
-		return true;
-	namespace_oid = get_namespace_oid("qzpay", true);
-	heap_oid = OidIsValid(namespace_oid) ? get_relname_relid(relation->table, namespace_oid) : InvalidOid;
-	index_oid = OidIsValid(heap_oid) ? get_relname_relid(relation->index, namespace_oid) : InvalidOid;
-	if (!OidIsValid(index_oid))
+	if (!open_heap_if_exists(relation))
 		return false;
-
-	relation->nest_level = GetCurrentTransactionNestLevel();
-	relation->slot = NULL;
-	relation->slot_busy = false;
-	owner = CurrentResourceOwner;
-	CurrentResourceOwner = TopTransactionResourceOwner;
-	PG_TRY();
+	if (relation->idx == NULL)
 	{
-		relation->heap = relation_open(heap_oid, AccessShareLock);
-		/* Listed at once: should the index fail to open, the abort that follows closes the table. */
-		relation->next = open_relations;
-		open_relations = relation;
-		relation->idx = index_open(index_oid, AccessShareLock);
+		/* A message since the table was opened may have made it forgotten. */
+		if (!know_relation(relation))
+			return false;
+		relation->idx = open_kept(relation->index_oid, AccessShareLock);
 	}
-	PG_FINALLY();
-	{
-		CurrentResourceOwner = owner;
-	}
-	PG_END_TRY();
 	return true;
+}
+
+static void
+not_installed(QzpayRelation *relation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table qzpay.%s or its index \"%s\" does not exist", relation->table, relation->index),
+			 errhint("Call qzpay.install() as a superuser.")));
 }
 
 /* Opens the table and its index, unless they are; raises 55000 when the schema isn't installed. */
@@ -175,10 +260,15 @@ void
 qzpay_relation_open(QzpayRelation *relation)
 {
 	if (!qzpay_relation_open_if_exists(relation))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table qzpay.%s or its index \"%s\" does not exist", relation->table, relation->index),
-				 errhint("Call qzpay.install() as a superuser.")));
+		not_installed(relation);
+}
+
+/* Opens the table alone, for rows whose place is known. */
+void
+qzpay_relation_open_heap(QzpayRelation *relation)
+{
+	if (!open_heap_if_exists(relation))
+		not_installed(relation);
 }
 
 /* Number of a column of an open relation; the table may have been made by another version with another order. */
@@ -208,16 +298,10 @@ qzpay_scan_snapshot(void)
 	return ActiveSnapshotSet() ? GetActiveSnapshot() : GetTransactionSnapshot();
 }
 
-/*
- * qzpay_scan_begin
- *		Starts a forward scan; keys are on the index's columns, counted from 1.
- *
- * Opens the relation where it isn't.  Ended by qzpay_scan_end(), or by the abort that an error causes.
- */
-void
-qzpay_scan_begin(QzpayScan *scan, QzpayRelation *relation, Snapshot snapshot, ScanKey keys, int nkeys)
+/* Takes the relation's slot, or makes one while that is in use. */
+static void
+take_slot(QzpayScan *scan, QzpayRelation *relation)
 {
-	qzpay_relation_open(relation);
 	scan->relation = relation;
 	scan->shared_slot = !relation->slot_busy;
 	if (!scan->shared_slot || relation->slot == NULL)
@@ -235,8 +319,35 @@ qzpay_scan_begin(QzpayScan *scan, QzpayRelation *relation, Snapshot snapshot, Sc
 		scan->slot = relation->slot;
 	if (scan->shared_slot)
 		relation->slot_busy = true;
+}
+
+/*
+ * qzpay_scan_begin
+ *		Starts a forward scan; keys are on the index's columns, counted from 1.
+ *
+ * Opens the relation where it isn't.  Ended by qzpay_scan_end(), or by the abort that an error causes.
+ */
+void
+qzpay_scan_begin(QzpayScan *scan, QzpayRelation *relation, Snapshot snapshot, ScanKey keys, int nkeys)
+{
+	qzpay_relation_open(relation);
+	take_slot(scan, relation);
 	scan->desc = qzpay_index_beginscan_compat(relation->heap, relation->idx, snapshot, nkeys);
 	index_rescan(scan->desc, keys, nkeys, NULL, 0);
+}
+
+/*
+ * qzpay_scan_fetch
+ *		The row version at this place, if the snapshot sees one there; ended by qzpay_scan_end() either way.
+ *
+ * The place must lie within the table: for tables that are never truncated by vacuum, and places forgotten when the table changes.
+ */
+TupleTableSlot *
+qzpay_scan_fetch(QzpayScan *scan, QzpayRelation *relation, Snapshot snapshot, ItemPointer tid)
+{
+	take_slot(scan, relation);
+	scan->desc = NULL;
+	return table_tuple_fetch_row_version(relation->heap, tid, snapshot, scan->slot) ? scan->slot : NULL;
 }
 
 /* The next row, or NULL at the end.  The slot's contents last until the next call. */
@@ -250,7 +361,8 @@ qzpay_scan_next(QzpayScan *scan)
 void
 qzpay_scan_end(QzpayScan *scan)
 {
-	index_endscan(scan->desc);
+	if (scan->desc != NULL)
+		index_endscan(scan->desc);
 	ExecClearTuple(scan->slot);
 	if (scan->shared_slot)
 		scan->relation->slot_busy = false;

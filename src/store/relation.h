@@ -25,8 +25,13 @@ typedef struct QzpayRelation
 	const char *table;			/* names in schema qzpay */
 	const char *index;
 
-	Relation	heap;			/* both NULL when not open in this transaction */
-	Relation	idx;
+	Oid			heap_oid;		/* what they were last; forgotten when the table changes */
+	Oid			index_oid;
+	bool		is_known;		/* in the list of those that messages are compared with */
+	struct QzpayRelation *next_known;
+
+	Relation	heap;			/* NULL when not open in this transaction */
+	Relation	idx;			/* the same, and opened only when scanned */
 	int			nest_level;		/* subtransaction that opened it */
 	TupleTableSlot *slot;		/* for one scan at a time */
 	bool		slot_busy;
@@ -37,19 +42,21 @@ typedef struct QzpayRelation
 typedef struct QzpayScan
 {
 	QzpayRelation *relation;
-	IndexScanDesc desc;
+	IndexScanDesc desc;			/* NULL for a single row by its place */
 	TupleTableSlot *slot;
 	bool		shared_slot;	/* the relation's own */
 } QzpayScan;
 
 extern void qzpay_relation_init(void);
 extern void qzpay_relation_open(QzpayRelation *relation);
+extern void qzpay_relation_open_heap(QzpayRelation *relation);
 extern bool qzpay_relation_open_if_exists(QzpayRelation *relation);
 extern AttrNumber qzpay_relation_column(QzpayRelation *relation, const char *name);
 
 extern Snapshot qzpay_scan_snapshot(void);
 extern void qzpay_scan_begin(QzpayScan *scan, QzpayRelation *relation, Snapshot snapshot, ScanKey keys, int nkeys);
 extern TupleTableSlot *qzpay_scan_next(QzpayScan *scan);
+extern TupleTableSlot *qzpay_scan_fetch(QzpayScan *scan, QzpayRelation *relation, Snapshot snapshot, ItemPointer tid);
 extern void qzpay_scan_end(QzpayScan *scan);
 
 extern void qzpay_scan_key_uuid(ScanKey key, AttrNumber position, const pg_uuid_t *value);

@@ -1,0 +1,26 @@
+-- Events per second of both sides and their ratio, a row per round; each batch in a transaction of its own.  Variables: rounds (up to 39).
+\set ON_ERROR_STOP on
+CREATE TEMP TABLE times (round integer, side text, took double precision);
+CREATE PROCEDURE pg_temp.measure(rounds integer) LANGUAGE plpgsql AS $$
+DECLARE
+    b record;
+    t timestamptz;
+BEGIN
+    FOR round IN 1 .. rounds + 1 LOOP
+        FOR b IN SELECT * FROM bench.batches WHERE batch = round ORDER BY side DESC LOOP
+            COMMIT;
+            t := clock_timestamp();
+            IF b.side = 'qzpay' THEN
+                PERFORM status FROM qzpay.record_usage_batch(b.events);
+            ELSE
+                INSERT INTO bench.events (customer_id, key, meter, quantity)
+                SELECT u.c, u.k, 'messages', 1 FROM unnest(b.customers, b.keys) AS u (c, k) ON CONFLICT DO NOTHING;
+            END IF;
+            COMMIT;
+            INSERT INTO times VALUES (round, b.side, extract(epoch FROM clock_timestamp() - t));
+        END LOOP;
+    END LOOP;
+END $$;
+CALL pg_temp.measure(:rounds);
+-- The first round warms up.
+SELECT 1000 / q.took, 1000 / u.took, u.took / q.took FROM times q JOIN times u USING (round) WHERE q.side = 'qzpay' AND u.side = 'unnest' AND round > 1;

@@ -1,0 +1,210 @@
+-- Recording usage. Each takes the customer's id, or the external id (or the id as text).
+
+CREATE OR REPLACE FUNCTION qzpay.record_usage(customer uuid, meter text, quantity numeric, idempotency_key text, occurred_at timestamptz DEFAULT NULL,
+        action text DEFAULT 'increment', properties jsonb DEFAULT NULL) RETURNS qzpay.usage_result
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'qzpay_record_usage';
+COMMENT ON FUNCTION qzpay.record_usage(uuid, text, numeric, text, timestamptz, text, jsonb) IS
+'Records usage of a meter in the transaction of the caller. The same key never counts twice (status duplicate), as long as the month of its recording is kept; NULL: no such protection. '
+'occurred_at defaults to the customer''s now. action set states the total of the usage period instead of adding to it. Thresholds emit usage.warning, usage.limit.reached and usage.overage.started, each once per period. '
+'Errors: QZ401 unknown meter, QZ404 unknown customer, QZ501 the key was used for other content, QZ502 more than five minutes in the future, QZ503 the usage period is closed, QZ504 negative or not finite, '
+'QZ505 a hard limit would be exceeded (in a trial every limit is hard), QZ204 increments and readings mixed, 40001 the contract changed meanwhile.';
+
+CREATE OR REPLACE FUNCTION qzpay.record_usage(customer text, meter text, quantity numeric, idempotency_key text, occurred_at timestamptz DEFAULT NULL,
+        action text DEFAULT 'increment', properties jsonb DEFAULT NULL) RETURNS qzpay.usage_result
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'qzpay_record_usage_ref';
+COMMENT ON FUNCTION qzpay.record_usage(text, text, numeric, text, timestamptz, text, jsonb) IS 'record_usage() by external id.';
+
+CREATE OR REPLACE FUNCTION qzpay.record_usage_batch(events jsonb) RETURNS TABLE (index integer, status text, error text)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000
+    AS 'MODULE_PATHNAME', 'qzpay_record_usage_batch';
+COMMENT ON FUNCTION qzpay.record_usage_batch(jsonb) IS
+'record_usage() for an array of objects with the keys customer, meter, quantity, idempotency_key, occurred_at, action, properties. One row per element, from 0: recorded, duplicate or refused; '
+'error is the SQLSTATE and the reason. What is wrong with one element does not lose the others.';
+
+CREATE OR REPLACE FUNCTION qzpay._usage_rules(p_customer uuid) RETURNS TABLE (meter_id uuid, period_start timestamptz, period_end timestamptz, included numeric,
+        limit_type text, charge_id uuid, in_trial boolean)
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED ROWS 10
+    AS 'MODULE_PATHNAME', 'qzpay_usage_rules';
+COMMENT ON FUNCTION qzpay._usage_rules(uuid) IS
+'For each active meter: the customer''s usage period of now, the quantity free in it (NULL: unlimited), what happens beyond, and the charge that bills it.';
+
+CREATE OR REPLACE FUNCTION qzpay._await_usage(p_tenants uuid[], p_customers uuid[], p_period_starts timestamptz[]) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'qzpay_await_usage';
+COMMENT ON FUNCTION qzpay._await_usage(uuid[], uuid[], timestamptz[]) IS
+'Waits for every other transaction that has written to these customers'' totals of these usage periods and has not ended.';
+
+CREATE OR REPLACE FUNCTION qzpay._close_usage(p_tenants uuid[], p_customers uuid[], p_period_starts timestamptz[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM FROM qzpay.entitlements e
+    WHERE (e.tenant_id, e.customer_id) IN (SELECT k.tenant_id, k.customer_id FROM unnest(p_tenants, p_customers) AS k (tenant_id, customer_id))
+    ORDER BY e.tenant_id, e.customer_id FOR NO KEY UPDATE;
+    PERFORM qzpay._await_usage(p_tenants, p_customers, p_period_starts);
+END $$;
+COMMENT ON FUNCTION qzpay._close_usage(uuid[], uuid[], timestamptz[]) IS
+'Before a run reads the totals of usage periods that it closes: from here on nobody adds to them, and whoever had begun to has ended. '
+'The transaction that calls it moves the customers'' usage periods on; until it ends, record_usage() for them waits.';
+
+CREATE OR REPLACE FUNCTION qzpay._make_usage_partition(p_month date) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET client_min_messages = warning AS $$
+DECLARE
+    v_month timestamp := date_trunc('month', p_month::timestamp);
+    v_name name := 'usage_events_' || to_char(v_month, 'YYYYMM');
+BEGIN
+    IF to_regclass('qzpay.' || v_name) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    -- Two at once: the second waits here and then finds it.
+    PERFORM pg_advisory_xact_lock(hashtextextended('qzpay.usage_events', 0));
+    IF to_regclass('qzpay.' || v_name) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    -- Attaching takes a weaker lock on the parent than creating a partition of it.
+    EXECUTE format('CREATE TABLE qzpay.%I (LIKE qzpay.usage_events INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', v_name);
+    EXECUTE format('ALTER TABLE qzpay.%I ADD CONSTRAINT %I UNIQUE (tenant_id, customer_id, id)', v_name, v_name || '_key');
+    PERFORM qzpay._secure_table(format('qzpay.%I', v_name)::regclass);
+    EXECUTE format('ALTER TABLE qzpay.usage_events ATTACH PARTITION qzpay.%I FOR VALUES FROM (%L) TO (%L)',
+                   v_name, v_month::timestamptz, (v_month + interval '1 month')::timestamptz);
+END $$;
+COMMENT ON FUNCTION qzpay._make_usage_partition(date) IS
+'Makes the partition of usage_events for the month (UTC) of this day, if it isn''t there: unique keys, row security of its own, no rights of its own. The only DDL outside of install() and upgrade().';
+
+CREATE OR REPLACE FUNCTION qzpay._raise_usage_alert(p_tenant uuid, p_customer uuid, p_meter uuid, p_period_start timestamptz, p_period_end timestamptz,
+        p_threshold integer, p_hard boolean, p_current numeric, p_limit numeric) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_at timestamptz := qzpay.now(p_customer);
+    v_code text;
+    v_data jsonb;
+    v_key text := 'usage:' || p_meter || ':' || extract(epoch FROM p_period_start) || ':' || p_threshold;
+BEGIN
+    INSERT INTO qzpay.usage_alerts (tenant_id, customer_id, meter_id, period_start, threshold, raised_at)
+    VALUES (p_tenant, p_customer, p_meter, p_period_start, p_threshold, v_at)
+    ON CONFLICT (tenant_id, customer_id, meter_id, period_start, threshold) DO NOTHING;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    SELECT m.code INTO STRICT v_code FROM qzpay.meters m WHERE m.id = p_meter;
+    v_data := jsonb_build_object('customerId', p_customer, 'meter', v_code, 'current', p_current, 'limit', p_limit,
+                                 'periodStart', p_period_start, 'periodEnd', p_period_end, 'emailSentByPackage', false);
+    IF p_threshold = 101 THEN
+        PERFORM qzpay._emit_event(p_tenant, 'usage.overage.started', 'customer', p_customer, p_customer, v_data, v_key, v_at);
+        RETURN;
+    END IF;
+    PERFORM qzpay._emit_event(p_tenant, 'usage.warning', 'customer', p_customer, p_customer, v_data || jsonb_build_object('percent', p_threshold), v_key, v_at);
+    IF p_threshold = 100 AND p_hard THEN
+        PERFORM qzpay._emit_event(p_tenant, 'usage.limit.reached', 'customer', p_customer, p_customer, v_data, v_key || ':hard', v_at);
+    END IF;
+END $$;
+COMMENT ON FUNCTION qzpay._raise_usage_alert(uuid, uuid, uuid, timestamptz, timestamptz, integer, boolean, numeric, numeric) IS
+'Notes that a threshold (percent of the included quantity; 101: overage began) was reached in a usage period and emits its event, once.';
+
+CREATE OR REPLACE FUNCTION qzpay.usage_summary(customer uuid)
+RETURNS TABLE (meter text, name text, unit_name text, period_start timestamptz, period_end timestamptz, used numeric, included numeric, percent_used numeric,
+               remaining numeric, overage numeric, limit_type text, amount bigint, currency text)
+    LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
+COMMENT ON FUNCTION qzpay.usage_summary(uuid) IS
+'Usage of the running period, a row per active meter: what was used, what is included (NULL: unlimited), and what the overage would cost (minor units) if the period ended now; nothing in a trial.';
+
+CREATE OR REPLACE FUNCTION qzpay.usage_summary(customer text)
+RETURNS TABLE (meter text, name text, unit_name text, period_start timestamptz, period_end timestamptz, used numeric, included numeric, percent_used numeric,
+               remaining numeric, overage numeric, limit_type text, amount bigint, currency text)
+    LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer_ref';
+COMMENT ON FUNCTION qzpay.usage_summary(text) IS 'usage_summary() by external id.';
+
+CREATE OR REPLACE FUNCTION qzpay._usage_summary(p_customer uuid)
+RETURNS TABLE (meter text, name text, unit_name text, period_start timestamptz, period_end timestamptz, used numeric, included numeric, percent_used numeric,
+               remaining numeric, overage numeric, limit_type text, amount bigint, currency text)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT m.code, m.name, m.unit_name, r.period_start, r.period_end, t.used, r.included,
+           CASE WHEN r.included = 0 THEN 100 ELSE round(100 * t.used / r.included) END,
+           greatest(r.included - t.used, 0), coalesce(greatest(t.used - r.included, 0), 0), r.limit_type,
+           CASE WHEN c.id IS NOT NULL AND NOT r.in_trial
+                THEN qzpay.usage_amount(c.model, c.pricing, t.used, coalesce(r.included, t.used), coalesce(c.pricing ->> 'rounding', 'half_up')) ELSE 0 END,
+           coalesce(c.currency, u.currency)
+    FROM qzpay._usage_rules(p_customer) r
+    JOIN qzpay.meters m ON m.id = r.meter_id
+    JOIN qzpay.customers u ON u.tenant_id = qzpay.current_tenant() AND u.id = p_customer
+    LEFT JOIN qzpay.charges c ON c.id = r.charge_id
+    CROSS JOIN LATERAL (SELECT coalesce(sum(t.quantity), 0) AS used FROM qzpay.usage_totals t
+                        WHERE t.tenant_id = u.tenant_id AND t.customer_id = u.id AND t.meter_id = r.meter_id AND t.period_start = r.period_start) t
+    ORDER BY m.code;
+END $$;
+COMMENT ON FUNCTION qzpay._usage_summary(uuid) IS 'Internal of usage_summary(), inside the tenant''s context.';
+
+CREATE OR REPLACE FUNCTION qzpay._usage_summary(p_external_id text)
+RETURNS TABLE (meter text, name text, unit_name text, period_start timestamptz, period_end timestamptz, used numeric, included numeric, percent_used numeric,
+               remaining numeric, overage numeric, limit_type text, amount bigint, currency text)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT s.* FROM qzpay.customers c CROSS JOIN LATERAL qzpay._usage_summary(c.id) s
+    WHERE c.tenant_id = qzpay.current_tenant() AND c.external_id = p_external_id;
+END $$;
+COMMENT ON FUNCTION qzpay._usage_summary(text) IS 'Internal of usage_summary() by external id.';
+
+CREATE OR REPLACE FUNCTION qzpay.usage_history(customer uuid, meter text, unit text DEFAULT 'day', "from" timestamptz DEFAULT NULL, "to" timestamptz DEFAULT NULL)
+RETURNS TABLE (bucket_start timestamptz, bucket_end timestamptz, quantity numeric, events bigint)
+    LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
+COMMENT ON FUNCTION qzpay.usage_history(uuid, text, text, timestamptz, timestamptz) IS
+'What was booked on a meter per hour, day, week (from Monday) or month of the customer''s zone, for usage that occurred from "from" (default: 30 days before "to") until before "to" (default: the customer''s now). '
+'Buckets without usage are rows of 0. Errors: QZ401 unknown meter, 22023 bad unit, or more than 10000 buckets.';
+
+CREATE OR REPLACE FUNCTION qzpay._usage_history(p_customer uuid, p_meter text, p_unit text, p_from timestamptz, p_to timestamptz)
+RETURNS TABLE (bucket_start timestamptz, bucket_end timestamptz, quantity numeric, events bigint)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    v_tenant uuid := qzpay.current_tenant();
+    v_to timestamptz := coalesce(p_to, qzpay.now(p_customer));
+    v_from timestamptz := coalesce(p_from, v_to - 30 * interval '24 hours');
+    v_zone text;
+    v_meter uuid;
+BEGIN
+    SELECT c.timezone INTO STRICT v_zone FROM qzpay.customers c WHERE c.tenant_id = v_tenant AND c.id = p_customer;
+    SELECT m.id INTO v_meter FROM qzpay.meters m WHERE m.code = p_meter;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'unknown meter "%"', p_meter USING ERRCODE = 'QZ401', HINT = 'The meters of the catalog are listed in qzpay.meters.';
+    END IF;
+    IF p_unit IS NULL OR p_unit NOT IN ('hour', 'day', 'week', 'month') THEN
+        RAISE EXCEPTION 'unknown unit "%"', p_unit USING ERRCODE = '22023', HINT = 'The units are hour, day, week and month.';
+    END IF;
+    IF NOT isfinite(v_from) OR NOT isfinite(v_to) OR (v_to - v_from) / 10000 > (CASE p_unit WHEN 'hour' THEN interval '1 hour' ELSE interval '24 hours' END) THEN
+        RAISE EXCEPTION 'too many buckets from % to %', v_from, v_to USING ERRCODE = '22023';
+    END IF;
+    RETURN QUERY
+    WITH booked AS (
+        SELECT date_trunc(p_unit, e.occurred_at, v_zone) AS bucket, sum(e.quantity) AS quantity, count(*) AS events
+        FROM qzpay.usage_events e
+        WHERE e.tenant_id = v_tenant AND e.customer_id = p_customer AND e.meter_id = v_meter AND e.occurred_at >= v_from AND e.occurred_at < v_to
+        GROUP BY 1
+    ),
+    -- Hours are counted in real time, so that a day of 23 or 25 of them has as many buckets.
+    buckets AS (
+        SELECT g AS bucket, g + interval '1 hour' AS bucket_end
+        FROM generate_series(date_trunc('hour', v_from, v_zone), v_to, interval '1 hour') g WHERE p_unit = 'hour' AND g < v_to
+        UNION ALL
+        SELECT g AT TIME ZONE v_zone, (g + ('1 ' || p_unit)::interval) AT TIME ZONE v_zone
+        FROM generate_series(date_trunc(p_unit, v_from AT TIME ZONE v_zone), v_to AT TIME ZONE v_zone, ('1 ' || p_unit)::interval) g
+        WHERE p_unit <> 'hour' AND g AT TIME ZONE v_zone < v_to
+    )
+    SELECT b.bucket, b.bucket_end, coalesce(k.quantity, 0), coalesce(k.events, 0)
+    FROM buckets b LEFT JOIN booked k ON k.bucket = b.bucket ORDER BY b.bucket;
+END $$;
+COMMENT ON FUNCTION qzpay._usage_history(uuid, text, text, timestamptz, timestamptz) IS 'Internal of usage_history(), inside the tenant''s context.';

@@ -1,0 +1,6 @@
+INSERT INTO qzpay.settings (name, value, description) VALUES
+    ('usage_alert_percents', '[75, 90, 100]', 'Percents of the included quantity (1 to 100) at which usage.warning is emitted; an array of integers.')
+ON CONFLICT (name) DO UPDATE SET description = EXCLUDED.description;
+
+-- This month and the next three; a job makes the later ones.
+SELECT qzpay._make_usage_partition((date_trunc('month', qzpay._recorded_at() AT TIME ZONE 'UTC') + n * interval '1 month')::date) FROM generate_series(0, 3) n;

@@ -1,0 +1,453 @@
+/*
+ * usage.c
+ *		SQL-callable functions: recording usage, and what applies to it.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "compat.h"
+#include "errors.h"
+#include "qzpay.h"
+#include "store/number.h"
+#include "store/relation.h"
+#include "store/tenant_of.h"
+#include "store/usage.h"
+
+QZPAY_FUNCTION(qzpay_await_usage);
+QZPAY_FUNCTION(qzpay_record_usage);
+QZPAY_FUNCTION(qzpay_record_usage_batch);
+QZPAY_FUNCTION(qzpay_record_usage_ref);
+QZPAY_FUNCTION(qzpay_usage_rules);
+
+/* Arguments of record_usage() */
+enum
+{
+	ARGUMENT_CUSTOMER,
+	ARGUMENT_METER,
+	ARGUMENT_QUANTITY,
+	ARGUMENT_KEY,
+	ARGUMENT_OCCURRED_AT,
+	ARGUMENT_ACTION,
+	ARGUMENT_PROPERTIES
+};
+
+static const QzpayMeter *
+find_meter(const QzpayCatalog *catalog, text *code)
+{
+	return qzpay_catalog_meter(catalog, VARDATA_ANY(code), VARSIZE_ANY_EXHDR(code));
+}
+
+/* increment or set; false for anything else. */
+static bool
+parse_action(const char *action, size_t length, bool *is_reading)
+{
+	*is_reading = length == 3 && memcmp(action, "set", 3) == 0;
+	return *is_reading || (length == 9 && memcmp(action, "increment", 9) == 0);
+}
+
+/* Raises 22004 where an argument that must be there is NULL. */
+static void
+require_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", name)));
+}
+
+static void
+read_report(FunctionCallInfo fcinfo, const QzpayCatalog *catalog, QzpayUsageReport *report)
+{
+	memset(report, 0, sizeof(*report));
+	require_argument(fcinfo, ARGUMENT_CUSTOMER, "customer");
+	require_argument(fcinfo, ARGUMENT_METER, "meter");
+	require_argument(fcinfo, ARGUMENT_QUANTITY, "quantity");
+	report->meter = find_meter(catalog, PG_GETARG_TEXT_PP(ARGUMENT_METER));
+	if (report->meter == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_QZPAY_UNKNOWN_CODE),
+				 errmsg("unknown meter \"%s\"", text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_METER))),
+				 errhint("The meters of the catalog are listed in qzpay.meters.")));
+	report->quantity = PG_GETARG_NUMERIC(ARGUMENT_QUANTITY);
+	if (!PG_ARGISNULL(ARGUMENT_KEY))
+		report->key = PG_GETARG_TEXT_PP(ARGUMENT_KEY);
+	report->has_occurred_at = !PG_ARGISNULL(ARGUMENT_OCCURRED_AT);
+	if (report->has_occurred_at)
+		report->occurred_at = PG_GETARG_TIMESTAMPTZ(ARGUMENT_OCCURRED_AT);
+	if (!PG_ARGISNULL(ARGUMENT_ACTION))
+	{
+		text	   *action = PG_GETARG_TEXT_PP(ARGUMENT_ACTION);
+
+		if (!parse_action(VARDATA_ANY(action), VARSIZE_ANY_EXHDR(action), &report->is_reading))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("unknown action \"%s\"", text_to_cstring(action)),
+					 errhint("The actions are increment and set.")));
+	}
+	if (!PG_ARGISNULL(ARGUMENT_PROPERTIES))
+		report->properties = PG_GETARG_JSONB_P(ARGUMENT_PROPERTIES);
+}
+
+static void
+raise_refusal(const QzpayUsageResult *result)
+{
+	ereport(ERROR,
+			(errcode(result->sqlstate),
+			 errmsg_internal("%s", result->message),
+			 result->detail != NULL ? errdetail_internal("%s", result->detail) : 0,
+			 result->hint != NULL ? errhint("%s", result->hint) : 0));
+}
+
+/* The row type of the result, kept with the call site. */
+static TupleDesc
+result_type(FunctionCallInfo fcinfo)
+{
+	TupleDesc	desc = fcinfo->flinfo->fn_extra;
+
+	if (desc == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+
+		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+			elog(ERROR, "return type must be a row type");
+		desc = BlessTupleDesc(desc);
+		fcinfo->flinfo->fn_extra = desc;
+		MemoryContextSwitchTo(old);
+	}
+	return desc;
+}
+
+static const char *
+status_name(QzpayUsageStatus status)
+{
+	return status == QZPAY_USAGE_RECORDED ? "recorded" : status == QZPAY_USAGE_DUPLICATE ? "duplicate" : "refused";
+}
+
+static Datum
+record(FunctionCallInfo fcinfo, const QzpayCatalog *catalog, QzpayUsageReport *report, QzpayEntitlement *entitlement)
+{
+	QzpayUsageResult result;
+	Datum		values[2];
+	bool		nulls[2] = {false, false};
+
+	qzpay_usage_record(catalog, entitlement, report, &result);
+	if (result.status == QZPAY_USAGE_REFUSED)
+		raise_refusal(&result);
+	values[0] = CStringGetTextDatum(status_name(result.status));
+	values[1] = NumericGetDatum(result.total);
+	return HeapTupleGetDatum(heap_form_tuple(result_type(fcinfo), values, nulls));
+}
+
+/* record_usage(customer, meter, quantity, idempotency_key, occurred_at, action, properties) */
+Datum
+qzpay_record_usage(PG_FUNCTION_ARGS)
+{
+	const QzpayCatalog *catalog = qzpay_catalog(qzpay_scan_snapshot());
+	QzpayEntitlement entitlement;
+	QzpayUsageReport report;
+
+	read_report(fcinfo, catalog, &report);
+	if (!qzpay_entitlement_read(PG_GETARG_UUID_P(ARGUMENT_CUSTOMER), true, &entitlement) || !qzpay_entitlement_settle(&entitlement))
+		qzpay_object_not_found(QZPAY_OBJECT_CUSTOMER, PG_GETARG_UUID_P(ARGUMENT_CUSTOMER));
+	return record(fcinfo, catalog, &report, &entitlement);
+}
+
+Datum
+qzpay_record_usage_ref(PG_FUNCTION_ARGS)
+{
+	const QzpayCatalog *catalog = qzpay_catalog(qzpay_scan_snapshot());
+	QzpayEntitlement entitlement;
+	QzpayUsageReport report;
+
+	read_report(fcinfo, catalog, &report);
+	if (!qzpay_entitlement_read_text(PG_GETARG_DATUM(ARGUMENT_CUSTOMER), true, &entitlement) || !qzpay_entitlement_settle(&entitlement))
+		ereport(ERROR,
+				(errcode(ERRCODE_QZPAY_NOT_FOUND),
+				 errmsg("customer \"%s\" not found", text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_CUSTOMER)))));
+	return record(fcinfo, catalog, &report, &entitlement);
+}
+
+/* One element of record_usage_batch(), with what is wrong with it. */
+typedef struct BatchRow
+{
+	const char *error;			/* or NULL */
+	int			sqlstate;
+	text	   *customer;
+	QzpayUsageReport report;
+} BatchRow;
+
+static void
+fault(BatchRow *row, int sqlstate, const char *error)
+{
+	if (row->error == NULL)
+	{
+		row->sqlstate = sqlstate;
+		row->error = error;
+	}
+}
+
+/* A JSON string as text; NULL, noting the fault, for anything else. */
+static text *
+string_of(BatchRow *row, const char *key, const JsonbValue *value)
+{
+	if (value->type == jbvString)
+		return cstring_to_text_with_len(value->val.string.val, value->val.string.len);
+	fault(row, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("%s must be a string", key));
+	return NULL;
+}
+
+/* A timestamp's text; an error of its form is noted, not raised. */
+static bool
+parse_time(const char *text, TimestampTz *result)
+{
+	char		work[MAXDATELEN + MAXDATEFIELDS];
+	char	   *fields[MAXDATEFIELDS];
+	int			types[MAXDATEFIELDS];
+	int			n_fields;
+	int			kind;
+	int			zone;
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	if (ParseDateTime(text, work, sizeof(work), fields, types, MAXDATEFIELDS, &n_fields) != 0 ||
+		qzpay_decode_datetime_compat(fields, types, n_fields, &kind, &tm, &fsec, &zone) != 0 || kind != DTK_DATE)
+		return false;
+	return tm2timestamp(&tm, fsec, &zone, result) == 0;
+}
+
+static void
+read_member(BatchRow *row, const QzpayCatalog *catalog, const char *key, const JsonbValue *value)
+{
+	QzpayUsageReport *report = &row->report;
+	text	   *string;
+
+	if (strcmp(key, "customer") == 0)
+		row->customer = string_of(row, key, value);
+	else if (strcmp(key, "meter") == 0)
+	{
+		string = string_of(row, key, value);
+		report->meter = string == NULL ? NULL : find_meter(catalog, string);
+		if (report->meter == NULL && string != NULL)
+			fault(row, ERRCODE_QZPAY_UNKNOWN_CODE, psprintf("unknown meter \"%s\"", text_to_cstring(string)));
+	}
+	else if (strcmp(key, "quantity") == 0)
+	{
+		if (value->type == jbvNumeric)
+			report->quantity = value->val.numeric;
+		else
+			fault(row, ERRCODE_QZPAY_USAGE_QUANTITY, "quantity must be a number");
+	}
+	else if (value->type == jbvNull)
+		return;
+	else if (strcmp(key, "idempotency_key") == 0)
+		report->key = string_of(row, key, value);
+	else if (strcmp(key, "occurred_at") == 0)
+	{
+		string = string_of(row, key, value);
+		report->has_occurred_at = string != NULL && parse_time(text_to_cstring(string), &report->occurred_at);
+		if (string != NULL && !report->has_occurred_at)
+			fault(row, ERRCODE_INVALID_DATETIME_FORMAT, psprintf("\"%s\" is no timestamp", text_to_cstring(string)));
+	}
+	else if (strcmp(key, "action") == 0)
+	{
+		if (value->type != jbvString || !parse_action(value->val.string.val, value->val.string.len, &report->is_reading))
+			fault(row, ERRCODE_INVALID_PARAMETER_VALUE, "action must be increment or set");
+	}
+	else if (strcmp(key, "properties") == 0)
+		report->properties = JsonbValueToJsonb(unconstify(JsonbValue *, value));
+	else
+		fault(row, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("unknown key \"%s\"", key));
+}
+
+/* Reads one element, up to the iterator's end of it. */
+static void
+read_element(JsonbValue *element, const QzpayCatalog *catalog, BatchRow *row)
+{
+	JsonbIterator *iterator;
+	JsonbValue	value;
+	JsonbIteratorToken token;
+	char	   *key = NULL;
+
+	memset(row, 0, sizeof(*row));
+	if (element->type != jbvBinary || !JsonContainerIsObject(element->val.binary.data))
+	{
+		fault(row, ERRCODE_INVALID_PARAMETER_VALUE, "an event must be an object");
+		return;
+	}
+	iterator = JsonbIteratorInit(element->val.binary.data);
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			key = pnstrdup(value.val.string.val, value.val.string.len);
+		else if (token == WJB_VALUE)
+			read_member(row, catalog, key, &value);
+	}
+	if (row->customer == NULL)
+		fault(row, ERRCODE_NULL_VALUE_NOT_ALLOWED, "customer must not be null");
+	if (row->report.meter == NULL)
+		fault(row, ERRCODE_NULL_VALUE_NOT_ALLOWED, "meter must not be null");
+	if (row->report.quantity == NULL)
+		fault(row, ERRCODE_NULL_VALUE_NOT_ALLOWED, "quantity must not be null");
+}
+
+/* What the customer of a row holds; the same as of the row before in most batches. */
+static QzpayEntitlement *
+customer_of(const BatchRow *row, QzpayEntitlement *entitlement, text **read, MemoryContext batch_context)
+{
+	MemoryContext old;
+
+	if (*read != NULL && VARSIZE_ANY_EXHDR(*read) == VARSIZE_ANY_EXHDR(row->customer) &&
+		memcmp(VARDATA_ANY(*read), VARDATA_ANY(row->customer), VARSIZE_ANY_EXHDR(row->customer)) == 0 &&
+		qzpay_entitlement_is_current(entitlement))
+		return entitlement;
+	*read = NULL;
+	old = MemoryContextSwitchTo(batch_context);
+	if (qzpay_entitlement_read_text(PointerGetDatum(row->customer), true, entitlement) && qzpay_entitlement_settle(entitlement))
+		*read = cstring_to_text_with_len(VARDATA_ANY(row->customer), VARSIZE_ANY_EXHDR(row->customer));
+	MemoryContextSwitchTo(old);
+	return *read == NULL ? NULL : entitlement;
+}
+
+/* record_usage_batch(events): index, status, error */
+Datum
+qzpay_record_usage_batch(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *set = (ReturnSetInfo *) fcinfo->resultinfo;
+	const QzpayCatalog *catalog = qzpay_catalog(qzpay_scan_snapshot());
+	MemoryContext batch_context = CurrentMemoryContext;
+	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "qzpay usage", ALLOCSET_DEFAULT_SIZES);
+	QzpayEntitlement entitlement;
+	text	   *read = NULL;
+	Jsonb	   *events;
+	JsonbIterator *iterator;
+	JsonbValue	element;
+	JsonbIteratorToken token;
+	int			index = 0;
+
+	require_argument(fcinfo, 0, "events");
+	events = PG_GETARG_JSONB_P(0);
+	if (!JB_ROOT_IS_ARRAY(events) || JB_ROOT_IS_SCALAR(events))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("events must be a JSON array")));
+	qzpay_materialize_compat(fcinfo);
+	iterator = JsonbIteratorInit(&events->root);
+	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
+	{
+		MemoryContext old;
+		QzpayUsageResult result;
+		BatchRow	row;
+		Datum		values[3];
+		bool		nulls[3] = {false, false, false};
+
+		if (token != WJB_ELEM)
+			continue;
+		CHECK_FOR_INTERRUPTS();
+		old = MemoryContextSwitchTo(row_context);
+		read_element(&element, catalog, &row);
+		if (row.error == NULL)
+		{
+			if (customer_of(&row, &entitlement, &read, batch_context) == NULL)
+				fault(&row, ERRCODE_QZPAY_NOT_FOUND, psprintf("customer \"%s\" not found", text_to_cstring(row.customer)));
+			else
+				qzpay_usage_record(catalog, &entitlement, &row.report, &result);
+		}
+		if (row.error != NULL)
+		{
+			result.status = QZPAY_USAGE_REFUSED;
+			result.sqlstate = row.sqlstate;
+			result.message = unconstify(char *, row.error);
+		}
+		values[0] = Int32GetDatum(index++);
+		values[1] = CStringGetTextDatum(status_name(result.status));
+		nulls[2] = result.status != QZPAY_USAGE_REFUSED;
+		if (!nulls[2])
+			values[2] = CStringGetTextDatum(psprintf("%s: %s", unpack_sql_state(result.sqlstate), result.message));
+		MemoryContextSwitchTo(old);
+		tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
+		MemoryContextReset(row_context);
+	}
+	MemoryContextDelete(row_context);
+	return (Datum) 0;
+}
+
+static const char *
+limit_type_name(QzpayLimitType type)
+{
+	return type == QZPAY_LIMIT_HARD ? "hard" : type == QZPAY_LIMIT_SOFT ? "soft" : "none";
+}
+
+/* _usage_rules(customer, at): meter_id, period_start, period_end, included, limit_type, charge_id, in_trial; one row per active meter */
+Datum
+qzpay_usage_rules(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *set = (ReturnSetInfo *) fcinfo->resultinfo;
+	const QzpayCatalog *catalog = qzpay_catalog(qzpay_scan_snapshot());
+	QzpayEntitlement entitlement;
+	TimestampTz start;
+	TimestampTz end;
+
+	if (!qzpay_entitlement_read(PG_GETARG_UUID_P(0), true, &entitlement))
+		qzpay_object_not_found(QZPAY_OBJECT_CUSTOMER, PG_GETARG_UUID_P(0));
+	qzpay_materialize_compat(fcinfo);
+	/* Never closed: it is now. */
+	if (!qzpay_usage_period(&entitlement, entitlement.now, &start, &end))
+		return (Datum) 0;
+	for (int i = 0; i < qzpay_catalog_n_meters(catalog); i++)
+	{
+		const QzpayMeter *meter = qzpay_catalog_meter_at(catalog, i);
+		QzpayAllowance allowance;
+		Datum		values[7];
+		bool		nulls[7] = {false};
+
+		if (!meter->active)
+			continue;
+		qzpay_entitlement_meter(catalog, &entitlement, meter, entitlement.now, &allowance);
+		values[0] = UUIDPGetDatum(&meter->id);
+		values[1] = TimestampTzGetDatum(start);
+		values[2] = TimestampTzGetDatum(end);
+		values[3] = NumericGetDatum(allowance.value);
+		nulls[3] = allowance.unlimited;
+		values[4] = CStringGetTextDatum(limit_type_name(allowance.type));
+		values[5] = allowance.charge == NULL ? (Datum) 0 : UUIDPGetDatum(&allowance.charge->id);
+		nulls[5] = allowance.charge == NULL;
+		values[6] = BoolGetDatum(qzpay_entitlement_in_trial(&entitlement, entitlement.now));
+		tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* _await_usage(tenants, customers, period_starts) */
+Datum
+qzpay_await_usage(PG_FUNCTION_ARGS)
+{
+	const QzpayCatalog *catalog = qzpay_catalog(qzpay_scan_snapshot());
+	Datum	   *tenants;
+	Datum	   *customers;
+	Datum	   *starts;
+	int			n_tenants;
+	int			n_customers;
+	int			n_starts;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), UUIDOID, UUID_LEN, false, TYPALIGN_CHAR, &tenants, NULL, &n_tenants);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), UUIDOID, UUID_LEN, false, TYPALIGN_CHAR, &customers, NULL, &n_customers);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &starts, NULL, &n_starts);
+	if (n_tenants != n_customers || n_tenants != n_starts)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("arrays must be of one length")));
+	for (int i = 0; i < n_tenants; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (int meter = 0; meter < qzpay_catalog_n_meters(catalog); meter++)
+			qzpay_usage_totals_await(DatumGetUUIDP(tenants[i]), DatumGetUUIDP(customers[i]), &qzpay_catalog_meter_at(catalog, meter)->id,
+									 DatumGetTimestampTz(starts[i]));
+	}
+	PG_RETURN_VOID();
+}

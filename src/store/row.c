@@ -1,0 +1,170 @@
+/*
+ * row.c
+ *		Rows written directly, without the executor.
+ *
+ * For tables of qzpay whose constraints the caller keeps: values of the right types, no nulls where there must be none, rows of the right
+ * partition.  Row triggers don't fire.  The caller advances the command counter before it reads or changes what it wrote.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "common/hashfn.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/execnodes.h"
+#include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+
+#include "compat.h"
+#include "store/row.h"
+
+/* Field 4 of advisory lock tags; those of SQL are 1 and 2. */
+#define KEY_LOCK_CLASS 0x515A
+
+/* The one index that all tables written here have; any further one is the administrator's. */
+static void
+insert_into_index(QzpayRelation *relation, TupleTableSlot *slot)
+{
+	Form_pg_index index = relation->idx->rd_index;
+	IndexInfo  *info = makeNode(IndexInfo);
+	Datum		values[INDEX_MAX_KEYS];
+	bool		nulls[INDEX_MAX_KEYS];
+
+	for (int i = 0; i < index->indnatts; i++)
+	{
+		AttrNumber	column = index->indkey.values[i];
+
+		values[i] = slot->tts_values[column - 1];
+		nulls[i] = slot->tts_isnull[column - 1];
+	}
+	index_insert(relation->idx, values, nulls, &slot->tts_tid, relation->heap, UNIQUE_CHECK_YES, false, info);
+	pfree(info);
+}
+
+static void
+insert_into_all_indexes(QzpayRelation *relation, TupleTableSlot *slot)
+{
+	EState	   *estate = CreateExecutorState();
+	ResultRelInfo *result = makeNode(ResultRelInfo);
+
+	InitResultRelInfo(result, relation->heap, 1, NULL, 0);
+	ExecOpenIndices(result, false);
+	qzpay_insert_index_tuples_compat(result, slot, estate);
+	ExecCloseIndices(result);
+	FreeExecutorState(estate);
+}
+
+static void
+insert_index_entries(QzpayRelation *relation, TupleTableSlot *slot)
+{
+	List	   *indexes = RelationGetIndexList(relation->heap);
+
+	if (list_length(indexes) == 1)
+		insert_into_index(relation, slot);
+	else
+		insert_into_all_indexes(relation, slot);
+	list_free(indexes);
+}
+
+static TupleTableSlot *
+slot_of_values(QzpayRelation *relation, Datum *values, bool *nulls)
+{
+	TupleDesc	desc = RelationGetDescr(relation->heap);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+
+	memcpy(slot->tts_values, values, desc->natts * sizeof(Datum));
+	memcpy(slot->tts_isnull, nulls, desc->natts * sizeof(bool));
+	ExecStoreVirtualTuple(slot);
+	slot->tts_tableOid = RelationGetRelid(relation->heap);
+	return slot;
+}
+
+/*
+ * qzpay_row_insert
+ *		Inserts a row; *tid (or NULL) is where.
+ *
+ * Raises 23505 where the index's key is there already, after waiting for whoever has inserted it.
+ */
+void
+qzpay_row_insert(QzpayRelation *relation, Datum *values, bool *nulls, ItemPointer tid)
+{
+	TupleTableSlot *slot;
+
+	qzpay_relation_open(relation);
+	LockRelationOid(RelationGetRelid(relation->heap), RowExclusiveLock);
+	slot = slot_of_values(relation, values, nulls);
+	table_tuple_insert(relation->heap, slot, GetCurrentCommandId(true), 0, NULL);
+	insert_index_entries(relation, slot);
+	if (tid != NULL)
+		*tid = slot->tts_tid;
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/*
+ * qzpay_row_update
+ *		Replaces the version at *tid, which moves to the new one when the result is TM_Ok.
+ *
+ * With wait, waits for whoever has locked it; without, that is TM_BeingModified.
+ */
+TM_Result
+qzpay_row_update(QzpayRelation *relation, ItemPointer tid, Datum *values, bool *nulls, bool wait)
+{
+	TupleTableSlot *slot;
+	TM_FailureData failure;
+	LockTupleMode lock_mode;
+	TM_Result	result;
+	qzpay_update_indexes_compat update_indexes;
+
+	LockRelationOid(RelationGetRelid(relation->heap), RowExclusiveLock);
+	slot = slot_of_values(relation, values, nulls);
+	result = table_tuple_update(relation->heap, tid, slot, GetCurrentCommandId(true), InvalidSnapshot, InvalidSnapshot, wait,
+								&failure, &lock_mode, &update_indexes);
+	if (result == TM_Ok)
+	{
+		if (update_indexes)
+			insert_index_entries(relation, slot);
+		*tid = slot->tts_tid;
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	return result;
+}
+
+/* Deletes a row that this transaction has inserted in an earlier command. */
+void
+qzpay_row_delete(QzpayRelation *relation, ItemPointer tid)
+{
+	TM_FailureData failure;
+
+	if (table_tuple_delete(relation->heap, tid, GetCurrentCommandId(true), InvalidSnapshot, InvalidSnapshot, true, &failure, false) != TM_Ok)
+		elog(ERROR, "could not delete an own row of \"%s\"", RelationGetRelationName(relation->heap));
+}
+
+/*
+ * qzpay_key_lock
+ *		Waits for whoever else is writing a key of this hash.
+ *
+ * Costs as much as the token of a speculative insertion, and saves its second log record: whoever gets the lock sees the other's row in the
+ * index, in progress or not, and waits for that transaction without the lock.  An error releases it with the transaction.
+ */
+void
+qzpay_key_lock(QzpayKeyLock *lock, const void *key, size_t length)
+{
+	LOCKTAG		tag;
+
+	lock->hash = DatumGetUInt64(hash_any_extended(key, length, 0));
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (lock->hash >> 32), (uint32) lock->hash, KEY_LOCK_CLASS);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+void
+qzpay_key_unlock(QzpayKeyLock *lock)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (lock->hash >> 32), (uint32) lock->hash, KEY_LOCK_CLASS);
+	LockRelease(&tag, ExclusiveLock, false);
+}

@@ -1,0 +1,478 @@
+/*
+ * usage.c
+ *		Usage: one report from the application, booked once into the period it belongs to.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "errors.h"
+#include "store/call.h"
+#include "store/clock.h"
+#include "store/number.h"
+#include "store/period.h"
+#include "store/relation.h"
+#include "store/row.h"
+#include "store/usage.h"
+#include "store/uuid.h"
+
+/* How far ahead of the customer's now a report may be: clocks differ. */
+#define MAX_AHEAD (5 * USECS_PER_MINUTE)
+#define MAX_SCALE 18
+
+/* Code of the row of usage_alerts that says that overage has begun. */
+#define OVERAGE_BEGAN 101
+
+static QzpayRelation alerts = {.table = "usage_alerts",.index = "usage_alerts_pkey"};
+
+static QzpayCall raise_alert = {
+	.sql = "SELECT qzpay._raise_usage_alert($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+	.nargs = 9,
+	.types = {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, BOOLOID, NUMERICOID, NUMERICOID}
+};
+
+/* A report on its way. */
+typedef struct Booking
+{
+	const QzpayCatalog *catalog;
+	const QzpayEntitlement *entitlement;
+	const QzpayUsageReport *report;
+	QzpayAllowance allowance;
+	QzpayUsageEvent event;
+	QzpayUsageTotal total;
+	TimestampTz period_end;
+} Booking;
+
+static void
+refuse(QzpayUsageResult *result, int sqlstate, char *message, char *detail, char *hint)
+{
+	result->status = QZPAY_USAGE_REFUSED;
+	result->sqlstate = sqlstate;
+	result->message = message;
+	result->detail = detail;
+	result->hint = hint;
+}
+
+static char *
+text_of_number(Numeric number)
+{
+	return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(number)));
+}
+
+static const char *
+text_of_time(TimestampTz at)
+{
+	return pstrdup(timestamptz_to_str(at));
+}
+
+/* Whether the quantity can be booked at all. */
+static bool
+check_quantity(const QzpayUsageReport *report, QzpayUsageResult *result)
+{
+	Numeric		limit = int64_to_numeric(INT64CONST(1000000000000000));
+
+	if (!qzpay_number_is_finite(report->quantity) || qzpay_number_sign(report->quantity) < 0)
+		refuse(result, ERRCODE_QZPAY_USAGE_QUANTITY, psprintf("quantity %s of \"%s\" must be finite and not negative",
+															  text_of_number(report->quantity), report->meter->code), NULL, NULL);
+	else if (qzpay_number_compare(report->quantity, limit) >= 0 ||
+			 DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(report->quantity))) > MAX_SCALE)
+		refuse(result, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, psprintf("quantity of \"%s\" must be below 10^15 and have at most %d decimals",
+																   report->meter->code, MAX_SCALE), NULL, NULL);
+	else if (report->key != NULL && (VARSIZE_ANY_EXHDR(report->key) == 0 || VARSIZE_ANY_EXHDR(report->key) > 255))
+		refuse(result, ERRCODE_INVALID_PARAMETER_VALUE, pstrdup("idempotency_key must have 1 to 255 bytes"), NULL, NULL);
+	else if (!report->meter->active)
+		refuse(result, ERRCODE_QZPAY_UNKNOWN_CODE, psprintf("meter \"%s\" is not active", report->meter->code), NULL, NULL);
+	else if (report->meter->aggregation == QZPAY_AGGREGATE_OTHER)
+		refuse(result, ERRCODE_FEATURE_NOT_SUPPORTED, psprintf("meter \"%s\" aggregates by %s, which takes no reports", report->meter->code,
+															  report->meter->aggregation_name), NULL, NULL);
+	else if (report->is_reading && report->meter->aggregation != QZPAY_AGGREGATE_SUM)
+		refuse(result, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("meter \"%s\" aggregates by %s, so its total cannot be set", report->meter->code,
+																report->meter->aggregation_name), NULL, NULL);
+	else
+		return true;
+	return false;
+}
+
+/*
+ * qzpay_usage_period
+ *		The usage period of an instant; false when it is closed.
+ *
+ * The running period is that of the subscription, also while the run that closes it is late; later instants belong to the period that follows
+ * by the calendar.  Without a subscription, only the period of now is open.
+ */
+bool
+qzpay_usage_period(const QzpayEntitlement *entitlement, TimestampTz at, TimestampTz *start, TimestampTz *end)
+{
+	TimestampTz open_start;
+	TimestampTz open_end;
+
+	if (entitlement->has_period)
+	{
+		open_start = entitlement->usage_start;
+		open_end = entitlement->usage_end;
+	}
+	else
+		qzpay_period_at(entitlement->usage_anchor, entitlement->usage_unit, entitlement->usage_count, entitlement->timezone,
+						entitlement->now, &open_start, &open_end);
+	if (at < open_start)
+		return false;
+	*start = open_start;
+	*end = open_end;
+	if (at >= open_end)
+		qzpay_period_at(entitlement->usage_anchor, entitlement->usage_unit, entitlement->usage_count, entitlement->timezone, at, start, end);
+	return true;
+}
+
+/* Fills the event but for its quantity; false when its time is refused. */
+static bool
+place_in_time(Booking *booking, QzpayUsageResult *result)
+{
+	const QzpayEntitlement *entitlement = booking->entitlement;
+	QzpayUsageEvent *event = &booking->event;
+
+	event->occurred_at = booking->report->has_occurred_at ? booking->report->occurred_at : entitlement->now;
+	if (TIMESTAMP_NOT_FINITE(event->occurred_at))
+	{
+		refuse(result, ERRCODE_DATETIME_VALUE_OUT_OF_RANGE, pstrdup("occurred_at must be finite"), NULL, NULL);
+		return false;
+	}
+	if (event->occurred_at > entitlement->now + MAX_AHEAD)
+	{
+		refuse(result, ERRCODE_QZPAY_USAGE_FUTURE, psprintf("usage of \"%s\" at %s is in the future", booking->report->meter->code,
+															text_of_time(event->occurred_at)),
+			   psprintf("It is %s for this customer.", text_of_time(entitlement->now)), NULL);
+		return false;
+	}
+	if (!qzpay_usage_period(entitlement, event->occurred_at, &event->period_start, &booking->period_end))
+	{
+		refuse(result, ERRCODE_QZPAY_USAGE_CLOSED, psprintf("the usage period of %s is closed", text_of_time(event->occurred_at)), NULL,
+			   pstrdup("Usage must be recorded before its period ends."));
+		return false;
+	}
+	return true;
+}
+
+static void
+fill_event(Booking *booking)
+{
+	const QzpayUsageReport *report = booking->report;
+	QzpayUsageEvent *event = &booking->event;
+
+	event->tenant = booking->entitlement->tenant;
+	event->customer = booking->entitlement->customer;
+	event->meter = report->meter->id;
+	event->recorded_at = qzpay_clock_recorded();
+	event->key = report->key;
+	event->properties = report->properties;
+	if (report->key != NULL)
+		qzpay_uuid_derive(&event->id, &event->customer, VARDATA_ANY(report->key), VARSIZE_ANY_EXHDR(report->key));
+	else
+		qzpay_uuid_next(&event->id);
+	/* What adds to the total is what was reported, unless the meter or the call says otherwise. */
+	event->reading = report->is_reading || report->meter->aggregation != QZPAY_AGGREGATE_SUM ? report->quantity : NULL;
+	event->quantity = report->meter->aggregation == QZPAY_AGGREGATE_COUNT ? int64_to_numeric(1) : report->quantity;
+}
+
+/* Whether the amount to add is known before the total is. */
+static bool
+is_increment(const QzpayUsageReport *report)
+{
+	return !report->is_reading && (report->meter->aggregation == QZPAY_AGGREGATE_SUM || report->meter->aggregation == QZPAY_AGGREGATE_COUNT);
+}
+
+static bool
+same_properties(Jsonb *a, Jsonb *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return compareJsonbContainers(&a->root, &b->root) == 0;
+}
+
+/* Whether the stored event under the key says what the report says; a report without a time doesn't name one. */
+static bool
+same_content(const Booking *booking, const QzpayUsageEvent *stored)
+{
+	const QzpayUsageEvent *event = &booking->event;
+	Numeric		stated = event->reading != NULL ? event->reading : event->quantity;
+	Numeric		stored_statement = stored->reading != NULL ? stored->reading : stored->quantity;
+
+	return memcmp(&stored->meter, &event->meter, sizeof(pg_uuid_t)) == 0 &&
+		(stored->reading == NULL) == (event->reading == NULL) &&
+		qzpay_number_compare(stated, stored_statement) == 0 &&
+		(!booking->report->has_occurred_at || stored->occurred_at == event->occurred_at) &&
+		same_properties(stored->properties, event->properties) &&
+		stored->key != NULL && VARSIZE_ANY_EXHDR(stored->key) == VARSIZE_ANY_EXHDR(event->key) &&
+		memcmp(VARDATA_ANY(stored->key), VARDATA_ANY(event->key), VARSIZE_ANY_EXHDR(event->key)) == 0;
+}
+
+/* Answers a report whose key is there. */
+static void
+answer_duplicate(const Booking *booking, const QzpayUsageEvent *stored, QzpayUsageResult *result)
+{
+	QzpayUsageTotal total = booking->total;
+	Snapshot	latest;
+
+	if (!same_content(booking, stored))
+	{
+		refuse(result, ERRCODE_QZPAY_USAGE_KEY_MISMATCH,
+			   psprintf("idempotency key \"%s\" was used for other usage", text_to_cstring(booking->event.key)), NULL,
+			   pstrdup("A repeated report must be the same in meter, quantity, action, properties and, if given, time."));
+		return;
+	}
+	latest = RegisterSnapshot(GetLatestSnapshot());
+	total.period_start = stored->period_start;
+	result->status = QZPAY_USAGE_DUPLICATE;
+	result->total = qzpay_usage_total_read(&total, latest);
+	UnregisterSnapshot(latest);
+}
+
+/*
+ * Locks the event's key and looks whether it is there; true, without the lock, when it is.  Waits for who is about to decide that.
+ */
+static bool
+is_duplicate(const Booking *booking, QzpayKeyLock *lock, QzpayUsageEvent *stored)
+{
+	const struct
+	{
+		pg_uuid_t	customer;
+		pg_uuid_t	id;
+	}			key = {booking->event.customer, booking->event.id};
+
+	for (;;)
+	{
+		TransactionId in_progress = InvalidTransactionId;
+
+		qzpay_key_lock(lock, &key, sizeof(key));
+		if (!qzpay_usage_event_find(&booking->event, stored, &in_progress))
+			return false;
+		qzpay_key_unlock(lock);
+		if (!TransactionIdIsValid(in_progress))
+			return true;
+		XactLockTableWait(in_progress, NULL, NULL, XLTW_None);
+	}
+}
+
+/* QzpayUsageDecision: what the report adds, unless that exceeds a hard limit. */
+static bool
+decide(QzpayUsageTotal *total, Numeric *difference, void *arg)
+{
+	Booking    *booking = arg;
+	Numeric		stated = booking->report->quantity;
+
+	if (is_increment(booking->report))
+		*difference = booking->event.quantity;
+	else if (booking->report->meter->aggregation == QZPAY_AGGREGATE_MAX && qzpay_number_compare(stated, total->before) <= 0)
+		*difference = qzpay_number_zero();
+	else
+		*difference = qzpay_number_subtract(stated, total->before);
+	total->after = qzpay_number_add(total->before, *difference);
+	booking->event.quantity = *difference;
+	return booking->allowance.unlimited || booking->allowance.type != QZPAY_LIMIT_HARD ||
+		qzpay_number_compare(total->after, booking->allowance.value) <= 0 || qzpay_number_sign(*difference) <= 0;
+}
+
+static void
+refuse_total(const Booking *booking, QzpayTotalResult outcome, QzpayUsageResult *result)
+{
+	const char *meter = booking->report->meter->code;
+
+	if (outcome == QZPAY_TOTAL_MIXED)
+		refuse(result, ERRCODE_QZPAY_WRONG_STATE, psprintf("increments and readings of \"%s\" cannot be mixed in one usage period", meter), NULL,
+			   pstrdup("Report a meter with action increment or with action set, not with both."));
+	else
+		refuse(result, ERRCODE_QZPAY_USAGE_LIMIT,
+			   psprintf("usage of \"%s\" would exceed the limit of %s", meter, text_of_number(booking->allowance.value)),
+			   psprintf("{\"limit\": \"%s\", \"current\": %s, \"limit_value\": %s}", meter, text_of_number(booking->total.before),
+						text_of_number(booking->allowance.value)),
+			   pstrdup("A higher plan or an add-on raises the limit."));
+}
+
+/*
+ * Writes event and total; false when refused or a duplicate.
+ *
+ * An increment's event comes first and its key's lock is gone at once; a reading's quantity is known only under the lock of the total.
+ */
+static bool
+write_booking(Booking *booking, QzpayUsageResult *result)
+{
+	bool		event_first = is_increment(booking->report);
+	QzpayKeyLock lock;
+	QzpayUsageEvent stored;
+	QzpayTotalResult outcome;
+
+	if (booking->event.key != NULL && is_duplicate(booking, &lock, &stored))
+	{
+		answer_duplicate(booking, &stored, result);
+		return false;
+	}
+	if (event_first)
+	{
+		qzpay_usage_event_insert(&booking->event);
+		if (booking->event.key != NULL)
+			qzpay_key_unlock(&lock);
+	}
+	outcome = qzpay_usage_total_add(&booking->total, decide, booking);
+	if (outcome == QZPAY_TOTAL_ADDED && !event_first)
+		qzpay_usage_event_insert(&booking->event);
+	if (!event_first && booking->event.key != NULL)
+		qzpay_key_unlock(&lock);
+	CommandCounterIncrement();
+	if (outcome == QZPAY_TOTAL_ADDED)
+		return true;
+	if (event_first)
+	{
+		qzpay_usage_event_delete(&booking->event);
+		CommandCounterIncrement();
+	}
+	refuse_total(booking, outcome, result);
+	return false;
+}
+
+/* Which of these thresholds have been raised, as bits. */
+static uint32
+raised_alerts(const QzpayUsageTotal *total, const int *thresholds, int n)
+{
+	Snapshot	latest = RegisterSnapshot(GetLatestSnapshot());
+	ScanKeyData keys[4];
+	QzpayScan	scan;
+	TupleTableSlot *slot;
+	uint32		raised = 0;
+
+	qzpay_scan_key_uuid(&keys[0], 1, &total->tenant);
+	qzpay_scan_key_uuid(&keys[1], 2, &total->customer);
+	qzpay_scan_key_uuid(&keys[2], 3, &total->meter);
+	ScanKeyInit(&keys[3], 4, BTEqualStrategyNumber, F_TIMESTAMPTZ_EQ, TimestampTzGetDatum(total->period_start));
+	qzpay_scan_begin(&scan, &alerts, latest, keys, 4);
+	while ((slot = qzpay_scan_next(&scan)) != NULL)
+	{
+		bool		isnull;
+		int			threshold = DatumGetInt32(slot_getattr(slot, qzpay_relation_column(&alerts, "threshold"), &isnull));
+
+		for (int i = 0; i < n; i++)
+		{
+			if (thresholds[i] == threshold)
+				raised |= 1 << i;
+		}
+	}
+	qzpay_scan_end(&scan);
+	UnregisterSnapshot(latest);
+	return raised;
+}
+
+static void
+raise_one_alert(const Booking *booking, int threshold)
+{
+	const QzpayUsageTotal *total = &booking->total;
+	Datum		values[9];
+	Datum		nothing;
+	bool		isnull;
+
+	values[0] = UUIDPGetDatum(&total->tenant);
+	values[1] = UUIDPGetDatum(&total->customer);
+	values[2] = UUIDPGetDatum(&total->meter);
+	values[3] = TimestampTzGetDatum(total->period_start);
+	values[4] = TimestampTzGetDatum(booking->period_end);
+	values[5] = Int32GetDatum(threshold);
+	values[6] = BoolGetDatum(booking->allowance.type == QZPAY_LIMIT_HARD);
+	values[7] = NumericGetDatum(total->after);
+	values[8] = NumericGetDatum(booking->allowance.value);
+	qzpay_call(&raise_alert, &total->tenant, values, NULL, false, 1, &nothing, &isnull);
+	CommandCounterIncrement();
+}
+
+/*
+ * raise_alerts
+ *		Says which thresholds of the included quantity have been reached, each once per period.
+ *
+ * Compares the total with the thresholds and not the step with them: of two transactions that cross one together neither sees it, and the
+ * next event makes up for it.
+ */
+static void
+raise_alerts(const Booking *booking)
+{
+	const Numeric included = booking->allowance.value;
+	const int  *percents;
+	int			n_percents = qzpay_catalog_alerts(booking->catalog, &percents);
+	int			reached[QZPAY_MAX_ALERTS + 1];
+	int			n_reached = 0;
+	uint32		raised;
+	Numeric		hundredfold;
+
+	if (booking->allowance.unlimited || qzpay_number_sign(booking->total.after) <= 0)
+		return;
+	hundredfold = qzpay_number_multiply(booking->total.after, int64_to_numeric(100));
+	for (int i = 0; i < n_percents && qzpay_number_sign(included) > 0; i++)
+	{
+		if (qzpay_number_compare(hundredfold, qzpay_number_multiply(included, int64_to_numeric(percents[i]))) < 0)
+			break;
+		reached[n_reached++] = percents[i];
+	}
+	if (booking->allowance.type != QZPAY_LIMIT_HARD && qzpay_number_compare(booking->total.after, included) > 0)
+		reached[n_reached++] = OVERAGE_BEGAN;
+	if (n_reached == 0)
+		return;
+	raised = raised_alerts(&booking->total, reached, n_reached);
+	for (int i = 0; i < n_reached; i++)
+	{
+		if (!(raised & (1 << i)))
+			raise_one_alert(booking, reached[i]);
+	}
+}
+
+/*
+ * qzpay_usage_record
+ *		Books one report; what is wrong with it is an answer, not an error, so that a batch goes on.
+ *
+ * The entitlement must have been settled by qzpay_entitlement_settle().  Raises 40001 when its usage period was closed meanwhile.
+ */
+void
+qzpay_usage_record(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayUsageReport *report, QzpayUsageResult *result)
+{
+	Booking		booking;
+
+	memset(&booking, 0, sizeof(booking));
+	memset(result, 0, sizeof(*result));
+	booking.catalog = catalog;
+	booking.entitlement = entitlement;
+	booking.report = report;
+	if (!check_quantity(report, result) || !place_in_time(&booking, result))
+		return;
+	fill_event(&booking);
+	qzpay_entitlement_meter(catalog, entitlement, report->meter, booking.event.occurred_at, &booking.allowance);
+	booking.total.tenant = entitlement->tenant;
+	booking.total.customer = entitlement->customer;
+	booking.total.meter = report->meter->id;
+	booking.total.period_start = booking.event.period_start;
+	booking.total.is_gauge = report->is_reading;
+	booking.total.exclusive = !is_increment(report) || (!booking.allowance.unlimited && booking.allowance.type == QZPAY_LIMIT_HARD);
+	qzpay_usage_event_prepare(booking.event.recorded_at);
+	if (!write_booking(&booking, result))
+		return;
+
+	/*
+	 * Whoever closes the period first takes the entitlement's row and then waits for the totals; we wrote to the total and now look at the
+	 * row.  So either it sees our usage, or we see it here.
+	 */
+	if (!qzpay_entitlement_is_current(entitlement))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("the contract or usage period of the customer changed while usage was recorded"),
+				 errhint("Repeat the transaction.")));
+	result->status = QZPAY_USAGE_RECORDED;
+	result->total = booking.total.after;
+	raise_alerts(&booking);
+}
+
+/* Called once, by _PG_init. */
+void
+qzpay_usage_init(void)
+{
+	qzpay_usage_events_init();
+	qzpay_usage_totals_init();
+}

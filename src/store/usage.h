@@ -1,0 +1,97 @@
+/*
+ * usage.h
+ *		Usage: events written once, and the totals they make.
+ */
+#ifndef QZPAY_STORE_USAGE_H
+#define QZPAY_STORE_USAGE_H
+
+#include "store/entitlement.h"
+
+/* One report of usage, as the application makes it. */
+typedef struct QzpayUsageReport
+{
+	const QzpayMeter *meter;
+	Numeric		quantity;
+	text	   *key;			/* idempotency key, or NULL */
+	bool		has_occurred_at;
+	TimestampTz occurred_at;
+	bool		is_reading;		/* the quantity is the period's total, not an increment */
+	Jsonb	   *properties;		/* or NULL */
+} QzpayUsageReport;
+
+typedef enum QzpayUsageStatus
+{
+	QZPAY_USAGE_RECORDED,
+	QZPAY_USAGE_DUPLICATE,
+	QZPAY_USAGE_REFUSED
+} QzpayUsageStatus;
+
+typedef struct QzpayUsageResult
+{
+	QzpayUsageStatus status;
+	Numeric		total;			/* of the meter in the event's period */
+	int			sqlstate;		/* when refused */
+	char	   *message;
+	char	   *detail;			/* or NULL */
+	char	   *hint;			/* or NULL */
+} QzpayUsageResult;
+
+/* A row of usage_events. */
+typedef struct QzpayUsageEvent
+{
+	pg_uuid_t	tenant;
+	pg_uuid_t	customer;
+	pg_uuid_t	id;
+	pg_uuid_t	meter;
+	TimestampTz period_start;
+	TimestampTz occurred_at;
+	TimestampTz recorded_at;
+	Numeric		quantity;		/* what it adds to the total */
+	Numeric		reading;		/* what was stated, where that is something else; or NULL */
+	text	   *key;
+	Jsonb	   *properties;
+	ItemPointerData row;
+} QzpayUsageEvent;
+
+/* A running total to be added to. */
+typedef struct QzpayUsageTotal
+{
+	pg_uuid_t	tenant;
+	pg_uuid_t	customer;
+	pg_uuid_t	meter;
+	TimestampTz period_start;
+
+	bool		exclusive;		/* decide under the lock of the first shard */
+	bool		is_gauge;		/* fed by readings, not by increments */
+	Numeric		before;			/* sum of all shards */
+	Numeric		after;
+} QzpayUsageTotal;
+
+/* Called with total->before under the lock; sets total->after and the difference, or returns false to leave everything as it is. */
+typedef bool (*QzpayUsageDecision) (QzpayUsageTotal *total, Numeric *difference, void *arg);
+
+typedef enum QzpayTotalResult
+{
+	QZPAY_TOTAL_ADDED,
+	QZPAY_TOTAL_LEFT,			/* the decision was no */
+	QZPAY_TOTAL_MIXED			/* increments and readings in one period */
+} QzpayTotalResult;
+
+extern void qzpay_usage_init(void);
+
+extern void qzpay_usage_record(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayUsageReport *report,
+							   QzpayUsageResult *result);
+extern bool qzpay_usage_period(const QzpayEntitlement *entitlement, TimestampTz at, TimestampTz *start, TimestampTz *end);
+
+extern void qzpay_usage_events_init(void);
+extern void qzpay_usage_event_prepare(TimestampTz recorded_at);
+extern bool qzpay_usage_event_find(const QzpayUsageEvent *sought, QzpayUsageEvent *found, TransactionId *in_progress);
+extern void qzpay_usage_event_insert(QzpayUsageEvent *event);
+extern void qzpay_usage_event_delete(QzpayUsageEvent *event);
+
+extern void qzpay_usage_totals_init(void);
+extern QzpayTotalResult qzpay_usage_total_add(QzpayUsageTotal *total, QzpayUsageDecision decide, void *arg);
+extern Numeric qzpay_usage_total_read(const QzpayUsageTotal *total, Snapshot snapshot);
+extern void qzpay_usage_totals_await(const pg_uuid_t *tenant, const pg_uuid_t *customer, const pg_uuid_t *meter, TimestampTz period_start);
+
+#endif							/* QZPAY_STORE_USAGE_H */
