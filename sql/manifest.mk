@@ -15,6 +15,7 @@ CODE_SQL += sql/foundation/settings.sql
 CODE_SQL += sql/foundation/install.sql
 CODE_SQL += sql/tenancy/functions.sql
 CODE_SQL += sql/foundation/clock.sql
+CODE_SQL += sql/foundation/money.sql
 CODE_SQL += sql/catalog/grammar.sql
 CODE_SQL += sql/catalog/verify.sql
 CODE_SQL += sql/catalog/import.sql

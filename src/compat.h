@@ -5,7 +5,7 @@
 #ifndef QZPAY_COMPAT_H
 #define QZPAY_COMPAT_H
 
-#if PG_VERSION_NUM < 150000
+#if defined(PG_VERSION_NUM) && PG_VERSION_NUM < 150000
 #error "qzpay needs PostgreSQL 15 or later"
 #endif
 

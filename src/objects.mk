@@ -5,11 +5,14 @@
 CORE_SRCS += src/core/address.c
 CORE_SRCS += src/core/calendar.c
 CORE_SRCS += src/core/code.c
+CORE_SRCS += src/core/currency.c
 CORE_SRCS += src/core/hash.c
 CORE_SRCS += src/core/money.c
 CORE_SRCS += src/core/outcome.c
 CORE_SRCS += src/core/proration.c
 CORE_SRCS += src/core/rating.c
+CORE_SRCS += src/core/redact.c
+CORE_SRCS += src/core/signature.c
 CORE_SRCS += src/core/status.c
 
 # store: rows read and written from C
@@ -17,6 +20,7 @@ STORE_SRCS += src/store/call.c
 STORE_SRCS += src/store/catalog_cache.c
 STORE_SRCS += src/store/clock.c
 STORE_SRCS += src/store/context.c
+STORE_SRCS += src/store/decimal.c
 STORE_SRCS += src/store/entitlement.c
 STORE_SRCS += src/store/installation.c
 STORE_SRCS += src/store/limit.c
@@ -32,11 +36,17 @@ STORE_SRCS += src/store/usage_total.c
 STORE_SRCS += src/store/uuid.c
 
 # sqlfn: the SQL-callable functions
+SQLFN_SRCS += src/sqlfn/argument.c
+SQLFN_SRCS += src/sqlfn/calendar.c
+SQLFN_SRCS += src/sqlfn/currency.c
 SQLFN_SRCS += src/sqlfn/entitlement.c
 SQLFN_SRCS += src/sqlfn/foundation.c
 SQLFN_SRCS += src/sqlfn/limit.c
 SQLFN_SRCS += src/sqlfn/live.c
+SQLFN_SRCS += src/sqlfn/money.c
 SQLFN_SRCS += src/sqlfn/payment.c
+SQLFN_SRCS += src/sqlfn/rating.c
+SQLFN_SRCS += src/sqlfn/status.c
 SQLFN_SRCS += src/sqlfn/tenancy.c
 SQLFN_SRCS += src/sqlfn/triggers.c
 SQLFN_SRCS += src/sqlfn/usage.c

@@ -64,6 +64,16 @@ CREATE OR REPLACE FUNCTION qzpay.uuid_v7() RETURNS uuid
     AS 'MODULE_PATHNAME', 'qzpay_new_uuid';
 COMMENT ON FUNCTION qzpay.uuid_v7() IS 'New id (RFC 9562, version 7): ordered by time, and strictly rising within a session.';
 
+CREATE OR REPLACE FUNCTION qzpay.contains_pan(value text) RETURNS boolean
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'qzpay_text_contains_pan';
+COMMENT ON FUNCTION qzpay.contains_pan(text) IS 'Whether a text holds what passes for a card number: right digits, length, beginning and check digit.';
+
+CREATE OR REPLACE FUNCTION qzpay.redact(value text) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'qzpay_redacted_text';
+COMMENT ON FUNCTION qzpay.redact(text) IS 'A text with card numbers and secrets replaced by [redacted]; a secret''s prefix stays.';
+
 -- Trigger functions.  Nobody may execute them: a trigger on a table of one's own would run them with rows one made up.
 CREATE OR REPLACE FUNCTION qzpay._append_only() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE

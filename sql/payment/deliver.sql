@@ -20,7 +20,7 @@ BEGIN
     v_next := v_claim;
     WHILE v_next IS NOT NULL AND v_steps < 4 LOOP
         v_steps := v_steps + 1;
-        v_next := qzpay._settle_attempt(p_tenant, p_attempt, (v_claim ->> 'fence')::integer, v_next ->> 'phase', v_next -> 'request');
+        v_next := qzpay._settle_attempt(p_tenant, p_attempt, (v_claim ->> 'fence')::integer, v_next ->> 'phase', qzpay._build_request(p_tenant, p_attempt, v_next ->> 'phase'));
     END LOOP;
     RETURN true;
 END $$;
@@ -73,11 +73,12 @@ END $$;
 COMMENT ON FUNCTION qzpay._run_internal_attempt_alone(uuid, uuid) IS 'The same in a subtransaction: an error puts this attempt off for an hour, with an alert, and stops nobody else.';
 
 CREATE OR REPLACE FUNCTION qzpay._next_internal_at(p_clock uuid) RETURNS timestamptz
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT min(a.next_at) FROM qzpay.payment_attempts a
-    WHERE a.next_at IS NOT NULL AND a.test_clock_id = p_clock AND a.provider IN (SELECT p.code FROM qzpay.providers p WHERE p.transport = 'internal')
-$$;
+BEGIN
+    RETURN (SELECT min(a.next_at) FROM qzpay.payment_attempts a
+        WHERE a.next_at IS NOT NULL AND a.test_clock_id = p_clock AND a.provider IN (SELECT p.code FROM qzpay.providers p WHERE p.transport = 'internal'));
+END $$;
 COMMENT ON FUNCTION qzpay._next_internal_at(uuid) IS 'Next instant of a test clock at which an attempt of a provider inside the database has to be looked at.';
 
 CREATE OR REPLACE FUNCTION qzpay._claim_requests(p_worker text, p_limit integer)
@@ -124,10 +125,11 @@ COMMENT ON PROCEDURE qzpay.deliver() IS
 'Talks to the providers until nothing is due: what the background worker does, from this session. May run in several sessions at once and be stopped at any time. Not inside a transaction block.';
 
 CREATE OR REPLACE FUNCTION qzpay._heartbeat(p_state text, p_started timestamptz) RETURNS void
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     INSERT INTO qzpay.workers AS w (database, pid, started_at, heartbeat_at, state)
     VALUES (current_database(), pg_backend_pid(), p_started, qzpay._real_now(), p_state)
-    ON CONFLICT (database) DO UPDATE SET pid = EXCLUDED.pid, started_at = EXCLUDED.started_at, heartbeat_at = EXCLUDED.heartbeat_at, state = EXCLUDED.state
-$$;
+    ON CONFLICT (database) DO UPDATE SET pid = EXCLUDED.pid, started_at = EXCLUDED.started_at, heartbeat_at = EXCLUDED.heartbeat_at, state = EXCLUDED.state;
+END $$;
 COMMENT ON FUNCTION qzpay._heartbeat(text, timestamptz) IS 'The worker''s sign of life.';

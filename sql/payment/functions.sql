@@ -62,13 +62,14 @@ COMMENT ON FUNCTION qzpay._supersede_attempts(uuid, uuid, uuid, text, timestampt
 'Attempts that wait for the customer give way to another method: the provider has to confirm that they are canceled before the new one is planned, lest the customer completes both.';
 
 CREATE OR REPLACE FUNCTION qzpay._retry_open_invoices(p_tenant uuid, p_customer uuid, p_payment_method uuid, p_trigger text, p_at timestamptz) RETURNS integer
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT qzpay._supersede_attempts(p_tenant, p_customer, p_payment_method, p_trigger, p_at)
-           + coalesce((SELECT qzpay._plan_attempts(array_agg(i.tenant_id ORDER BY i.issued_at, i.id), array_agg(i.id ORDER BY i.issued_at, i.id), p_trigger, p_at)
-                       FROM qzpay.invoices i
-                       WHERE i.tenant_id = p_tenant AND i.customer_id = p_customer AND i.status = 'open' AND i.collection = 'charge_automatically'), 0)
-$$;
+BEGIN
+    RETURN (SELECT qzpay._supersede_attempts(p_tenant, p_customer, p_payment_method, p_trigger, p_at)
+               + coalesce((SELECT qzpay._plan_attempts(array_agg(i.tenant_id ORDER BY i.issued_at, i.id), array_agg(i.id ORDER BY i.issued_at, i.id), p_trigger, p_at)
+                           FROM qzpay.invoices i
+                           WHERE i.tenant_id = p_tenant AND i.customer_id = p_customer AND i.status = 'open' AND i.collection = 'charge_automatically'), 0));
+END $$;
 COMMENT ON FUNCTION qzpay._retry_open_invoices(uuid, uuid, uuid, text, timestamptz) IS 'A new way to pay is tried at once on what is open, outside of dunning''s count.';
 
 CREATE OR REPLACE FUNCTION qzpay.attach_payment_method(customer uuid, provider text, token text, brand text DEFAULT NULL, last4 text DEFAULT NULL,
@@ -273,8 +274,11 @@ BEGIN
     PERFORM qzpay._refuse_pan(p_note);
     PERFORM qzpay._refuse_pan(p_provider_ref);
     SELECT * INTO STRICT a FROM qzpay.payment_attempts x WHERE x.id = p_attempt;
+    PERFORM qzpay._lock_subscription_of(a.tenant_id, a.id);
+    SELECT * INTO STRICT a FROM qzpay.payment_attempts x WHERE x.tenant_id = a.tenant_id AND x.id = p_attempt FOR NO KEY UPDATE;
     IF NOT qzpay._answer_fits(a.status::text, a.fence, a.provider_ref, NULL, 'operator') OR a.lease_until > qzpay._real_now() THEN
-        RAISE EXCEPTION 'attempt % cannot be resolved by hand', p_attempt USING ERRCODE = 'QZ301', DETAIL = format('It is %s.', a.status);
+        RAISE EXCEPTION 'attempt % of invoice % cannot be resolved by hand', a.attempt_no, (SELECT i.number FROM qzpay.invoices i WHERE i.tenant_id = a.tenant_id AND i.id = a.invoice_id)
+            USING ERRCODE = 'QZ301', DETAIL = format('It is %s.', a.status);
     ELSIF p_provider_ref <> a.provider_ref THEN
         RAISE EXCEPTION 'attempt % is another payment at the provider', p_attempt USING ERRCODE = 'QZ301', DETAIL = format('It is known there as %s.', a.provider_ref);
     END IF;

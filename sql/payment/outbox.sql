@@ -12,10 +12,11 @@ END $$;
 COMMENT ON FUNCTION qzpay._commit_durably() IS 'What is about to be sent, and what came of it, must survive a crash: turns asynchronous commit off for this transaction.';
 
 CREATE OR REPLACE FUNCTION qzpay._attempt_now(p_provider text, p_clock uuid) RETURNS timestamptz
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce((SELECT c.now_at FROM qzpay.test_clocks c JOIN qzpay.providers p ON p.code = p_provider AND p.transport = 'internal' WHERE c.id = p_clock), qzpay._real_now())
-$$;
+BEGIN
+    RETURN (SELECT coalesce((SELECT c.now_at FROM qzpay.test_clocks c JOIN qzpay.providers p ON p.code = p_provider AND p.transport = 'internal' WHERE c.id = p_clock), qzpay._real_now()));
+END $$;
 COMMENT ON FUNCTION qzpay._attempt_now(text, uuid) IS
 'The clock by which an attempt''s next_at goes: the server''s, or the test clock where the provider answers inside the database and so lives in the customer''s time.';
 
@@ -27,18 +28,19 @@ $$;
 COMMENT ON FUNCTION qzpay._lease() IS 'How long a claim is respected: longer than any exchange can take.';
 
 CREATE OR REPLACE FUNCTION qzpay._attempt_document(p_tenant uuid, p_attempt uuid) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT jsonb_strip_nulls(jsonb_build_object(
-        'id', a.id, 'tenant_id', a.tenant_id, 'customer_id', a.customer_id, 'invoice_id', a.invoice_id, 'invoice_number', i.number, 'attempt_no', a.attempt_no,
-        'operation', a.operation, 'trigger', a.trigger, 'amount', qzpay._provider_amount(a.provider, a.currency, a.amount), 'currency', a.currency,
-        'token', m.token, 'provider_customer', m.metadata ->> 'customer', 'provider_ref', a.provider_ref, 'idempotency_key', a.idempotency_key,
-        'livemode', a.livemode, 'installation', qzpay.installation_id(), 'first_sent_at', floor(extract(epoch FROM a.first_sent_at))))
-    FROM qzpay.payment_attempts a
-    JOIN qzpay.invoices i ON i.tenant_id = a.tenant_id AND i.id = a.invoice_id
-    JOIN qzpay.payment_methods m ON m.tenant_id = a.tenant_id AND m.id = a.payment_method_id
-    WHERE a.tenant_id = p_tenant AND a.id = p_attempt
-$$;
+BEGIN
+    RETURN (SELECT jsonb_strip_nulls(jsonb_build_object(
+            'id', a.id, 'tenant_id', a.tenant_id, 'customer_id', a.customer_id, 'invoice_id', a.invoice_id, 'invoice_number', i.number, 'attempt_no', a.attempt_no,
+            'operation', a.operation, 'trigger', a.trigger, 'amount', qzpay._provider_amount(a.provider, a.currency, a.amount), 'currency', a.currency,
+            'token', m.token, 'provider_customer', m.metadata ->> 'customer', 'provider_ref', a.provider_ref, 'idempotency_key', a.idempotency_key,
+            'livemode', a.livemode, 'installation', qzpay.installation_id(), 'first_sent_at', floor(extract(epoch FROM a.first_sent_at))))
+        FROM qzpay.payment_attempts a
+        JOIN qzpay.invoices i ON i.tenant_id = a.tenant_id AND i.id = a.invoice_id
+        JOIN qzpay.payment_methods m ON m.tenant_id = a.tenant_id AND m.id = a.payment_method_id
+        WHERE a.tenant_id = p_tenant AND a.id = p_attempt);
+END $$;
 COMMENT ON FUNCTION qzpay._attempt_document(uuid, uuid) IS 'An attempt as adapters see it; amount is in the provider''s minor units, first_sent_at in seconds since 1970.';
 
 CREATE OR REPLACE FUNCTION qzpay._build_request(p_tenant uuid, p_attempt uuid, p_operation text) RETURNS jsonb
@@ -62,13 +64,29 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._build_request(uuid, uuid, text) IS 'The request of an attempt''s operation, made by its provider''s adapter; secrets are named only.';
 
-CREATE OR REPLACE FUNCTION qzpay._sendable_providers(p_transport text) RETURNS text[]
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+CREATE OR REPLACE FUNCTION qzpay._freeze_request(p_tenant uuid, p_attempt uuid, p_operation text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(array_agg(p.code), '{}') FROM qzpay.providers p
-    WHERE p.kind = 'payment' AND p.transport = p_transport AND p.enabled AND p.paused_at IS NULL
-      AND CASE WHEN p.transport = 'http' THEN qzpay._secrets_present(p.secret_names) AND qzpay._provider_url_problem(p.base_url) IS NULL ELSE true END
-$$;
+DECLARE
+    v_request jsonb;
+BEGIN
+    SELECT CASE WHEN p.transport = 'http' THEN coalesce(a.request -> p_operation, qzpay._build_request(p_tenant, p_attempt, p_operation)) END INTO STRICT v_request
+    FROM qzpay.payment_attempts a JOIN qzpay.providers p ON p.code = a.provider WHERE a.tenant_id = p_tenant AND a.id = p_attempt;
+    UPDATE qzpay.payment_attempts a SET request = coalesce(a.request, '{}') || jsonb_strip_nulls(jsonb_build_object(p_operation, v_request))
+    WHERE a.tenant_id = p_tenant AND a.id = p_attempt;
+    RETURN v_request;
+END $$;
+COMMENT ON FUNCTION qzpay._freeze_request(uuid, uuid, text) IS
+'The request of an operation that has effects: made once, kept with the attempt, and sent again byte for byte. NULL for a provider inside the database, whose request function is the exchange itself.';
+
+CREATE OR REPLACE FUNCTION qzpay._sendable_providers(p_transport text) RETURNS text[]
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT coalesce(array_agg(p.code), '{}') FROM qzpay.providers p
+        WHERE p.kind = 'payment' AND p.transport = p_transport AND p.enabled AND p.paused_at IS NULL
+          AND CASE WHEN p.transport = 'http' THEN qzpay._secrets_present(p.secret_names) AND qzpay._provider_url_problem(p.base_url) IS NULL ELSE true END);
+END $$;
 COMMENT ON FUNCTION qzpay._sendable_providers(text) IS 'Providers of a transport that may be called now: enabled, not paused, with their secrets and at an allowed address.';
 
 CREATE OR REPLACE FUNCTION qzpay._try_lock_subscription(p_tenant uuid, p_invoice uuid) RETURNS boolean
@@ -129,7 +147,7 @@ BEGIN
         IF v_claim IS NOT NULL THEN
             tenant_id := v_row.tenant_id;
             attempt_id := v_row.id;
-            fence := v_claim ->> 'fence';
+            fence := (v_claim ->> 'fence')::integer;
             phase := v_claim ->> 'phase';
             request := v_claim -> 'request';
             v_claimed := v_claimed + 1;
@@ -146,18 +164,20 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     a qzpay.payment_attempts%ROWTYPE;
+    v_provider qzpay.providers%ROWTYPE;
     v_capabilities jsonb;
     v_phase text;
     v_request jsonb;
 BEGIN
     SELECT * INTO STRICT a FROM qzpay.payment_attempts x WHERE x.tenant_id = p_tenant AND x.id = p_attempt FOR NO KEY UPDATE;
+    SELECT * INTO STRICT v_provider FROM qzpay.providers p WHERE p.code = a.provider;
+    v_capabilities := v_provider.capabilities;
     IF a.status = 'planned' THEN
         IF NOT qzpay._begin_sending(a.tenant_id, a.id, p_now) THEN
             RETURN NULL;
         END IF;
         v_phase := 'create';
     ELSE
-        SELECT p.capabilities INTO STRICT v_capabilities FROM qzpay.providers p WHERE p.code = a.provider;
         IF a.crash_count >= 8 THEN
             PERFORM qzpay._stop_attempt(p_tenant, p_attempt, 'its worker died again and again');
             RETURN NULL;
@@ -176,9 +196,9 @@ BEGIN
             RETURN NULL;
         END IF;
     END IF;
-    -- create is frozen with its key; the others only name the provider's object.
-    SELECT CASE WHEN v_phase = 'create' THEN x.request -> 'create' ELSE qzpay._build_request(p_tenant, p_attempt, v_phase) END INTO v_request
-    FROM qzpay.payment_attempts x WHERE x.tenant_id = p_tenant AND x.id = p_attempt;
+    -- What has effects is frozen with its key; a question only names the provider's object.
+    v_request := CASE WHEN v_phase IN ('create', 'cancel') THEN qzpay._freeze_request(p_tenant, p_attempt, v_phase)
+                      WHEN v_provider.transport = 'http' THEN qzpay._build_request(p_tenant, p_attempt, v_phase) END;
     UPDATE qzpay.payment_attempts x SET fence = x.fence + 1, leased_by = p_worker, lease_until = p_now + qzpay._lease(), next_at = p_now + qzpay._lease(),
            crash_count = x.crash_count + 1
     WHERE x.tenant_id = p_tenant AND x.id = p_attempt;
@@ -219,8 +239,7 @@ BEGIN
     UPDATE qzpay.payment_attempts x SET status = 'sending', status_reason = NULL, first_sent_at = p_now,
            idempotency_key = 'qz1-' || translate(encode(sha256(convert_to(concat_ws('|', qzpay.installation_id(), x.livemode, x.account, x.invoice_id, x.attempt_no, x.operation), 'UTF8')), 'base64'), '+/=', '-_')
     WHERE x.tenant_id = p_tenant AND x.id = p_attempt;
-    UPDATE qzpay.payment_attempts x SET request = coalesce(x.request, '{}') || jsonb_build_object('create', coalesce(x.request -> 'create', qzpay._build_request(p_tenant, p_attempt, 'create')))
-    WHERE x.tenant_id = p_tenant AND x.id = p_attempt;
+    PERFORM qzpay._freeze_request(p_tenant, p_attempt, 'create');
     UPDATE qzpay.invoices i SET amount_in_flight = i.amount_in_flight + a.amount WHERE i.tenant_id = p_tenant AND i.id = a.invoice_id;
     RETURN true;
 END $$;

@@ -9,10 +9,7 @@ DECLARE
     v_at timestamptz;
 BEGIN
     PERFORM qzpay._commit_durably();
-    -- Lock order: the subscription first, since what follows may change it.
-    PERFORM FROM qzpay.subscriptions s
-    WHERE (s.tenant_id, s.id) = (SELECT i.tenant_id, i.subscription_id FROM qzpay.payment_attempts x JOIN qzpay.invoices i ON i.tenant_id = x.tenant_id AND i.id = x.invoice_id
-                                 WHERE x.tenant_id = p_tenant AND x.id = p_attempt) FOR NO KEY UPDATE;
+    PERFORM qzpay._lock_subscription_of(p_tenant, p_attempt);
     SELECT * INTO a FROM qzpay.payment_attempts x WHERE x.tenant_id = p_tenant AND x.id = p_attempt FOR NO KEY UPDATE;
     IF NOT FOUND OR NOT qzpay._answer_fits(a.status::text, a.fence, a.provider_ref, p_fence, p_phase) THEN
         RETURN NULL;
@@ -46,6 +43,16 @@ COMMENT ON FUNCTION qzpay._settle_attempt(uuid, uuid, integer, text, jsonb) IS
 'The one door for outcomes of attempts, for worker, reaper, webhook and operator alike: attempt, invoice, ledger, payment, events and what follows for the subscription, in the caller''s transaction. '
 'A stale fence, a phase that does not fit and a final state change nothing. p_response: {"transport", "status", "headers", "body"}. '
 'Returns the next request to send once this has committed ({"phase", "request"}), or NULL.';
+
+CREATE OR REPLACE FUNCTION qzpay._lock_subscription_of(p_tenant uuid, p_attempt uuid) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM FROM qzpay.subscriptions s
+    WHERE (s.tenant_id, s.id) = (SELECT i.tenant_id, i.subscription_id FROM qzpay.payment_attempts a JOIN qzpay.invoices i ON i.tenant_id = a.tenant_id AND i.id = a.invoice_id
+                                 WHERE a.tenant_id = p_tenant AND a.id = p_attempt) FOR NO KEY UPDATE;
+END $$;
+COMMENT ON FUNCTION qzpay._lock_subscription_of(uuid, uuid) IS 'Locks the subscription that an attempt''s outcome may change, before the attempt itself: the order in which billing runs lock.';
 
 CREATE OR REPLACE FUNCTION qzpay._answer_fits(p_status text, p_held integer, p_ref text, p_fence integer, p_phase text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -131,13 +138,10 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_until timestamptz := qzpay._real_now() + qzpay._lease();
-    v_request jsonb;
 BEGIN
     UPDATE qzpay.payment_attempts a SET status = 'confirming', lease_until = v_until, next_at = v_until, leased_by = p_worker
     WHERE a.tenant_id = p_tenant AND a.id = p_attempt;
-    SELECT coalesce(a.request -> p_phase, qzpay._build_request(p_tenant, p_attempt, p_phase)) INTO v_request FROM qzpay.payment_attempts a WHERE a.tenant_id = p_tenant AND a.id = p_attempt;
-    UPDATE qzpay.payment_attempts a SET request = a.request || jsonb_build_object(p_phase, v_request) WHERE a.tenant_id = p_tenant AND a.id = p_attempt;
-    RETURN jsonb_build_object('phase', p_phase, 'request', v_request);
+    RETURN jsonb_build_object('phase', p_phase, 'request', qzpay._freeze_request(p_tenant, p_attempt, p_phase));
 END $$;
 COMMENT ON FUNCTION qzpay._next_request(uuid, uuid, text, text) IS
 'T2: the provider''s object is known, and that is stored before the call that moves money. Returns that call, frozen like the first.';

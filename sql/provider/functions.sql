@@ -27,11 +27,12 @@ CREATE OR REPLACE FUNCTION qzpay._server_identity(OUT system_identifier bigint, 
 COMMENT ON FUNCTION qzpay._server_identity() IS 'What tells this server and database from a clone, a restored dump or a promoted standby of it.';
 
 CREATE OR REPLACE FUNCTION qzpay.is_live() RETURNS boolean
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT EXISTS (SELECT FROM qzpay.epochs e, qzpay._server_identity() s
-                   WHERE e.system_identifier = s.system_identifier AND e.timeline = s.timeline AND e.host = s.host AND e.database = s.database)
-$$;
+BEGIN
+    RETURN (SELECT EXISTS (SELECT FROM qzpay.epochs e, qzpay._server_identity() s
+                       WHERE e.system_identifier = s.system_identifier AND e.timeline = s.timeline AND e.host = s.host AND e.database = s.database));
+END $$;
 COMMENT ON FUNCTION qzpay.is_live() IS 'Whether go_live() was called on this very server and database; otherwise no live customer is charged from here.';
 
 CREATE OR REPLACE FUNCTION qzpay.go_live() RETURNS boolean
@@ -49,19 +50,20 @@ COMMENT ON FUNCTION qzpay.go_live() IS
 'make sure first that the old one is off.';
 
 CREATE OR REPLACE FUNCTION qzpay._provider_amount(p_provider text, p_currency text, p_amount bigint) RETURNS bigint
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE
-        WHEN l.provider IS NULL THEN p_amount
-        WHEN p_amount < l.min_amount OR p_amount > l.max_amount OR p_amount % l.step <> 0 THEN NULL
-        WHEN p_amount::numeric * s.up % s.down <> 0 OR p_amount::numeric * s.up / s.down > 9223372036854775807 THEN NULL
-        ELSE (p_amount::numeric * s.up / s.down)::bigint
-    END
-    FROM (SELECT 1) one
-    LEFT JOIN qzpay.provider_limits l ON l.provider = p_provider AND l.currency = p_currency
-    LEFT JOIN LATERAL (SELECT power(10::numeric, greatest(l.exponent - qzpay.currency_exponent(p_currency), 0)) AS up,
-                              power(10::numeric, greatest(qzpay.currency_exponent(p_currency) - l.exponent, 0)) AS down) s ON l.provider IS NOT NULL
-$$;
+BEGIN
+    RETURN (SELECT CASE
+            WHEN l.provider IS NULL THEN p_amount
+            WHEN p_amount < l.min_amount OR p_amount > l.max_amount OR p_amount % l.step <> 0 THEN NULL
+            WHEN p_amount::numeric * s.up % s.down <> 0 OR p_amount::numeric * s.up / s.down > 9223372036854775807 THEN NULL
+            ELSE (p_amount::numeric * s.up / s.down)::bigint
+        END
+        FROM (SELECT 1) one
+        LEFT JOIN qzpay.provider_limits l ON l.provider = p_provider AND l.currency = p_currency
+        LEFT JOIN LATERAL (SELECT power(10::numeric, greatest(l.exponent - qzpay.currency_exponent(p_currency), 0)) AS up,
+                                  power(10::numeric, greatest(qzpay.currency_exponent(p_currency) - l.exponent, 0)) AS down) s ON l.provider IS NOT NULL);
+END $$;
 COMMENT ON FUNCTION qzpay._provider_amount(text, text, bigint) IS
 'An amount in the provider''s own minor units; NULL when the provider cannot take it: below its minimum, above its maximum, not on its step, or with decimals it does not have. Nothing is ever rounded.';
 

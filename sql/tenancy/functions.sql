@@ -12,6 +12,20 @@ COMMENT ON FUNCTION qzpay.set_tenant(uuid, boolean) IS
     'Chooses the tenant for the rest of the transaction, or with is_local => false of the session (until DISCARD ALL); NULL for none. '
     'It counts only while the role stays the same. Errors: 42501 for a role that may not choose, QZ004 inside a call or while a cursor is open.';
 
+CREATE OR REPLACE FUNCTION qzpay.enter(token text) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'qzpay_enter_tenant';
+COMMENT ON FUNCTION qzpay.enter(text) IS
+    'Enters the tenant of a token for the rest of the transaction: the way in for roles of level tenant, once per transaction. '
+    'Errors: QZ005 forged, malformed, expired or of another installation; 42501 another tenant entered already; QZ004 while a cursor is open; 55000 no key configured.';
+
+CREATE OR REPLACE FUNCTION qzpay._issue_token(tenant uuid, seconds integer DEFAULT 300) RETURNS text
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'qzpay_issued_token';
+COMMENT ON FUNCTION qzpay._issue_token(uuid, integer) IS
+    'A token with which enter() enters this tenant for so many seconds (at most a day), signed with QZPAY_TOKEN_KEY of the secrets file. For applications and staff. '
+    'Errors: QZ404 no such tenant, or not the current one; 22023 bad duration; 55000 no key configured; 42501.';
+
 CREATE OR REPLACE FUNCTION qzpay._customer_id(tenant uuid, external_id text) RETURNS uuid
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'qzpay_derived_uuid';
@@ -24,39 +38,38 @@ SET client_min_messages = warning AS $$
 DECLARE
     v_root name;
     v_tenant boolean;               -- NULL: no such column; false: it may be NULL
-    v_current text := 'qzpay.current_tenant()';
-    v_catalog text;
-    v_policy record;
+    v_policy name;
 BEGIN
     SELECT c.relname INTO STRICT v_root FROM pg_class c
     WHERE c.oid = coalesce((SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = p_table), p_table) AND c.relnamespace = 'qzpay'::regnamespace;
     SELECT a.attnotnull INTO v_tenant FROM pg_attribute a WHERE a.attrelid = p_table AND a.attname = 'tenant_id' AND NOT a.attisdropped;
-    -- A subquery is computed once and leaves large scans parallel; the bare call is cheaper where a few rows are read by key.
-    IF v_root IN ('events', 'invoice_lines', 'ledger_transfers', 'transitions', 'usage_events', 'usage_totals') THEN
-        v_current := '(SELECT qzpay.current_tenant())';
-    END IF;
-    IF v_tenant IS NULL THEN
-        v_catalog := CASE
-            WHEN v_root = 'product_relations' THEN 'EXISTS (SELECT FROM qzpay.products p WHERE p.id = product_id) AND EXISTS (SELECT FROM qzpay.products p WHERE p.id = related_id)'
-            WHEN v_root IN ('charges', 'prices', 'product_features') THEN 'EXISTS (SELECT FROM qzpay.products p WHERE p.id = product_id)'
-            WHEN v_root IN ('event_types', 'features', 'ledger_accounts', 'meters') THEN 'true'
-        END;
-    END IF;
 
     EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', p_table);
-    FOR v_policy IN
-        SELECT p.name, p.clauses FROM (VALUES
-            ('tenant', CASE WHEN v_tenant THEN format('USING (tenant_id = %1$s) WITH CHECK (tenant_id = %1$s)', v_current)
-                            WHEN NOT v_tenant THEN format('USING (tenant_id IS NULL OR tenant_id = %1$s) WITH CHECK (tenant_id IS NULL OR tenant_id = %1$s)', v_current) END),
-            ('staff', 'TO qzpay_admin, qzpay_worker USING (true) WITH CHECK (true)'),
-            ('owner', CASE WHEN v_tenant IS NULL THEN 'TO qzpay_owner USING (true) WITH CHECK (true)' END),
-            ('catalog', 'FOR SELECT USING (' || v_catalog || ')')) AS p (name, clauses)
-    LOOP
-        EXECUTE format('DROP POLICY IF EXISTS %I ON %s', v_policy.name, p_table);
-        IF v_policy.clauses IS NOT NULL THEN
-            EXECUTE format('CREATE POLICY %I ON %s %s', v_policy.name, p_table, v_policy.clauses);
-        END IF;
+    FOREACH v_policy IN ARRAY '{tenant,staff,owner,catalog}'::name[] LOOP
+        EXECUTE format('DROP POLICY IF EXISTS %I ON %s', v_policy, p_table);
     END LOOP;
+
+    EXECUTE format('CREATE POLICY staff ON %s TO qzpay_admin, qzpay_worker USING (true) WITH CHECK (true)', p_table);
+    IF NOT v_tenant THEN
+        EXECUTE format('CREATE POLICY tenant ON %s USING (tenant_id IS NULL OR tenant_id = qzpay.current_tenant())
+                        WITH CHECK (tenant_id IS NULL OR tenant_id = qzpay.current_tenant())', p_table);
+    ELSIF v_root IN ('events', 'invoice_lines', 'ledger_transfers', 'transitions', 'usage_events', 'usage_totals') THEN
+        -- A subquery is computed once and leaves large scans parallel; the bare call is cheaper where a few rows are read by key.
+        EXECUTE format('CREATE POLICY tenant ON %s USING (tenant_id = (SELECT qzpay.current_tenant())) WITH CHECK (tenant_id = (SELECT qzpay.current_tenant()))', p_table);
+    ELSIF v_tenant THEN
+        EXECUTE format('CREATE POLICY tenant ON %s USING (tenant_id = qzpay.current_tenant()) WITH CHECK (tenant_id = qzpay.current_tenant())', p_table);
+    ELSE
+        EXECUTE format('CREATE POLICY owner ON %s TO qzpay_owner USING (true) WITH CHECK (true)', p_table);
+        -- What belongs to a product is seen by whoever sees the product.
+        IF v_root = 'product_relations' THEN
+            EXECUTE format('CREATE POLICY catalog ON %s FOR SELECT USING (EXISTS (SELECT FROM qzpay.products p WHERE p.id = product_id)
+                            AND EXISTS (SELECT FROM qzpay.products p WHERE p.id = related_id))', p_table);
+        ELSIF v_root IN ('charges', 'prices', 'product_features') THEN
+            EXECUTE format('CREATE POLICY catalog ON %s FOR SELECT USING (EXISTS (SELECT FROM qzpay.products p WHERE p.id = product_id))', p_table);
+        ELSIF v_root IN ('event_types', 'features', 'ledger_accounts', 'meters') THEN
+            EXECUTE format('CREATE POLICY catalog ON %s FOR SELECT USING (true)', p_table);
+        END IF;
+    END IF;
 END $$;
 COMMENT ON FUNCTION qzpay._secure_table(regclass) IS
 'Puts a table of the schema, or a partition, under row security for everybody: rows of the current tenant, all rows for staff; tables without tenants are for staff and for functions of qzpay_owner, '

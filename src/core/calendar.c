@@ -23,29 +23,37 @@ static const IntervalName interval_names[] = {
 	{"daily", QZPAY_UNIT_DAY, 1},
 	{"dia", QZPAY_UNIT_DAY, 1},
 	{"d\303\255a", QZPAY_UNIT_DAY, 1},
+	{"dias", QZPAY_UNIT_DAY, 1},
+	{"d\303\255as", QZPAY_UNIT_DAY, 1},
 	{"diario", QZPAY_UNIT_DAY, 1},
 	{"week", QZPAY_UNIT_WEEK, 1},
 	{"weeks", QZPAY_UNIT_WEEK, 1},
 	{"weekly", QZPAY_UNIT_WEEK, 1},
 	{"semana", QZPAY_UNIT_WEEK, 1},
+	{"semanas", QZPAY_UNIT_WEEK, 1},
 	{"semanal", QZPAY_UNIT_WEEK, 1},
 	{"month", QZPAY_UNIT_MONTH, 1},
 	{"months", QZPAY_UNIT_MONTH, 1},
 	{"monthly", QZPAY_UNIT_MONTH, 1},
 	{"mes", QZPAY_UNIT_MONTH, 1},
+	{"meses", QZPAY_UNIT_MONTH, 1},
 	{"mensual", QZPAY_UNIT_MONTH, 1},
 	{"quarter", QZPAY_UNIT_MONTH, 3},
+	{"quarters", QZPAY_UNIT_MONTH, 3},
 	{"quarterly", QZPAY_UNIT_MONTH, 3},
 	{"trimestre", QZPAY_UNIT_MONTH, 3},
+	{"trimestres", QZPAY_UNIT_MONTH, 3},
 	{"trimestral", QZPAY_UNIT_MONTH, 3},
 	{"semester", QZPAY_UNIT_MONTH, 6},
+	{"semestre", QZPAY_UNIT_MONTH, 6},
 	{"semestral", QZPAY_UNIT_MONTH, 6},
 	{"year", QZPAY_UNIT_YEAR, 1},
 	{"years", QZPAY_UNIT_YEAR, 1},
 	{"yearly", QZPAY_UNIT_YEAR, 1},
 	{"annual", QZPAY_UNIT_YEAR, 1},
 	{"anual", QZPAY_UNIT_YEAR, 1},
-	{"a\303\261o", QZPAY_UNIT_YEAR, 1}
+	{"a\303\261o", QZPAY_UNIT_YEAR, 1},
+	{"a\303\261os", QZPAY_UNIT_YEAR, 1}
 };
 
 /* The exact name of a unit as it is stored. */
@@ -147,6 +155,18 @@ qzpay_days_in_month(int32_t year, int month)
 }
 
 /*
+ * is_valid
+ *		Whether this is a date that exists, at a time within its day.
+ */
+static bool
+is_valid(const QzpayCivil *civil)
+{
+	return civil->year >= QZPAY_YEAR_MIN && civil->year <= QZPAY_YEAR_MAX && civil->month >= 1 && civil->month <= 12 &&
+		civil->day >= 1 && civil->day <= qzpay_days_in_month(civil->year, civil->month) &&
+		civil->usec_of_day >= 0 && civil->usec_of_day < QZPAY_USEC_PER_CIVIL_DAY;
+}
+
+/*
  * qzpay_civil_day_number
  *		Days since 1970-01-01, which is 0.
  *
@@ -195,13 +215,16 @@ from_day_number(int64_t number, QzpayCivil *out)
  * Months and years count from the anchor's own day, clamped to the last day
  * of the month reached, so that January 31 gives February 28 and then March
  * 31 again.  Give n times the interval's count, never the boundary before.
- * QZPAY_E_RANGE outside the years of the calendar.
+ * QZPAY_E_INVALID for an anchor that does not exist, QZPAY_E_RANGE outside
+ * the years of the calendar.
  */
 QzpayCode
 qzpay_civil_add(const QzpayCivil *anchor, QzpayUnit unit, int64_t count, QzpayCivil *out)
 {
 	QzpayCivil	result = *anchor;
 
+	if (!is_valid(anchor))
+		return QZPAY_E_INVALID;
 	if (count > INT64_C(10000000000) || count < -INT64_C(10000000000))
 		return QZPAY_E_RANGE;
 	if (unit == QZPAY_UNIT_DAY || unit == QZPAY_UNIT_WEEK)

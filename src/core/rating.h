@@ -1,6 +1,6 @@
 /*
  * rating.h
- *		Pricing models: from a quantity to an exact amount.
+ *		Pricing models: from a quantity to an exact amount, in minor units with decimals.
  */
 #ifndef QZPAY_RATING_H
 #define QZPAY_RATING_H
@@ -40,10 +40,18 @@ typedef struct QzpayPricing
 	QzpayDecimal unit_amount;	/* per unit */
 	QzpayDecimal size;			/* units in a package */
 	bool		flat_on_zero;	/* the first tier's flat amount is due without usage */
+	bool		has_minimum;	/* bounds of the result, whatever the model */
+	bool		has_maximum;
+	QzpayDecimal minimum;
+	QzpayDecimal maximum;
 	int			ntiers;
 	QzpayTier	tiers[QZPAY_MAX_TIERS];
-	int			bound_scale;	/* set by prepare: of every up_to */
-	int			price_scale;	/* of every unit_amount and flat_amount */
+
+	/* Set by prepare. */
+	bool		prepared;
+	bool		narrow;			/* every number fits int64_t at these scales */
+	int			unit_scale;		/* of sizes and bounds */
+	int			price_scale;	/* of amounts */
 } QzpayPricing;
 
 extern QzpayCode qzpay_model_parse(const char *name, QzpayModel *model);

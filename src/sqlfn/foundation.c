@@ -10,7 +10,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-#include "errors.h"
+#include "core/redact.h"
 #include "qzpay.h"
 #include "store/clock.h"
 #include "store/context.h"
@@ -28,6 +28,8 @@ QZPAY_FUNCTION(qzpay_recorded_at);
 QZPAY_FUNCTION(qzpay_set_clock);
 QZPAY_FUNCTION(qzpay_derived_uuid);
 QZPAY_FUNCTION(qzpay_new_uuid);
+QZPAY_FUNCTION(qzpay_text_contains_pan);
+QZPAY_FUNCTION(qzpay_redacted_text);
 
 /* The version this library was built as; ALTER EXTENSION may be behind or ahead of it. */
 Datum
@@ -126,4 +128,34 @@ qzpay_new_uuid(PG_FUNCTION_ARGS)
 
 	qzpay_uuid_next(result);
 	PG_RETURN_UUID_P(result);
+}
+
+/* contains_pan(value) */
+Datum
+qzpay_text_contains_pan(PG_FUNCTION_ARGS)
+{
+	text	   *value = PG_GETARG_TEXT_PP(0);
+
+	PG_RETURN_BOOL(qzpay_contains_pan(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)));
+}
+
+/* redact(value) */
+Datum
+qzpay_redacted_text(PG_FUNCTION_ARGS)
+{
+	text	   *value = PG_GETARG_TEXT_PP(0);
+	size_t		size = VARSIZE_ANY_EXHDR(value);
+	size_t		capacity = size + sizeof(QZPAY_REDACTED);
+	text	   *result = palloc(VARHDRSZ + capacity);
+	size_t		length = qzpay_redact(VARDATA_ANY(value), size, VARDATA(result), capacity);
+
+	/* Many short secrets may make the text longer. */
+	if (length >= capacity)
+	{
+		capacity = length + 1;
+		result = repalloc(result, VARHDRSZ + capacity);
+		length = qzpay_redact(VARDATA_ANY(value), size, VARDATA(result), capacity);
+	}
+	SET_VARSIZE(result, VARHDRSZ + length);
+	PG_RETURN_TEXT_P(result);
 }

@@ -27,11 +27,11 @@ static struct
 	[QZPAY_OBJECT_CUSTOMER] = {"customer", {.table = "customers",.index = "customers_id_idx"}},
 	[QZPAY_OBJECT_SUBSCRIPTION] = {"subscription", {.table = "subscriptions",.index = "subscriptions_id_idx"}},
 	[QZPAY_OBJECT_INVOICE] = {"invoice", {.table = "invoices",.index = "invoices_id_idx"}},
-	[QZPAY_OBJECT_PAYMENT] = {"payment", {.table = "payments",.index = "payments_id_idx"}},
 	[QZPAY_OBJECT_PAYMENT_METHOD] = {"payment method", {.table = "payment_methods",.index = "payment_methods_id_idx"}},
 	[QZPAY_OBJECT_ATTEMPT] = {"payment attempt", {.table = "payment_attempts",.index = "payment_attempts_id_idx"}},
 };
 
+static QzpayRelation tenants = {.table = "tenants",.index = "tenants_pkey"};
 static QzpayRelation customers_by_external_id = {.table = "customers",.index = "customers_tenant_id_external_id_key"};
 
 /* The word for messages. */
@@ -59,6 +59,21 @@ ambiguous(QzpayObject object, const pg_uuid_t *id)
 			(errcode(ERRCODE_CARDINALITY_VIOLATION),
 			 errmsg("%s \"%s\" exists in more than one tenant", objects[object].name,
 					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(id))))));
+}
+
+/* Whether there is such a tenant. */
+bool
+qzpay_tenant_exists(const pg_uuid_t *tenant)
+{
+	ScanKeyData key;
+	QzpayScan	scan;
+	bool		found;
+
+	qzpay_scan_key_uuid(&key, 1, tenant);
+	qzpay_scan_begin(&scan, &tenants, qzpay_scan_snapshot(), &key, 1);
+	found = qzpay_scan_next(&scan) != NULL;
+	qzpay_scan_end(&scan);
+	return found;
 }
 
 /*

@@ -13,11 +13,11 @@ typedef enum QzpayObject
 	QZPAY_OBJECT_CUSTOMER,
 	QZPAY_OBJECT_SUBSCRIPTION,
 	QZPAY_OBJECT_INVOICE,
-	QZPAY_OBJECT_PAYMENT,
 	QZPAY_OBJECT_PAYMENT_METHOD,
 	QZPAY_OBJECT_ATTEMPT
 } QzpayObject;
 
+extern bool qzpay_tenant_exists(const pg_uuid_t *tenant);
 extern bool qzpay_tenant_of(QzpayObject object, const pg_uuid_t *id, pg_uuid_t *tenant);
 extern bool qzpay_tenant_of_external_id(Datum external_id, pg_uuid_t *tenant);
 extern bool qzpay_tenant_of_clocked(const pg_uuid_t *customer, pg_uuid_t *tenant, pg_uuid_t *clock, bool *has_clock);

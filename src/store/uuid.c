@@ -4,11 +4,10 @@
  */
 #include "postgres.h"
 
-#include "common/cryptohash.h"
-#include "common/sha1.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "core/hash.h"
 #include "store/clock.h"
 #include "store/uuid.h"
 
@@ -19,16 +18,8 @@
 void
 qzpay_uuid_derive(pg_uuid_t *out, const pg_uuid_t *name_space, const char *name, size_t length)
 {
-	uint8		digest[SHA1_DIGEST_LENGTH];
-	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA1);
-
-	if (pg_cryptohash_init(hash) < 0 || pg_cryptohash_update(hash, name_space->data, UUID_LEN) < 0 ||
-		pg_cryptohash_update(hash, (const uint8 *) name, length) < 0 || pg_cryptohash_final(hash, digest, sizeof(digest)) < 0)
-		elog(ERROR, "could not compute a hash");
-	pg_cryptohash_free(hash);
-	memcpy(out->data, digest, UUID_LEN);
-	out->data[6] = (out->data[6] & 0x0f) | 0x50;
-	out->data[8] = (out->data[8] & 0x3f) | 0x80;
+	if (qzpay_uuid_v5(name_space->data, name, length, out->data) != QZPAY_OK)
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute a hash")));
 }
 
 /* The same of a text datum. */

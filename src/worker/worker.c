@@ -40,6 +40,14 @@
 #define CHECK_MS			5000	/* extension, heartbeat, leases of the dead */
 #define SETTLE_TRIES		3
 
+/* A kind of work, and when it is done again after it failed. */
+typedef struct Duty
+{
+	bool		(*work) (void);
+	int			delay;			/* seconds; 0: it did not fail last time */
+	TimestampTz not_before;
+} Duty;
+
 static MemoryContext worker_context;
 static MemoryContext scratch_context;	/* reset in every turn */
 static MemoryContext claims_context;
@@ -263,16 +271,16 @@ static bool
 take_answers(void)
 {
 	QzpayHttpAnswer answer;
-	bool		any = false;
+	volatile bool any = false;
 
 	while (qzpay_http_next(http, &answer))
 	{
 		char	   *volatile response = NULL;
-		int			slot;
+		volatile int slot = 0;
 
 		any = true;
-		for (slot = 0; slot < SLOTS && slots[slot] != answer.tag; slot++)
-			;
+		while (slot < SLOTS && slots[slot] != answer.tag)
+			slot++;
 		PG_TRY();
 		{
 			response = qzpay_exchange_response(&answer);
@@ -319,19 +327,29 @@ claim_and_send(void)
 	return n > 0;
 }
 
-/* Does one kind of work; an error in it stops only itself, until the next turn. */
+/*
+ * try_work
+ *		Does one kind of work, if it is its time; true when there was any.
+ *
+ * An error in it stops only itself, for 5 seconds at first and up to a minute where it goes on.
+ */
 static bool
-try_work(bool (*work) (void))
+try_work(Duty *duty)
 {
 	volatile bool any = false;
 
+	if (duty->delay > 0 && qzpay_clock_real() < duty->not_before)
+		return false;
 	PG_TRY();
 	{
-		any = work();
+		any = duty->work();
+		duty->delay = 0;
 	}
 	PG_CATCH();
 	{
 		(void) abandon_work();
+		duty->delay = Min(Max(duty->delay * 2, 5), 60);
+		duty->not_before = TimestampTzPlusMilliseconds(qzpay_clock_real(), duty->delay * 1000L);
 	}
 	PG_END_TRY();
 	return any;
@@ -371,6 +389,10 @@ fix_settings(void)
 static void
 work(void)
 {
+	Duty		looking = {look_around, 0, 0};
+	Duty		jobs = {run_jobs, 0, 0};
+	Duty		internal = {run_internal, 0, 0};
+	Duty		claiming = {claim_and_send, 0, 0};
 	TimestampTz next_check = 0;
 	TimestampTz next_poll = 0;
 	bool		ready = false;
@@ -393,16 +415,16 @@ work(void)
 
 		if (now >= next_check)
 		{
-			ready = try_work(look_around);
+			ready = try_work(&looking);
 			next_check = TimestampTzPlusMilliseconds(now, CHECK_MS);
 		}
 		/* What is under way is settled whatever else is the matter. */
 		busy = take_answers();
 		if (ready && (busy || now >= next_poll))
 		{
-			busy |= try_work(run_jobs);
-			busy |= try_work(run_internal);
-			busy |= try_work(claim_and_send);
+			busy |= try_work(&jobs);
+			busy |= try_work(&internal);
+			busy |= try_work(&claiming);
 			next_poll = TimestampTzPlusMilliseconds(now, POLL_MS);
 		}
 		if (qzpay_http_active(http) > 0)

@@ -3,7 +3,7 @@
 \set SHOW_CONTEXT never
 CREATE ROLE regress_qzpay_other;
 
-\set attempt 'BEGIN; DROP EXTENSION qzpay;'
+\set attempt 'BEGIN; SET LOCAL qzpay.allow_drop = on; DROP EXTENSION qzpay;'
 
 -- the schema
 :attempt

@@ -146,12 +146,13 @@ SELECT qzpay.probe(:ca);
 RESET ROLE;
 
 -- an id that exists twice is nobody's
+BEGIN;
 INSERT INTO qzpay.customers (tenant_id, id, external_id, currency, seller_id, livemode, created_at, updated_at)
 SELECT :b, :ca, 'twin', 'USD', s.id, false, '2026-01-01 00:00+00', '2026-01-01 00:00+00' FROM qzpay.sellers s;
 \set VERBOSITY sqlstate
 SELECT qzpay.probe(:ca);
 \set VERBOSITY terse
-DELETE FROM qzpay.customers WHERE external_id = 'twin';
+ROLLBACK;
 
 -- direct scans in loops with exceptions, commits and a table that comes and goes
 DO $$ DECLARE r text; BEGIN

@@ -31,8 +31,11 @@ unit-check: $(UNIT_TESTS)
 unit-coverage:
 	rm -rf build/unit/coverage
 	$(MAKE) --no-print-directory -f test/unit/unit.mk unit-check COVERAGE=1
-	cd build/unit/coverage/core && gcov -r -s ../../../.. *.gcda | grep -A1 "^File 'src/core\|^File '.*/src/core\|^File '.*core/" ; \
-		grep -n '^ *#####:' *.gcov || echo 'every line of src/core is reached'
+	@gcov -t -r build/unit/coverage/core/*.gcda | awk -F: ' \
+		$$3 == "Source" { file = $$4 } \
+		$$1 ~ /^ *[0-9]+\*?$$/ { lines++; reached++ } \
+		$$1 ~ /^ *#####$$/ { lines++; sub(/^ */, "", $$2); print "not reached: " file ":" $$2 ":" substr($$0, index($$0, $$3)) } \
+		END { print reached " of " lines " lines of src/core reached"; exit lines == 0 }'
 
 .SECONDARY:
 $(UNIT_DIR)/core/%.o: src/core/%.c

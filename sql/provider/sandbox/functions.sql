@@ -15,7 +15,7 @@ CREATE OR REPLACE FUNCTION qzpay.sandbox_request(operation text, attempt jsonb, 
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    v_tenant uuid := attempt ->> 'tenant_id';
+    v_tenant uuid := (attempt ->> 'tenant_id')::uuid;
     v_token text := attempt ->> 'token';
     v_charge qzpay.sandbox_charges%ROWTYPE;
 BEGIN

@@ -1,0 +1,18 @@
+/*
+ * argument.h
+ *		Arguments that several SQL-callable functions take.
+ */
+#ifndef QZPAY_SQLFN_ARGUMENT_H
+#define QZPAY_SQLFN_ARGUMENT_H
+
+#include "fmgr.h"
+#include "pgtime.h"
+
+#include "core/money.h"
+
+extern char *qzpay_argument_shown(text *argument);
+extern QzpayDecimal qzpay_argument_decimal(FunctionCallInfo fcinfo, int n, const char *what);
+extern QzpayRounding qzpay_argument_rounding(FunctionCallInfo fcinfo, int n);
+extern pg_tz *qzpay_argument_timezone(FunctionCallInfo fcinfo, int n);
+
+#endif							/* QZPAY_SQLFN_ARGUMENT_H */
