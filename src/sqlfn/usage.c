@@ -157,7 +157,7 @@ qzpay_record_usage(PG_FUNCTION_ARGS)
 	QzpayUsageReport report;
 
 	read_report(fcinfo, catalog, &report);
-	if (!qzpay_entitlement_read(PG_GETARG_UUID_P(ARGUMENT_CUSTOMER), true, &entitlement) || !qzpay_entitlement_settle(&entitlement))
+	if (!qzpay_entitlement_read_newest(false, PG_GETARG_DATUM(ARGUMENT_CUSTOMER), &entitlement))
 		qzpay_object_not_found(QZPAY_OBJECT_CUSTOMER, PG_GETARG_UUID_P(ARGUMENT_CUSTOMER));
 	return record(fcinfo, catalog, &report, &entitlement);
 }
@@ -170,7 +170,7 @@ qzpay_record_usage_ref(PG_FUNCTION_ARGS)
 	QzpayUsageReport report;
 
 	read_report(fcinfo, catalog, &report);
-	if (!qzpay_entitlement_read_text(PG_GETARG_DATUM(ARGUMENT_CUSTOMER), true, &entitlement) || !qzpay_entitlement_settle(&entitlement))
+	if (!qzpay_entitlement_read_newest(true, PG_GETARG_DATUM(ARGUMENT_CUSTOMER), &entitlement))
 		ereport(ERROR,
 				(errcode(ERRCODE_QZPAY_NOT_FOUND),
 				 errmsg("customer \"%s\" not found", text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_CUSTOMER)))));
@@ -312,7 +312,7 @@ customer_of(const BatchRow *row, QzpayEntitlement *entitlement, text **read, Mem
 		return entitlement;
 	*read = NULL;
 	old = MemoryContextSwitchTo(batch_context);
-	if (qzpay_entitlement_read_text(PointerGetDatum(row->customer), true, entitlement) && qzpay_entitlement_settle(entitlement))
+	if (qzpay_entitlement_read_newest(true, PointerGetDatum(row->customer), entitlement))
 		*read = cstring_to_text_with_len(VARDATA_ANY(row->customer), VARSIZE_ANY_EXHDR(row->customer));
 	MemoryContextSwitchTo(old);
 	return *read == NULL ? NULL : entitlement;

@@ -609,13 +609,11 @@ write_row(const QzpayEntitlement *entitlement)
 }
 
 /*
- * qzpay_entitlement_settle
- *		Makes sure that what was read (with usage) is the newest, whatever the statement's snapshot; false when the customer is gone.
- *
- * For writers: a row that is missing is written, and one that is being changed is waited for.
+ * Makes sure that what was read is the newest, whatever the statement's snapshot; false when the customer is gone.  A row that is missing is
+ * written, and one that is being changed is waited for.
  */
-bool
-qzpay_entitlement_settle(QzpayEntitlement *result)
+static bool
+settle(QzpayEntitlement *result)
 {
 	pg_uuid_t	tenant = result->tenant;
 	pg_uuid_t	customer = result->customer;
@@ -635,6 +633,29 @@ qzpay_entitlement_settle(QzpayEntitlement *result)
 			return false;
 	}
 	return true;
+}
+
+/*
+ * qzpay_entitlement_read_newest
+ *		What the customer (a uuid, or as text its external id) holds now, with usage; false when there is no such customer.
+ *
+ * For writers.  What the statement sees is the newest in all but rare cases; a customer that was made by the statement itself, by a function
+ * called before, is not in its snapshot.
+ */
+bool
+qzpay_entitlement_read_newest(bool is_text, Datum customer, QzpayEntitlement *result)
+{
+	bool		found = is_text ? qzpay_entitlement_read_text(customer, true, result) :
+		qzpay_entitlement_read(DatumGetUUIDP(customer), true, result);
+
+	if (!found)
+	{
+		PushActiveSnapshot(GetLatestSnapshot());
+		found = is_text ? qzpay_entitlement_read_text(customer, true, result) :
+			qzpay_entitlement_read(DatumGetUUIDP(customer), true, result);
+		PopActiveSnapshot();
+	}
+	return found && settle(result);
 }
 
 /* Whether any subscription gives access at this instant. */

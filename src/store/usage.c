@@ -429,7 +429,7 @@ raise_alerts(const Booking *booking)
  * qzpay_usage_record
  *		Books one report; what is wrong with it is an answer, not an error, so that a batch goes on.
  *
- * The entitlement must have been settled by qzpay_entitlement_settle().  Raises 40001 when its usage period was closed meanwhile.
+ * The entitlement must have been read by qzpay_entitlement_read_newest().  Raises 40001 when its usage period was closed meanwhile.
  */
 void
 qzpay_usage_record(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayUsageReport *report, QzpayUsageResult *result)
