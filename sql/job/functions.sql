@@ -64,6 +64,8 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_row record;
 BEGIN
+    -- Here, because the batch cannot even be compiled without its tables.
+    PERFORM qzpay._check_schema_version();
     LOOP
         SELECT * INTO v_row FROM qzpay._run_due_jobs_batch();
         EXIT WHEN v_row.job IS NULL;
@@ -100,4 +102,5 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON PROCEDURE qzpay.run_billing(timestamptz, integer) IS
-'Does everything due up to as_of (NULL: now) for customers in real time, dated now, committing per batch: may be stopped, repeated and run from several sessions at once. Not inside a transaction block.';
+'Does everything due up to as_of (NULL: now) for customers in real time, dated now, committing per batch: may be stopped, repeated and run from several sessions at once. '
+'Not inside a transaction block (error 2D000 as soon as something is due): there, run_due_jobs() does the same.';
