@@ -72,6 +72,8 @@ BEGIN
     UNION ALL
     SELECT r.tenant_id, r.subscription_id, 'usage', r.next_usage_start, r.next_usage_end, r.usage_ordinal, NULL FROM unnest(v_rolls) r WHERE r.next_usage_start IS NOT NULL;
 
+    -- Nobody adds to the usage that is about to be rated, and whoever had begun to has ended.
+    PERFORM qzpay._close_usage(array_agg(r.tenant_id), array_agg(r.customer_id), array_agg(r.usage_start)) FROM unnest(v_rolls) r WHERE r.closes_usage AND r.rates_usage;
     v_invoices := qzpay._write_invoices(v_rolls, v_lines, p_at);
 
     UPDATE qzpay.subscriptions s SET

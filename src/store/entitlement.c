@@ -26,7 +26,6 @@
 #include "store/context.h"
 #include "store/entitlement.h"
 #include "store/installation.h"
-#include "store/number.h"
 #include "store/relation.h"
 #include "store/tenant_of.h"
 #include "store/uuid.h"
