@@ -16,7 +16,6 @@ CORE_SRCS += src/core/signature.c
 CORE_SRCS += src/core/status.c
 
 # store: rows read and written from C
-STORE_SRCS += src/store/allowance.c
 STORE_SRCS += src/store/call.c
 STORE_SRCS += src/store/catalog_cache.c
 STORE_SRCS += src/store/clock.c

@@ -1,6 +1,6 @@
 /*
  * entitlement.c
- *		What a customer holds: the row of qzpay.entitlements.  What that gives is read in allowance.c.
+ *		What a customer holds: the row of qzpay.entitlements.  What that gives is read in grant.c.
  *
  * The row is materialised by the transaction that changes a subscription, and read by one direct index probe.  Where it is missing, it is
  * computed from the same definition, qzpay._entitlement_facts().
