@@ -117,7 +117,7 @@ open_guard(const TriggerData *data, Guard *guard)
 	guard->counted = table_of_trigger(data->tg_relation, trigger);
 	guard->feature_code = trigger->tgargs[0];
 	guard->customer_column = column_named(data->tg_relation, trigger->tgargs[1], &guard->customer_out);
-	if (trigger->tgnargs == 3)
+	if (trigger->tgnargs == 3 && trigger->tgargs[2][0] != '\0')
 		guard->group_column = column_named(data->tg_relation, trigger->tgargs[2], &guard->group_out);
 }
 
