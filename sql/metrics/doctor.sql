@@ -8,6 +8,10 @@ DECLARE
     v_worker boolean := v_preloaded AND current_database() = ANY (regexp_split_to_array(coalesce(current_setting('qzpay.databases', true), ''), '[[:space:]",]+'));
     v_minor integer := current_setting('server_version_num')::integer;
 BEGIN
+    IF qzpay.schema_version() IS NULL THEN
+        RETURN QUERY SELECT 'versions', 'error', 'The extension is there, its tables are not.', 'SELECT qzpay.install() as a superuser.';
+        RETURN;
+    END IF;
     RETURN QUERY
     SELECT d.name, CASE WHEN d.good THEN 'ok' ELSE d.otherwise END, CASE WHEN d.good THEN NULL ELSE d.detail END, CASE WHEN d.good THEN NULL ELSE d.hint END
     FROM (
