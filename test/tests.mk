@@ -1,5 +1,6 @@
 # Tests of pg_regress (test/sql) and of the isolation tester (test/specs, names start with iso_), in the order of running.
 REGRESS += extension
+REGRESS += mistakes
 REGRESS += foundation_roles
 REGRESS += catalog
 ISOLATION += iso_catalog_import

@@ -15,7 +15,17 @@ SET client_min_messages = warning AS $$
 DECLARE
     v_name name := left('qzpay_limit_' || feature, 54);
     v_group text := coalesce(group_column, '');
+    v_column name;
 BEGIN
+    IF relation IS NULL OR feature IS NULL OR customer_column IS NULL THEN
+        RAISE EXCEPTION 'relation, feature and customer_column must not be null' USING ERRCODE = '22004';
+    END IF;
+    -- The triggers would find out only with the first row.
+    FOREACH v_column IN ARRAY array_remove(ARRAY[customer_column, group_column], NULL) LOOP
+        IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = v_column AND a.attnum > 0 AND NOT a.attisdropped) THEN
+            RAISE EXCEPTION 'table "%" has no column "%"', relation, v_column USING ERRCODE = '42703';
+        END IF;
+    END LOOP;
     -- No row comes or goes between forgetting the old counts and the first trigger.
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', relation);
     PERFORM qzpay.recount_limit(relation, feature);

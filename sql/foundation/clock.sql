@@ -18,6 +18,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_id uuid := qzpay.uuid_v7();
 BEGIN
+    PERFORM qzpay._check_schema_version();
     IF at IS NULL OR NOT isfinite(at) THEN
         RAISE EXCEPTION 'a test clock needs an instant to start from' USING ERRCODE = '22023';
     END IF;
@@ -43,7 +44,7 @@ BEGIN
         RAISE EXCEPTION 'test clock % not found', clock USING ERRCODE = 'QZ404';
     END IF;
     IF v_to IS NULL OR NOT isfinite(v_to) OR v_to < now_at THEN
-        RAISE EXCEPTION 'test clock cannot go from % to %', now_at, v_to USING ERRCODE = '22023', HINT = 'A test clock only moves forward.';
+        RAISE EXCEPTION 'test clock cannot go from % to %', now_at, coalesce(v_to::text, 'NULL') USING ERRCODE = '22023', HINT = 'A test clock only moves forward, to an instant.';
     END IF;
     LOOP
         WHILE qzpay._run_internal_attempts(clock, 10000) > 0 LOOP
@@ -66,7 +67,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay.advance_test_clock(uuid, timestamptz) IS
 'Moves a test clock forward, doing everything that falls due on the way for its customers in the order of time, the target instant included: reminders, renewals, charges (providers that answer inside the database; '
-'others are left to the worker), retries, ends. Returns the new time, the number of steps and the subscriptions handled. Errors: QZ404, 22023 for a step back.';
+'others are left to the worker), retries, ends. Returns the new time, the number of steps and the subscriptions handled. Errors: QZ404, 22023 for a step back or no instant.';
 
 CREATE OR REPLACE FUNCTION qzpay.dry_run(sql text) RETURNS SETOF jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
@@ -74,6 +75,9 @@ DECLARE
     v_rows jsonb[] := ARRAY[]::jsonb[];
     v_row jsonb;
 BEGIN
+    IF sql IS NULL THEN
+        RAISE EXCEPTION 'sql must not be null' USING ERRCODE = '22004';
+    END IF;
     BEGIN
         FOR v_row IN EXECUTE pg_catalog.format('WITH dry_run AS (%s) SELECT pg_catalog.to_jsonb(d) FROM dry_run d', sql) LOOP
             v_rows := pg_catalog.array_append(v_rows, v_row);
@@ -96,6 +100,8 @@ DECLARE
 BEGIN
     IF p_key IS NULL THEN
         RETURN NULL;
+    ELSIF length(p_key) NOT BETWEEN 1 AND 255 THEN
+        RAISE EXCEPTION 'idempotency_key must have 1 to 255 characters' USING ERRCODE = '22023';
     END IF;
     -- The row is the lock: a second session with the key waits here for the first one's end.
     INSERT INTO qzpay.idempotency_keys (tenant_id, function, key, request_hash, response, created_at)

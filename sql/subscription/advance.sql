@@ -65,6 +65,8 @@ BEGIN
     IF v_rolls IS NULL THEN
         RETURN 0;
     END IF;
+    -- Nobody adds to the usage that is about to be rated, and whoever had begun to has ended.
+    PERFORM qzpay._close_usage(array_agg(r.tenant_id), array_agg(r.customer_id), array_agg(r.usage_start)) FROM unnest(v_rolls) r WHERE r.closes_usage AND r.rates_usage;
     v_lines := qzpay._advance_lines(v_rolls) || qzpay._usage_lines(v_rolls);
     INSERT INTO qzpay.periods (tenant_id, subscription_id, cycle, period_start, period_end, ordinal, invoice_id)
     SELECT r.tenant_id, r.subscription_id, r.cycle, r.bill_start, r.bill_end, r.ordinal, l.invoice_id
@@ -72,8 +74,6 @@ BEGIN
     UNION ALL
     SELECT r.tenant_id, r.subscription_id, 'usage', r.next_usage_start, r.next_usage_end, r.usage_ordinal, NULL FROM unnest(v_rolls) r WHERE r.next_usage_start IS NOT NULL;
 
-    -- Nobody adds to the usage that is about to be rated, and whoever had begun to has ended.
-    PERFORM qzpay._close_usage(array_agg(r.tenant_id), array_agg(r.customer_id), array_agg(r.usage_start)) FROM unnest(v_rolls) r WHERE r.closes_usage AND r.rates_usage;
     v_invoices := qzpay._write_invoices(v_rolls, v_lines, p_at);
 
     UPDATE qzpay.subscriptions s SET

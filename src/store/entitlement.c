@@ -1,6 +1,6 @@
 /*
  * entitlement.c
- *		What a customer holds, and what that gives: the row of qzpay.entitlements read against the catalog.
+ *		What a customer holds: the row of qzpay.entitlements.  What that gives is read in grant.c.
  *
  * The row is materialised by the transaction that changes a subscription, and read by one direct index probe.  Where it is missing, it is
  * computed from the same definition, qzpay._entitlement_facts().
@@ -424,23 +424,6 @@ compute(const pg_uuid_t *tenant, const pg_uuid_t *customer, bool with_usage, Qzp
 	return true;
 }
 
-/* Whether the text is an id's, in the form in which ids are shown. */
-static bool
-parse_id(Datum value, pg_uuid_t *id)
-{
-	char	   *string = TextDatumGetCString(value);
-
-	if (strlen(string) != 36 || strspn(string, "0123456789abcdefABCDEF-") != 36)
-		return false;
-	for (int i = 0; i < 36; i++)
-	{
-		if ((string[i] == '-') != (i == 8 || i == 13 || i == 18 || i == 23))
-			return false;
-	}
-	memcpy(id, DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(string))), sizeof(*id));
-	return true;
-}
-
 /* The caller's tenant, or NULL for a role that may do without; raises QZ004 for one that may not. */
 static const pg_uuid_t *
 callers_tenant(pg_uuid_t *tenant)
@@ -501,7 +484,7 @@ read_by_text(const pg_uuid_t *tenant, Datum external_id, bool with_usage, QzpayE
 	qzpay_scan_end(&scan);
 	if (found)
 		return read_by_id(&derived, &customer, with_usage, result);
-	return parse_id(external_id, &customer) && read_by_id(tenant, &customer, with_usage, result);
+	return qzpay_uuid_parse_text(external_id, &customer) && read_by_id(tenant, &customer, with_usage, result);
 }
 
 /*

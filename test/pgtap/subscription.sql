@@ -1,6 +1,6 @@
 -- Lives of subscribers of Asist.IA's Pro plan: each scenario with its instants and cents. Sandbox answers at once, zones are UTC.
 BEGIN;
-SELECT plan(63);
+SELECT plan(70);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -201,6 +201,23 @@ SELECT pg_temp.go('unsure', '2026-01-19 09:00+00') \g /dev/null
 SELECT is(pg_temp.state('unsure') || ', ' || pg_temp.bills('unsure'), 'active access, 2026-01-19 9900 open', 'unsure: no outcome is no failure');
 SELECT pg_temp.go('unsure', '2026-01-20 09:00+00') \g /dev/null
 SELECT is(pg_temp.state('unsure') || ', ' || pg_temp.bills('unsure'), 'active access, 2026-01-19 9900 paid', 'unsure: found at the provider');
+
+-- 16. A subscription whose billing fails is set aside and stops nobody else; mended, it catches up period by period.
+SELECT pg_temp.begin_life('broken', '2026-01-19 09:00+00', days => 0, token => 'tok_ok') \g /dev/null
+SELECT pg_temp.use('broken', 10500, 'all') \g /dev/null
+CREATE FUNCTION pg_temp.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'planted for sk_live_0123456789abcdefghij'; END $$;
+CREATE TRIGGER planted BEFORE INSERT ON qzpay.invoice_parties FOR EACH ROW EXECUTE FUNCTION pg_temp.refuse();
+SELECT pg_temp.go('broken', '2026-04-20 09:00+00') \g /dev/null
+SELECT is(pg_temp.bills('broken'), '2026-01-19 9900 paid', 'broken: not billed');
+SELECT is((SELECT count(*) || ' ' || max(error_code) || ' ' || bool_or(error_message LIKE '%0123456789%') FROM qzpay.billing_errors e JOIN life l ON l.subscription = e.subscription_id
+           WHERE l.name = 'broken'), '1 P0001 false', 'broken: its error is kept, without the secret in it');
+SELECT is(pg_temp.can('broken'), false, 'broken: a renewal that nobody makes keeps access no longer than 30 days');
+DROP TRIGGER planted ON qzpay.invoice_parties;
+SELECT is((SELECT qzpay.retry_billing(subscription) FROM life WHERE name = 'broken'), true, 'broken: mended and given back');
+SELECT is((SELECT qzpay.retry_billing(subscription) FROM life WHERE name = 'broken'), false, 'broken: once');
+SELECT pg_temp.go('broken', '2026-04-20 09:00+00') \g /dev/null
+SELECT is(pg_temp.bills('broken'), '2026-01-19 9900 paid, 2026-04-20 10650 paid, 2026-04-20 9900 paid, 2026-04-20 9900 paid', 'broken: three periods, each billed once');
+SELECT is(pg_temp.state('broken'), 'active access', 'broken: and all is well');
 
 -- Refusals.
 SELECT throws_ok('SELECT qzpay.subscribe(customer, ''gold'') FROM life WHERE name = ''free''', 'QZ401', 'unknown plan "gold"', 'an unknown plan is refused');
