@@ -11,3 +11,4 @@ REGRESS += money
 REGRESS += calendar
 REGRESS += redact
 ISOLATION += iso_billing
+ISOLATION += iso_usage
