@@ -32,6 +32,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_due timestamptz;
+    v_next timestamptz;
     v_rows bigint;
     v_to timestamptz := to_time;
 BEGIN
@@ -47,15 +48,20 @@ BEGIN
     LOOP
         SELECT min(s.next_due_at) INTO v_due FROM qzpay.subscriptions s
         WHERE s.test_clock_id = clock AND s.set_aside_at IS NULL AND s.next_due_at <= v_to;
-        IF v_due > now_at THEN
-            now_at := v_due;
-            UPDATE qzpay.test_clocks c SET now_at = v_due WHERE c.id = clock;
+        -- Attempts that are due and yet wait (a paused provider) are passed by: only a later instant is a step.
+        SELECT least(v_due, n) INTO v_next FROM (SELECT qzpay._next_internal_at(clock, now_at)) a (n) WHERE n <= v_to;
+        IF NOT FOUND THEN
+            v_next := v_due;
         END IF;
-        v_rows := CASE WHEN v_due IS NULL THEN 0 ELSE qzpay._due_batch(clock, now_at, now_at, 10000) END;
+        IF v_next > now_at THEN
+            now_at := v_next;
+            UPDATE qzpay.test_clocks c SET now_at = v_next WHERE c.id = clock;
+        END IF;
+        v_rows := CASE WHEN v_due <= now_at THEN qzpay._due_batch(clock, now_at, now_at, 10000) ELSE 0 END;
         done := done + v_rows;
         WHILE qzpay._run_internal_attempts(clock, 10000) > 0 LOOP
         END LOOP;
-        EXIT WHEN v_due IS NULL;
+        EXIT WHEN v_next IS NULL;
         instants := instants + 1;
     END LOOP;
     now_at := v_to;
