@@ -64,6 +64,7 @@ DATA_AGAIN += sql/catalog/triggers.sql
 DATA_AGAIN += sql/provider/triggers.sql
 DATA_AGAIN += sql/subscription/triggers.sql
 DATA_AGAIN += sql/entitlement/triggers.sql
+DATA_AGAIN += sql/usage/triggers.sql
 DATA_AGAIN += sql/invoice/triggers.sql
 DATA_AGAIN += sql/ledger/triggers.sql
 DATA_AGAIN += sql/payment/triggers.sql

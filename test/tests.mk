@@ -17,3 +17,4 @@ ISOLATION += iso_billing
 ISOLATION += iso_catalog_cache
 ISOLATION += iso_limit
 ISOLATION += iso_usage
+ISOLATION += iso_usage_close

@@ -50,8 +50,9 @@ BEGIN
         WHILE qzpay._run_internal_attempts(clock, 10000) > 0 LOOP
         END LOOP;
         SELECT min(s.next_due_at) INTO v_due FROM qzpay.subscriptions s WHERE s.test_clock_id = clock AND s.set_aside_at IS NULL;
-        v_call := qzpay._next_internal_at(clock);
-        v_next := least(v_due, CASE WHEN v_call > now_at THEN v_call END);
+        -- Attempts that are due and yet wait (a paused provider) are passed by: only a later instant is a step.
+        v_call := qzpay._next_internal_at(clock, now_at);
+        v_next := least(v_due, v_call);
         EXIT WHEN v_next IS NULL OR v_next > v_to;
         instants := instants + 1;
         IF v_next > now_at THEN

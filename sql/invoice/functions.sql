@@ -23,33 +23,48 @@ LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN (
-        SELECT array_agg(ROW(r.tenant_id, r.invoice_id, 'usage', i.product_id, i.price_id, c.id, i.id, c.meter_id, c.display_name,
-                             r.usage_start, r.usage_end, t.quantity, NULL, x.exact, qzpay.round_amount(x.exact, coalesce(c.pricing ->> 'rounding', 'half_up')), false)::qzpay._line
+        SELECT array_agg(ROW(k.tenant_id, k.invoice_id, 'usage', k.product_id, k.price_id, k.charge_id, k.item_id, k.meter_id, k.display_name,
+                             k.usage_start, k.usage_end, t.quantity - b.quantity, NULL, x.exact, qzpay.round_amount(x.exact, coalesce(k.pricing ->> 'rounding', 'half_up')), false)::qzpay._line
                          ORDER BY m.code)
-        FROM unnest(p_rolls) r
-        JOIN qzpay.subscription_items i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
-             AND i.valid_from < r.usage_end AND i.valid_until >= r.usage_end
-        JOIN qzpay.charges c ON c.product_id = i.product_id AND c.currency = r.currency AND c.created_at <= i.created_at AND (c.retired_at IS NULL OR c.retired_at > i.created_at)
-             AND NOT EXISTS (SELECT FROM qzpay.charges newer WHERE newer.product_id = c.product_id AND newer.meter_id = c.meter_id AND newer.currency = c.currency
-                             AND newer.version > c.version AND newer.created_at <= i.created_at)
-        JOIN qzpay.meters m ON m.id = c.meter_id
+        FROM (
+            SELECT r.tenant_id, r.invoice_id, r.customer_id, r.subscription_id, r.usage_start, r.usage_end, i.id AS item_id, i.product_id, i.price_id, i.included AS negotiated,
+                   c.id AS charge_id, c.meter_id, c.display_name, c.model, c.pricing, c.included,
+                   rank() OVER (PARTITION BY r.tenant_id, r.customer_id, c.meter_id, r.usage_start ORDER BY s.started_at DESC, s.id DESC) AS place
+            FROM unnest(p_rolls) r
+            JOIN qzpay.subscriptions s ON s.tenant_id = r.tenant_id AND s.id = r.subscription_id
+            JOIN qzpay.subscription_items i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
+                 AND i.valid_from < r.usage_end AND i.valid_until >= r.usage_end
+            JOIN qzpay.charges c ON c.product_id = i.product_id AND c.currency = r.currency AND c.created_at <= i.created_at AND (c.retired_at IS NULL OR c.retired_at > i.created_at)
+                 AND NOT EXISTS (SELECT FROM qzpay.charges newer WHERE newer.product_id = c.product_id AND newer.meter_id = c.meter_id AND newer.currency = c.currency
+                                 AND newer.version > c.version AND newer.created_at <= i.created_at)
+            WHERE r.closes_usage AND r.rates_usage AND r.usage_start < r.usage_end
+        ) k
+        JOIN qzpay.meters m ON m.id = k.meter_id
         JOIN LATERAL (SELECT sum(u.quantity) AS quantity FROM qzpay.usage_totals u
-                      WHERE u.tenant_id = r.tenant_id AND u.customer_id = r.customer_id AND u.meter_id = c.meter_id AND u.period_start = r.usage_start) t ON t.quantity > 0
+                      WHERE u.tenant_id = k.tenant_id AND u.customer_id = k.customer_id AND u.meter_id = k.meter_id AND u.period_start = k.usage_start) t ON t.quantity > 0
+        -- Usage is the customer's: where the periods of several subscriptions begin together, one of them bills it, and a later one only what came since.
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(l.quantity), 0) AS quantity, coalesce(sum(l.exact_amount), 0) AS exact
+            FROM qzpay.invoices v
+            JOIN qzpay.invoice_lines l ON l.tenant_id = v.tenant_id AND l.invoice_id = v.id
+            WHERE v.tenant_id = k.tenant_id AND v.customer_id = k.customer_id AND v.issued_at >= k.usage_start AND v.status <> 'void'
+              AND l.kind = 'usage' AND l.meter_id = k.meter_id AND l.period_start = k.usage_start
+        ) b
         CROSS JOIN LATERAL (
             -- Free up to the negotiated or the charge's quantity, plus what add-ons raise it by, per unit.
-            SELECT coalesce((i.included ->> m.code)::numeric, c.included) + coalesce(sum(pf.limit_value * a.quantity), 0) AS quantity
+            SELECT coalesce((k.negotiated ->> m.code)::numeric, k.included) + coalesce(sum(pf.limit_value * a.quantity), 0) AS quantity
             FROM qzpay.subscription_items a
             JOIN qzpay.product_features pf ON pf.product_id = a.product_id
-            JOIN qzpay.features f ON f.code = pf.feature_code AND f.meter_id = c.meter_id
-            WHERE a.tenant_id = r.tenant_id AND a.subscription_id = r.subscription_id AND a.kind = 'addon' AND a.valid_from < r.usage_end AND a.valid_until >= r.usage_end
+            JOIN qzpay.features f ON f.code = pf.feature_code AND f.meter_id = k.meter_id
+            WHERE a.tenant_id = k.tenant_id AND a.subscription_id = k.subscription_id AND a.kind = 'addon' AND a.valid_from < k.usage_end AND a.valid_until >= k.usage_end
         ) n
-        CROSS JOIN LATERAL (SELECT qzpay.rate_usage(c.model, c.pricing, t.quantity, n.quantity) AS exact OFFSET 0) x
-        WHERE r.closes_usage AND r.rates_usage AND r.usage_start < r.usage_end
+        CROSS JOIN LATERAL (SELECT greatest(qzpay.rate_usage(k.model, k.pricing, t.quantity, n.quantity) - b.exact, 0) AS exact OFFSET 0) x
+        WHERE k.place = 1 AND t.quantity > b.quantity
     );
 END $$;
 COMMENT ON FUNCTION qzpay._usage_lines(qzpay._roll[]) IS
 'Lines billed in arrears for the usage periods that end: the total of each meter that the items in force at the end charge for, rated on the charge version they were subscribed under. '
-'No line without usage; usage of a trial is never rated.';
+'No line without usage, and none for what was billed before; usage of a trial or of a contract never paid is not rated.';
 
 CREATE OR REPLACE FUNCTION qzpay._take_numbers(p_seller uuid, p_livemode boolean, p_at timestamptz, p_count bigint,
         OUT first_number bigint, OUT year integer, OUT issued_at timestamptz)

@@ -69,6 +69,14 @@ BEGIN
             FULL JOIN (SELECT tenant_id, customer_id, meter_id, period_start, sum(quantity) q, count(*) n FROM qzpay.usage_events GROUP BY 1, 2, 3, 4) e
                 USING (tenant_id, customer_id, meter_id, period_start)
             WHERE t.q IS DISTINCT FROM e.q OR t.n IS DISTINCT FROM e.n$q$),
+        ('usage_is_billed_once', $q$
+            SELECT l.customer_id || ' ' || l.period_start
+            FROM (SELECT i.tenant_id, i.customer_id, l.meter_id, l.period_start, sum(l.quantity) q FROM qzpay.invoice_lines l
+                  JOIN qzpay.invoices i ON i.tenant_id = l.tenant_id AND i.id = l.invoice_id AND i.status <> 'void'
+                  WHERE l.kind = 'usage' AND l.meter_id IS NOT NULL GROUP BY 1, 2, 3, 4) l
+            LEFT JOIN (SELECT tenant_id, customer_id, meter_id, period_start, sum(quantity) q FROM qzpay.usage_totals GROUP BY 1, 2, 3, 4) t
+                USING (tenant_id, customer_id, meter_id, period_start)
+            WHERE l.q > coalesce(t.q, 0)$q$),
         ('entitlements_are_their_facts', $q$
             SELECT e.customer_id::text FROM qzpay.entitlements e
             FULL JOIN qzpay._entitlement_facts((SELECT array_agg(tenant_id ORDER BY id) FROM qzpay.customers), (SELECT array_agg(id ORDER BY id) FROM qzpay.customers)) f

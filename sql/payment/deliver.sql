@@ -72,14 +72,14 @@ EXCEPTION
 END $$;
 COMMENT ON FUNCTION qzpay._run_internal_attempt_alone(uuid, uuid) IS 'The same in a subtransaction: an error puts this attempt off for an hour, with an alert, and stops nobody else.';
 
-CREATE OR REPLACE FUNCTION qzpay._next_internal_at(p_clock uuid) RETURNS timestamptz
+CREATE OR REPLACE FUNCTION qzpay._next_internal_at(p_clock uuid, p_after timestamptz) RETURNS timestamptz
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN (SELECT min(a.next_at) FROM qzpay.payment_attempts a
-        WHERE a.next_at IS NOT NULL AND a.test_clock_id = p_clock AND a.provider IN (SELECT p.code FROM qzpay.providers p WHERE p.transport = 'internal'));
+        WHERE a.next_at > p_after AND a.test_clock_id = p_clock AND a.provider IN (SELECT p.code FROM qzpay.providers p WHERE p.transport = 'internal'));
 END $$;
-COMMENT ON FUNCTION qzpay._next_internal_at(uuid) IS 'Next instant of a test clock at which an attempt of a provider inside the database has to be looked at.';
+COMMENT ON FUNCTION qzpay._next_internal_at(uuid, timestamptz) IS 'Next instant of a test clock, after the given one, at which an attempt of a provider inside the database has to be looked at.';
 
 CREATE OR REPLACE FUNCTION qzpay._claim_requests(p_worker text, p_limit integer)
 RETURNS TABLE (tenant_id uuid, attempt_id uuid, fence integer, phase text, method text, url text, headers text, body text, secrets text)

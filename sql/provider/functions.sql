@@ -91,15 +91,18 @@ DECLARE
     v_function regproc := p_function::regproc;
     v_answer jsonb;
 BEGIN
-    -- The owner of our tables runs nobody else's code, whoever registered it.
-    IF current_user = 'qzpay_owner' AND NOT EXISTS (SELECT FROM pg_proc p WHERE p.oid = v_function AND p.proowner = current_user::regrole) THEN
-        RAISE EXCEPTION 'provider function % is not run as qzpay_owner', v_function USING ERRCODE = '42501';
+    -- Staff registers these functions; the owner of our tables and superusers run nobody else's code.
+    IF EXISTS (SELECT FROM pg_proc p JOIN pg_roles o ON o.oid = p.proowner JOIN pg_roles me ON me.rolname = current_user
+               WHERE p.oid = v_function AND (me.rolsuper OR me.rolname = 'qzpay_owner') AND o.rolname <> 'qzpay_owner' AND (me.rolname = 'qzpay_owner' OR NOT o.rolsuper)) THEN
+        RAISE EXCEPTION 'provider function % is not run as %', v_function, current_user USING ERRCODE = '42501',
+            HINT = 'A function of another role is run by the worker and by members of qzpay_worker.';
     END IF;
     EXECUTE format('SELECT %s($1, $2, $3)', v_function) INTO v_answer USING p_first, p_attempt, p_last;
     RETURN v_answer;
 END $$;
 COMMENT ON FUNCTION qzpay._call_adapter(text, anyelement, jsonb, jsonb) IS
-'Calls a provider''s function by name, with the caller''s rights: request(operation, attempt, provider) or outcome(operation, attempt, response).';
+'Calls a provider''s function by name, with the caller''s rights: request(operation, attempt, provider) or outcome(operation, attempt, response). '
+'Refuses (42501) to run a function of another role as qzpay_owner or as a superuser.';
 
 CREATE OR REPLACE FUNCTION qzpay._check_base_url() RETURNS trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -8,7 +8,7 @@ BEGIN
         SELECT array_agg(ROW(s.tenant_id, s.id, s.customer_id, c.seller_id, s.livemode, s.currency, k.due_at, f.ends, f.end_reason,
                              b.bills, f.converts, s.interval_count || ' ' || s.interval_unit, b.ordinal,
                              b.bill_start, CASE WHEN b.bills THEN qzpay.period_boundary(b.anchor, s.interval_unit, s.interval_count, b.ordinal + 1, s.timezone) END, b.anchor,
-                             u.closes, u.closes AND s.status <> 'trialing', u.usage_start, u.usage_end,
+                             u.closes, u.closes AND s.status NOT IN ('trialing', 'incomplete'), u.usage_start, u.usage_end,
                              u.next_start, CASE WHEN u.next_start IS NOT NULL THEN qzpay.period_boundary(b.anchor, s.usage_unit, s.usage_count, u.next_ordinal + 1, s.timezone) END,
                              u.next_ordinal, s.interval_unit, s.interval_count,
                              qzpay.uuid_v5(n.id, 'invoice:subscription:' || s.id::text || ':' || extract(epoch FROM k.due_at)::text))::qzpay._roll
@@ -65,8 +65,8 @@ BEGIN
     IF v_rolls IS NULL THEN
         RETURN 0;
     END IF;
-    -- Nobody adds to the usage that is about to be rated, and whoever had begun to has ended.
-    PERFORM qzpay._close_usage(array_agg(r.tenant_id), array_agg(r.customer_id), array_agg(r.usage_start)) FROM unnest(v_rolls) r WHERE r.closes_usage AND r.rates_usage;
+    -- Nobody adds to the usage that is about to be read, and whoever had begun to has ended.
+    PERFORM qzpay._close_usage(array_agg(r.tenant_id), array_agg(r.customer_id), array_agg(r.usage_start)) FROM unnest(v_rolls) r WHERE r.closes_usage HAVING count(*) > 0;
     v_lines := qzpay._advance_lines(v_rolls) || qzpay._usage_lines(v_rolls);
     INSERT INTO qzpay.periods (tenant_id, subscription_id, cycle, period_start, period_end, ordinal, invoice_id)
     SELECT r.tenant_id, r.subscription_id, r.cycle, r.bill_start, r.bill_end, r.ordinal, l.invoice_id
@@ -108,13 +108,22 @@ COMMENT ON FUNCTION qzpay._advance_subscriptions(uuid[], uuid[], timestamptz[], 
 'one invoice per subscription and instant (advance and arrears lines together), attempts planned. p_at dates the documents. '
 'A period that exists already is a unique violation, so nothing is billed twice. Returns the number of invoices.';
 
+CREATE OR REPLACE FUNCTION qzpay._was_never_active(p_tenant uuid, p_subscription uuid) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM qzpay.transitions t WHERE t.tenant_id = p_tenant AND t.object_id = p_subscription AND t.machine = 'subscription'
+                   AND t.from_status = 'incomplete' AND t.to_status IN ('incomplete_expired', 'canceled'));
+END $$;
+COMMENT ON FUNCTION qzpay._was_never_active(uuid, uuid) IS 'Whether a subscription ended before its first payment, so that nothing was given for its invoice.';
+
 CREATE OR REPLACE FUNCTION qzpay._after_ends(p_rolls qzpay._roll[], p_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_tenants uuid[];
     v_invoices uuid[];
-    v_reasons text[];
+    v_statuses text[];
 BEGIN
     IF NOT EXISTS (SELECT FROM unnest(p_rolls) r WHERE r.ends) THEN
         RETURN;
@@ -126,18 +135,18 @@ BEGIN
     FROM unnest(p_rolls) r
     WHERE r.ends AND d.tenant_id = r.tenant_id AND d.subscription_id = r.subscription_id AND d.closed_at IS NULL;
     -- What dunning could not collect is written off; what was never activated is void.
-    SELECT array_agg(i.tenant_id), array_agg(i.id), array_agg(r.end_reason) INTO v_tenants, v_invoices, v_reasons
+    SELECT array_agg(i.tenant_id), array_agg(i.id), array_agg(CASE WHEN x.never_active THEN 'void' ELSE 'uncollectible' END) INTO v_tenants, v_invoices, v_statuses
     FROM unnest(p_rolls) r
+    CROSS JOIN LATERAL (SELECT qzpay._was_never_active(r.tenant_id, r.subscription_id) AS never_active) x
     JOIN qzpay.invoices i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
-    WHERE r.ends AND r.end_reason IN ('payment_failed', 'payment_timeout') AND i.status = 'open' AND i.id <> r.invoice_id AND i.amount_in_flight = 0;
+    WHERE r.ends AND (x.never_active OR r.end_reason = 'payment_failed' AND i.id <> r.invoice_id) AND i.status = 'open' AND i.amount_in_flight = 0;
     IF v_invoices IS NOT NULL THEN
         PERFORM qzpay._cancel_planned_attempts(v_tenants, v_invoices, p_at);
-        PERFORM qzpay._write_off(v_tenants, v_invoices,
-                                 ARRAY(SELECT CASE x WHEN 'payment_timeout' THEN 'void' ELSE 'uncollectible' END FROM unnest(v_reasons) x), p_at);
+        PERFORM qzpay._write_off(v_tenants, v_invoices, v_statuses, p_at);
     END IF;
 END $$;
 COMMENT ON FUNCTION qzpay._after_ends(qzpay._roll[], timestamptz) IS
-'What an end entails: items end, the dunning case closes, its unpaid invoices become uncollectible (payment_failed) or void (first payment never made).';
+'What an end entails: items end, the dunning case closes, its unpaid invoices become uncollectible (payment_failed) or void (first payment never made, whatever ended it).';
 
 CREATE OR REPLACE FUNCTION qzpay._collect(p_rolls qzpay._roll[], p_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -145,7 +154,9 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_row record;
 BEGIN
-    PERFORM qzpay._plan_attempts(array_agg(r.tenant_id), array_agg(r.invoice_id), 'billing', p_at) FROM unnest(p_rolls) r WHERE r.invoice_id IS NOT NULL;
+    -- An invoice that has been tried is of an earlier run at the same instant, such as that of a cancellation right after a renewal.
+    PERFORM qzpay._plan_attempts(array_agg(r.tenant_id), array_agg(r.invoice_id), 'billing', p_at) FROM unnest(p_rolls) r
+    WHERE NOT EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = r.tenant_id AND a.invoice_id = r.invoice_id);
     FOR v_row IN
         SELECT i.tenant_id, i.id
         FROM unnest(p_rolls) r

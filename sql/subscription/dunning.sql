@@ -35,6 +35,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_sub qzpay.subscriptions%ROWTYPE;
+    v_never_active boolean;
     v_grace timestamptz;
 BEGIN
     SELECT s.* INTO v_sub FROM qzpay.invoices i
@@ -44,9 +45,10 @@ BEGIN
     IF v_sub.id IS NULL THEN
         RETURN;
     END IF;
-    IF v_sub.ended_at IS NOT NULL AND v_sub.status_reason IN ('payment_failed', 'payment_timeout') THEN
+    v_never_active := v_sub.ended_at IS NOT NULL AND qzpay._was_never_active(p_tenant, v_sub.id);
+    IF v_never_active OR v_sub.ended_at IS NOT NULL AND v_sub.status_reason = 'payment_failed' THEN
         -- The contract ended while this attempt was under way; what it leaves is given up like the rest was.
-        PERFORM qzpay._write_off(ARRAY[i.tenant_id], ARRAY[i.id], ARRAY[CASE v_sub.status_reason WHEN 'payment_timeout' THEN 'void' ELSE 'uncollectible' END], p_at)
+        PERFORM qzpay._write_off(ARRAY[i.tenant_id], ARRAY[i.id], ARRAY[CASE WHEN v_never_active THEN 'void' ELSE 'uncollectible' END], p_at)
         FROM qzpay.invoices i WHERE i.tenant_id = p_tenant AND i.id = p_invoice AND i.status = 'open' AND i.amount_in_flight = 0;
     END IF;
     IF v_sub.ended_at IS NOT NULL OR v_sub.status NOT IN ('active', 'past_due', 'unpaid') THEN

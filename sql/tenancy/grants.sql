@@ -15,9 +15,9 @@ BEGIN
                 subscription_items subscriptions tenants transitions usage_alerts usage_events usage_totals payment_attempts payment_methods payments
                 charges event_types features ledger_accounts meters prices product_features product_relations products'),
             -- append-only
-            ('qzpay_worker', 'INSERT', 'events ledger_transfers transitions usage_events'),
+            ('qzpay_worker', 'INSERT', 'events invoice_parties ledger_transfers transitions usage_events'),
             -- what runs, jobs and settlements write
-            ('qzpay_worker', 'INSERT, UPDATE', 'billing_errors customers dunning_cases entitlements invoice_lines invoice_parties invoice_series invoices payment_attempts
+            ('qzpay_worker', 'INSERT, UPDATE', 'billing_errors customers dunning_cases entitlements invoice_lines invoice_series invoices payment_attempts
                 payment_methods payments periods sandbox_charges subscription_items subscriptions tenants usage_alerts usage_totals'),
             ('qzpay_worker', 'UPDATE', 'discounts jobs providers test_clocks'),
             ('qzpay_worker', 'INSERT, UPDATE, DELETE', 'idempotency_keys limit_counters workers'),

@@ -34,7 +34,8 @@ CREATE OR REPLACE FUNCTION qzpay._await_usage(p_tenants uuid[], p_customers uuid
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'qzpay_await_usage';
 COMMENT ON FUNCTION qzpay._await_usage(uuid[], uuid[], timestamptz[]) IS
-'Waits for every other transaction that has written to these customers'' totals of these usage periods and has not ended.';
+'Waits for every other transaction that has written to these customers'' totals of these usage periods and has not ended. '
+'40001 in REPEATABLE READ and SERIALIZABLE where the transaction''s snapshot misses some of it.';
 
 CREATE OR REPLACE FUNCTION qzpay._close_usage(p_tenants uuid[], p_customers uuid[], p_period_starts timestamptz[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -405,11 +405,27 @@ qzpay_usage_total_read(const QzpayUsageTotal *total, Snapshot snapshot)
 	return sum;
 }
 
+/* Raises 40001 where a snapshot that lasts for the transaction misses what others have added to the total since it was taken. */
+static void
+require_seen(const QzpayUsageTotal *total)
+{
+	Snapshot	latest = RegisterSnapshot(GetLatestSnapshot());
+	int			difference = qzpay_number_compare(qzpay_usage_total_read(total, latest), qzpay_usage_total_read(total, GetActiveSnapshot()));
+
+	UnregisterSnapshot(latest);
+	if (difference != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("usage was recorded after this transaction's snapshot, and would not be billed"),
+				 errhint("Repeat the transaction.")));
+}
+
 /*
  * qzpay_usage_totals_await
  *		Waits until no transaction but this one has written to the total without having ended.
  *
- * For the billing run, after it has made the period known as closed: who writes later sees that and gives up.
+ * For the billing run, after it has made the period known as closed: who writes later sees that and gives up.  Raises 40001 where the
+ * transaction's snapshot is too old to see all of it.
  */
 void
 qzpay_usage_totals_await(const pg_uuid_t *tenant, const pg_uuid_t *customer, const pg_uuid_t *meter, TimestampTz period_start)
@@ -433,6 +449,8 @@ qzpay_usage_totals_await(const pg_uuid_t *tenant, const pg_uuid_t *customer, con
 			}
 		}
 	} while (waited);
+	if (IsolationUsesXactSnapshot())
+		require_seen(&total);
 }
 
 static void
