@@ -121,9 +121,9 @@ qzpay_row_insert(QzpayRelation *relation, Datum *values, bool *nulls, ItemPointe
 
 /*
  * qzpay_row_try_insert
- *		Inserts a row and tells whether its key is new; if not, the caller takes the row back.
+ *		Inserts a row and tells whether its key is new for certain; if not, the caller has to look, and to take the row back if it is there.
  *
- * Waits for nobody: a key that another transaction has inserted and not committed counts as there.
+ * Waits for nobody: a key that another transaction has inserted counts as there until that has ended, even if it has deleted it again.
  */
 bool
 qzpay_row_try_insert(QzpayRelation *relation, Datum *values, bool *nulls, ItemPointer tid)

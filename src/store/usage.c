@@ -274,18 +274,14 @@ is_duplicate(Booking *booking, bool insert_it, QzpayKeyLock *lock, QzpayUsageEve
 		{
 			if (!insert_it)
 				return false;
-			if (qzpay_usage_event_insert(&booking->event, true))
+			/* The index may also mind a row that somebody has taken back. */
+			if (qzpay_usage_event_insert(&booking->event, true) ||
+				!qzpay_usage_event_find(&booking->event, true, stored, &in_progress))
 			{
 				wary = Max(wary - 1, 0);
 				return false;
 			}
 			take_back_event(booking);
-			if (!qzpay_usage_event_find(&booking->event, true, stored, &in_progress))
-			{
-				/* Whoever had it has just rolled back. */
-				qzpay_key_unlock(lock);
-				continue;
-			}
 		}
 		qzpay_key_unlock(lock);
 		if (!TransactionIdIsValid(in_progress))

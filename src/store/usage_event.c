@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_inherits.h"
@@ -207,7 +208,23 @@ read_event(Partition *partition, TupleTableSlot *slot, QzpayUsageEvent *event)
 	event->properties = isnull ? NULL : DatumGetJsonbPCopy(value);
 }
 
-/* Looks into one month. */
+/*
+ * Whether the (sub)transaction that inserted the row has taken it back: then it is gone however that ends.  While it runs, a dirty snapshot
+ * doesn't tell.
+ */
+static bool
+is_taken_back(TupleTableSlot *slot)
+{
+	HeapTupleHeader header;
+
+	if (!TTS_IS_BUFFERTUPLE(slot))
+		return false;
+	header = ((BufferHeapTupleTableSlot *) slot)->base.tuple->t_data;
+	return !(header->t_infomask & (HEAP_XMAX_INVALID | HEAP_XMAX_IS_MULTI)) && !HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask) &&
+		TransactionIdEquals(HeapTupleHeaderGetRawXmax(header), HeapTupleHeaderGetRawXmin(header));
+}
+
+/* Looks into one month, past the sought event's own row. */
 static bool
 find_in(Partition *partition, const QzpayUsageEvent *sought, QzpayUsageEvent *found, TransactionId *in_progress)
 {
@@ -225,7 +242,9 @@ find_in(Partition *partition, const QzpayUsageEvent *sought, QzpayUsageEvent *fo
 	qzpay_scan_begin(&scan, &partition->relation, &dirty, keys, 3);
 	while ((slot = qzpay_scan_next(&scan)) != NULL)
 	{
-		/* Inserted, or taken back, by a transaction that is still running. */
+		if (ItemPointerEquals(&slot->tts_tid, unconstify(ItemPointerData *, &sought->row)) || is_taken_back(slot))
+			continue;
+		/* Inserted by a transaction that is still running. */
 		*in_progress = TransactionIdIsValid(dirty.xmin) ? dirty.xmin : dirty.xmax;
 		read_event(partition, slot, found);
 		is_found = true;
@@ -239,7 +258,7 @@ find_in(Partition *partition, const QzpayUsageEvent *sought, QzpayUsageEvent *fo
 
 /*
  * qzpay_usage_event_find
- *		The event of this tenant, customer and id, if there is one in any month that is kept, or in any but the month of its recording.
+ *		Another event of this tenant, customer and id, if there is one in any month that is kept, or in any but the month of its recording.
  *
  * *in_progress is the transaction of somebody else that has not decided yet whether it is there.
  */
@@ -265,7 +284,7 @@ qzpay_usage_event_find(const QzpayUsageEvent *sought, bool in_own_month, QzpayUs
  * qzpay_usage_event_insert
  *		Inserts the event into the month of its recording; event->row is where.
  *
- * Tentatively, for an id that may be there: false when it is, and the caller takes the row back.
+ * Tentatively, for an id that may be there: false when it may be, and the caller looks, under the id's lock, and takes the row back if it is.
  */
 bool
 qzpay_usage_event_insert(QzpayUsageEvent *event, bool tentative)
@@ -309,6 +328,7 @@ void
 qzpay_usage_event_delete(QzpayUsageEvent *event)
 {
 	qzpay_row_delete(&find_partition(month_of(event->recorded_at))->relation, &event->row);
+	ItemPointerSetInvalid(&event->row);
 }
 
 static void
