@@ -14,6 +14,8 @@ SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning AS $$
 DECLARE
     v_arguments text := concat_ws(', ', quote_literal(feature), quote_literal(customer_column), quote_literal(group_column));
+    -- With the event's name at most 63 bytes, beyond which the server would cut the names of different triggers to the same one.
+    v_name text := 'qzpay_limit_' || CASE WHEN octet_length(feature) <= 42 THEN feature ELSE left(feature, 8) || '_' || left(md5(feature), 8) END;
     v_event record;
 BEGIN
     -- No row comes or goes between forgetting the old counts and the first trigger.
@@ -26,7 +28,7 @@ BEGIN
         ('TRUNCATE', '')) AS e (name, clause)
     LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER %s ON %s %s FOR EACH STATEMENT EXECUTE FUNCTION qzpay.enforce_limit(%s)',
-                       left('qzpay_limit_' || feature, 54) || '_' || lower(v_event.name), v_event.name, relation, v_event.clause, v_arguments);
+                       v_name || '_' || lower(v_event.name), v_event.name, relation, v_event.clause, v_arguments);
     END LOOP;
 END $$;
 COMMENT ON FUNCTION qzpay.add_limit(regclass, text, name, name) IS
