@@ -58,8 +58,20 @@ BEGIN
 END $$;
 
 CREATE TABLE bench.events (customer_id uuid NOT NULL, key text NOT NULL, meter text NOT NULL, quantity numeric NOT NULL, occurred_at timestamptz NOT NULL DEFAULT now(), UNIQUE (customer_id, key));
+CREATE TABLE bench.counters (customer_id uuid NOT NULL, meter text NOT NULL, month date NOT NULL, quantity numeric NOT NULL, PRIMARY KEY (customer_id, meter, month)) WITH (fillfactor = 85);
+CREATE FUNCTION bench.record_usage(p_customer uuid, p_meter text, p_quantity numeric, p_key text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO bench.events (customer_id, key, meter, quantity) VALUES (p_customer, p_key, p_meter, p_quantity) ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        RETURN 'duplicate';
+    END IF;
+    INSERT INTO bench.counters VALUES (p_customer, p_meter, date_trunc('month', now()), p_quantity)
+    ON CONFLICT (customer_id, meter, month) DO UPDATE SET quantity = counters.quantity + EXCLUDED.quantity;
+    RETURN 'recorded';
+END $$;
 -- a quarter of the customers are in the middle of their month
 SELECT count(*) FROM (SELECT qzpay.record_usage(bench.id(n), 'messages', 1, NULL) FROM generate_series(1, :customers, 4) n) r \g /dev/null
+INSERT INTO bench.counters SELECT bench.id(n), 'messages', date_trunc('month', now()), 1 FROM generate_series(1, :customers, 4) n;
 
 -- batches of 1000 reports, as JSON and as arrays, each with keys of its own
 CREATE TABLE bench.batches AS

@@ -39,6 +39,7 @@ CODE_SQL += sql/provider/stripe/functions.sql
 CODE_SQL += sql/event/functions.sql
 CODE_SQL += sql/job/functions.sql
 CODE_SQL += sql/metrics/functions.sql
+CODE_SQL += sql/metrics/doctor.sql
 
 # DATA_ONCE: tables, constraints, indexes; ordinary objects, made once by install().  provider stands before what references its rows.
 DATA_ONCE += sql/foundation/tables.sql

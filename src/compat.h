@@ -28,10 +28,12 @@
 /* 16 has BRIN indexes that an update may leave to themselves. */
 #if PG_VERSION_NUM < 160000
 #define qzpay_update_indexes_compat bool
-#define qzpay_insert_index_tuples_compat(result, slot, estate) ExecInsertIndexTuples((result), (slot), (estate), false, false, NULL, NIL)
+#define qzpay_insert_index_tuples_compat(result, slot, estate, no_error, conflict) \
+	ExecInsertIndexTuples((result), (slot), (estate), false, (no_error), (conflict), NIL)
 #else
 #define qzpay_update_indexes_compat TU_UpdateIndexes
-#define qzpay_insert_index_tuples_compat(result, slot, estate) ExecInsertIndexTuples((result), (slot), (estate), false, false, NULL, NIL, false)
+#define qzpay_insert_index_tuples_compat(result, slot, estate, no_error, conflict) \
+	ExecInsertIndexTuples((result), (slot), (estate), false, (no_error), (conflict), NIL, false)
 #endif
 
 /* 15 had InitMaterializedSRF() under another name at first; 16 tells a decoder's caller more about errors. */

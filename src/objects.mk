@@ -22,6 +22,7 @@ STORE_SRCS += src/store/clock.c
 STORE_SRCS += src/store/context.c
 STORE_SRCS += src/store/decimal.c
 STORE_SRCS += src/store/entitlement.c
+STORE_SRCS += src/store/grant.c
 STORE_SRCS += src/store/installation.c
 STORE_SRCS += src/store/limit.c
 STORE_SRCS += src/store/period.c

@@ -1,5 +1,6 @@
 # Tests of pg_regress (test/sql) and of the isolation tester (test/specs, names start with iso_), in the order of running.
 REGRESS += extension
+REGRESS += mistakes
 REGRESS += foundation_roles
 REGRESS += catalog
 ISOLATION += iso_catalog_import
@@ -10,5 +11,10 @@ REGRESS += errors_c
 REGRESS += money
 REGRESS += calendar
 REGRESS += redact
+REGRESS += entitlement
+REGRESS += usage
 ISOLATION += iso_billing
+ISOLATION += iso_catalog_cache
+ISOLATION += iso_limit
 ISOLATION += iso_usage
+ISOLATION += iso_usage_close

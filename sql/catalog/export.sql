@@ -10,6 +10,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
+    PERFORM qzpay._check_schema_version();
     RETURN QUERY
     SELECT 'meter', m.code, NULL, false,
            qzpay._catalog_prune(jsonb_build_object('name', nullif(m.name, m.code), 'aggregation', m.aggregation, 'unit', m.unit_name,

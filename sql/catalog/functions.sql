@@ -217,6 +217,7 @@ DECLARE
     v_wanted qzpay._catalog_object[];
     v_changes qzpay._catalog_change[];
 BEGIN
+    PERFORM qzpay._check_schema_version();
     -- One import at a time, and none beside a change of products by hand; readers and subscribers are not held up.
     LOCK TABLE qzpay.products IN SHARE ROW EXCLUSIVE MODE;
     PERFORM qzpay._catalog_verify(doc, strict);

@@ -33,9 +33,13 @@ BEGIN
     IF p_timezone IS NOT NULL AND NOT EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = p_timezone) THEN
         RAISE EXCEPTION 'unknown time zone "%"', p_timezone USING ERRCODE = '22023', HINT = 'Use a name of pg_timezone_names, such as America/Argentina/Buenos_Aires.';
     END IF;
-    FOREACH v_text IN ARRAY ARRAY[p_external_id, p_email, p_name, p_address::text, p_segments::text, p_metadata::text] LOOP
+    FOREACH v_text IN ARRAY ARRAY[p_external_id, p_email, p_name, p_address::text, p_segments::text] LOOP
         PERFORM qzpay._refuse_pan(v_text);
     END LOOP;
+    PERFORM qzpay._check_metadata(p_metadata);
+    IF jsonb_typeof(p_address) <> 'object' THEN
+        RAISE EXCEPTION 'address must be a JSON object' USING ERRCODE = '22023';
+    END IF;
     -- The tenant's row is the lock under which its customers are made, so two sessions never race for one.
     INSERT INTO qzpay.tenants (tenant_id, name, created_at) VALUES (tenant_id, p_name, qzpay.now()) ON CONFLICT (tenant_id) DO NOTHING;
     PERFORM FROM qzpay.tenants t WHERE t.tenant_id = _sync_customer.tenant_id FOR NO KEY UPDATE;
@@ -96,3 +100,14 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION qzpay._refuse_pan(text) IS 'Raises 22023, without repeating the value, when a free-form text holds what passes for a card number.';
+
+CREATE OR REPLACE FUNCTION qzpay._check_metadata(p_metadata jsonb) RETURNS void
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF jsonb_typeof(p_metadata) <> 'object' THEN
+        RAISE EXCEPTION 'metadata must be a JSON object' USING ERRCODE = '22023';
+    END IF;
+    PERFORM qzpay._refuse_pan(p_metadata::text);
+END $$;
+COMMENT ON FUNCTION qzpay._check_metadata(jsonb) IS 'Raises 22023 for metadata that is no JSON object or holds what passes for a card number. NULL is none.';

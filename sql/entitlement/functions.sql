@@ -29,7 +29,7 @@ BEGIN
         WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.ended_at IS NULL AND s.usage_period_end IS NOT NULL
         ORDER BY s.started_at DESC, s.id DESC LIMIT 1
     ) m ON true
-    LEFT JOIN qzpay.products d ON d.tenant_id IS NULL AND d.code = qzpay.setting('default_plan') #>> '{}';
+    LEFT JOIN qzpay.products d ON d.tenant_id IS NULL AND d.code = (SELECT qzpay.setting('default_plan') #>> '{}');
 END $$;
 COMMENT ON FUNCTION qzpay._entitlement_facts(uuid[], uuid[]) IS
 'What the entitlement rows of these customers have to say, computed from subscriptions and items: the one definition of the materialised row. '
@@ -121,7 +121,7 @@ CREATE OR REPLACE FUNCTION qzpay.has_entitlement(customer uuid, feature text) RE
     AS 'MODULE_PATHNAME', 'qzpay_has_entitlement';
 COMMENT ON FUNCTION qzpay.has_entitlement(uuid, text) IS
 'Whether what the customer holds at its now grants the feature: plan, add-ons and what the plan contains, or without a subscription the default plan. A limit is granted when it is above 0. '
-'Access ends at its instant, whether or not a job has run. May be used in row security of the application''s tables. Errors: QZ401 unknown feature, QZ404 unknown customer.';
+'Access ends at its instant, whether or not a job has run. May be used in row security of the application''s tables. NULL, that is no, for a NULL argument. Errors: QZ401 unknown feature, QZ404 unknown customer.';
 
 CREATE OR REPLACE FUNCTION qzpay.has_entitlement(customer text, feature text) RETURNS boolean
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
@@ -134,7 +134,7 @@ CREATE OR REPLACE FUNCTION qzpay.check_limit(customer uuid, feature text, curren
 COMMENT ON FUNCTION qzpay.check_limit(uuid, text, numeric, numeric) IS
 'Whether the customer may go from current_count to current_count + increment: the greatest plan value plus what add-ons add. '
 'A limit that a meter counts is decided by the charge of that meter where there is one: soft allows with reason overage, none allows; in a trial both refuse. '
-'To make a limit impossible to exceed, put enforce_limit() on the table. Errors: QZ401 unknown limit, QZ404 unknown customer, 22023 negative count.';
+'To make a limit impossible to exceed, put enforce_limit() on the table. All NULL, that is no, for a NULL argument. Errors: QZ401 unknown limit, QZ404 unknown customer, 22023 negative count.';
 
 CREATE OR REPLACE FUNCTION qzpay.check_limit(customer text, feature text, current_count numeric, increment numeric DEFAULT 1) RETURNS qzpay.limit_check
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED

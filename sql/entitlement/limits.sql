@@ -13,23 +13,31 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning AS $$
 DECLARE
-    v_arguments text := concat_ws(', ', quote_literal(feature), quote_literal(customer_column), quote_literal(group_column));
     -- With the event's name at most 63 bytes, beyond which the server would cut the names of different triggers to the same one.
     v_name text := 'qzpay_limit_' || CASE WHEN octet_length(feature) <= 42 THEN feature ELSE left(feature, 8) || '_' || left(md5(feature), 8) END;
-    v_event record;
+    v_group text := coalesce(group_column, '');
+    v_column name;
 BEGIN
+    IF relation IS NULL OR feature IS NULL OR customer_column IS NULL THEN
+        RAISE EXCEPTION 'relation, feature and customer_column must not be null' USING ERRCODE = '22004';
+    END IF;
+    -- The triggers would find out only with the first row.
+    FOREACH v_column IN ARRAY array_remove(ARRAY[customer_column, group_column], NULL) LOOP
+        IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = v_column AND a.attnum > 0 AND NOT a.attisdropped) THEN
+            RAISE EXCEPTION 'table "%" has no column "%"', relation, v_column USING ERRCODE = '42703';
+        END IF;
+    END LOOP;
     -- No row comes or goes between forgetting the old counts and the first trigger.
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', relation);
     PERFORM qzpay.recount_limit(relation, feature);
-    FOR v_event IN SELECT * FROM (VALUES
-        ('INSERT', 'REFERENCING NEW TABLE AS qzpay_new'),
-        ('UPDATE', 'REFERENCING OLD TABLE AS qzpay_old NEW TABLE AS qzpay_new'),
-        ('DELETE', 'REFERENCING OLD TABLE AS qzpay_old'),
-        ('TRUNCATE', '')) AS e (name, clause)
-    LOOP
-        EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER %s ON %s %s FOR EACH STATEMENT EXECUTE FUNCTION qzpay.enforce_limit(%s)',
-                       v_name || '_' || lower(v_event.name), v_event.name, relation, v_event.clause, v_arguments);
-    END LOOP;
+    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON %s REFERENCING NEW TABLE AS qzpay_new '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION qzpay.enforce_limit(%L, %L, %L)', v_name || '_insert', relation, feature, customer_column, v_group);
+    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER UPDATE ON %s REFERENCING OLD TABLE AS qzpay_old NEW TABLE AS qzpay_new '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION qzpay.enforce_limit(%L, %L, %L)', v_name || '_update', relation, feature, customer_column, v_group);
+    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER DELETE ON %s REFERENCING OLD TABLE AS qzpay_old '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION qzpay.enforce_limit(%L, %L, %L)', v_name || '_delete', relation, feature, customer_column, v_group);
+    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON %s '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION qzpay.enforce_limit(%L, %L, %L)', v_name || '_truncate', relation, feature, customer_column, v_group);
 END $$;
 COMMENT ON FUNCTION qzpay.add_limit(regclass, text, name, name) IS
 'Puts enforce_limit() on a table for every way in which rows come, move and go; call it again to change the columns. The caller must own the table. Rows that are there already are counted, and stay. '

@@ -18,6 +18,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_id uuid := qzpay.uuid_v7();
 BEGIN
+    PERFORM qzpay._check_schema_version();
     IF at IS NULL OR NOT isfinite(at) THEN
         RAISE EXCEPTION 'a test clock needs an instant to start from' USING ERRCODE = '22023';
     END IF;
@@ -32,8 +33,8 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_due timestamptz;
+    v_call timestamptz;
     v_next timestamptz;
-    v_rows bigint;
     v_to timestamptz := to_time;
 BEGIN
     instants := 0;
@@ -43,33 +44,31 @@ BEGIN
         RAISE EXCEPTION 'test clock % not found', clock USING ERRCODE = 'QZ404';
     END IF;
     IF v_to IS NULL OR NOT isfinite(v_to) OR v_to < now_at THEN
-        RAISE EXCEPTION 'test clock cannot go from % to %', now_at, v_to USING ERRCODE = '22023', HINT = 'A test clock only moves forward.';
+        RAISE EXCEPTION 'test clock cannot go from % to %', now_at, coalesce(v_to::text, 'NULL') USING ERRCODE = '22023', HINT = 'A test clock only moves forward, to an instant.';
     END IF;
     LOOP
-        SELECT min(s.next_due_at) INTO v_due FROM qzpay.subscriptions s
-        WHERE s.test_clock_id = clock AND s.set_aside_at IS NULL AND s.next_due_at <= v_to;
+        WHILE qzpay._run_internal_attempts(clock, 10000) > 0 LOOP
+        END LOOP;
+        SELECT min(s.next_due_at) INTO v_due FROM qzpay.subscriptions s WHERE s.test_clock_id = clock AND s.set_aside_at IS NULL;
         -- Attempts that are due and yet wait (a paused provider) are passed by: only a later instant is a step.
-        SELECT least(v_due, n) INTO v_next FROM (SELECT qzpay._next_internal_at(clock, now_at)) a (n) WHERE n <= v_to;
-        IF NOT FOUND THEN
-            v_next := v_due;
-        END IF;
+        v_call := qzpay._next_internal_at(clock, now_at);
+        v_next := least(v_due, v_call);
+        EXIT WHEN v_next IS NULL OR v_next > v_to;
+        instants := instants + 1;
         IF v_next > now_at THEN
             now_at := v_next;
             UPDATE qzpay.test_clocks c SET now_at = v_next WHERE c.id = clock;
         END IF;
-        v_rows := CASE WHEN v_due <= now_at THEN qzpay._due_batch(clock, now_at, now_at, 10000) ELSE 0 END;
-        done := done + v_rows;
-        WHILE qzpay._run_internal_attempts(clock, 10000) > 0 LOOP
-        END LOOP;
-        EXIT WHEN v_next IS NULL;
-        instants := instants + 1;
+        IF v_due <= v_next THEN
+            done := done + qzpay._due_batch(clock, now_at, now_at, 10000);
+        END IF;
     END LOOP;
     now_at := v_to;
     UPDATE qzpay.test_clocks c SET now_at = v_to WHERE c.id = clock;
 END $$;
 COMMENT ON FUNCTION qzpay.advance_test_clock(uuid, timestamptz) IS
 'Moves a test clock forward, doing everything that falls due on the way for its customers in the order of time, the target instant included: reminders, renewals, charges (providers that answer inside the database; '
-'others are left to the worker), retries, ends. Returns the new time, the number of steps and the subscriptions handled. Errors: QZ404, 22023 for a step back.';
+'others are left to the worker), retries, ends. Returns the new time, the number of steps and the subscriptions handled. Errors: QZ404, 22023 for a step back or no instant.';
 
 CREATE OR REPLACE FUNCTION qzpay.dry_run(sql text) RETURNS SETOF jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
@@ -77,6 +76,9 @@ DECLARE
     v_rows jsonb[] := ARRAY[]::jsonb[];
     v_row jsonb;
 BEGIN
+    IF sql IS NULL THEN
+        RAISE EXCEPTION 'sql must not be null' USING ERRCODE = '22004';
+    END IF;
     BEGIN
         FOR v_row IN EXECUTE pg_catalog.format('WITH dry_run AS (%s) SELECT pg_catalog.to_jsonb(d) FROM dry_run d', sql) LOOP
             v_rows := pg_catalog.array_append(v_rows, v_row);
@@ -99,6 +101,8 @@ DECLARE
 BEGIN
     IF p_key IS NULL THEN
         RETURN NULL;
+    ELSIF length(p_key) NOT BETWEEN 1 AND 255 THEN
+        RAISE EXCEPTION 'idempotency_key must have 1 to 255 characters' USING ERRCODE = '22023';
     END IF;
     -- The row is the lock: a second session with the key waits here for the first one's end.
     INSERT INTO qzpay.idempotency_keys (tenant_id, function, key, request_hash, response, created_at)

@@ -25,13 +25,17 @@ DECLARE
     v_schema text := qzpay.schema_version();
     v_extension text := qzpay._extension_version();
 BEGIN
+    IF v_schema IS NULL THEN
+        RAISE EXCEPTION 'qzpay is not installed in this database' USING ERRCODE = 'QZ002',
+            DETAIL = 'The extension is there, its tables are not.', HINT = 'SELECT qzpay.install() as a superuser.';
+    END IF;
     IF v_schema IS DISTINCT FROM v_extension OR v_extension IS DISTINCT FROM qzpay.library_version() THEN
         RAISE EXCEPTION 'tables, extension and library of qzpay are of different versions' USING ERRCODE = 'QZ002',
-            DETAIL = format('Tables %s, extension %s, library %s.', coalesce(v_schema, 'not installed'), v_extension, qzpay.library_version()),
+            DETAIL = format('Tables %s, extension %s, library %s.', v_schema, v_extension, qzpay.library_version()),
             HINT = 'ALTER EXTENSION qzpay UPDATE, then SELECT qzpay.upgrade(); sessions that loaded an old library have to reconnect.';
     END IF;
 END $$;
-COMMENT ON FUNCTION qzpay._check_schema_version() IS 'Raises QZ002 unless tables, extension and loaded library are of one version.';
+COMMENT ON FUNCTION qzpay._check_schema_version() IS 'Raises QZ002 unless the tables are there, and they, the extension and the loaded library are of one version.';
 
 CREATE OR REPLACE FUNCTION qzpay._require_superuser(p_what text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE

@@ -4,6 +4,9 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_value jsonb;
 BEGIN
+    IF name IS NULL THEN
+        RAISE EXCEPTION 'name must not be null' USING ERRCODE = '22004';
+    END IF;
     SELECT s.value INTO v_value FROM qzpay.settings s WHERE s.name = setting.name;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'unknown setting "%"', name USING ERRCODE = 'QZ404', HINT = 'Settings are listed in qzpay.settings.';

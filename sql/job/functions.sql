@@ -64,6 +64,8 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_row record;
 BEGIN
+    -- Here, because the batch cannot even be compiled without its tables.
+    PERFORM qzpay._check_schema_version();
     LOOP
         SELECT * INTO v_row FROM qzpay._run_due_jobs_batch();
         EXIT WHEN v_row.job IS NULL;
@@ -100,4 +102,27 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON PROCEDURE qzpay.run_billing(timestamptz, integer) IS
-'Does everything due up to as_of (NULL: now) for customers in real time, dated now, committing per batch: may be stopped, repeated and run from several sessions at once. Not inside a transaction block.';
+'Does everything due up to as_of (NULL: now) for customers in real time, dated now, committing per batch: may be stopped, repeated and run from several sessions at once. '
+'Not inside a transaction block (error 2D000 as soon as something is due): there, run_due_jobs() does the same.';
+
+CREATE OR REPLACE FUNCTION qzpay.retry_billing(subscription uuid) RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_subscription';
+COMMENT ON FUNCTION qzpay.retry_billing(uuid) IS
+'Gives a subscription that a billing run set aside back to the next run, once the cause named in billing_errors is mended; false if it was not set aside. Error QZ404.';
+
+CREATE OR REPLACE FUNCTION qzpay._retry_billing(p_subscription uuid) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_sub qzpay.subscriptions%ROWTYPE;
+BEGIN
+    SELECT * INTO STRICT v_sub FROM qzpay.subscriptions s WHERE s.id = p_subscription FOR UPDATE;
+    IF v_sub.set_aside_at IS NULL THEN
+        RETURN false;
+    END IF;
+    UPDATE qzpay.subscriptions s SET set_aside_at = NULL WHERE s.tenant_id = v_sub.tenant_id AND s.id = v_sub.id;
+    UPDATE qzpay.billing_errors e SET resolved_at = qzpay.now(v_sub.customer_id)
+    WHERE e.tenant_id = v_sub.tenant_id AND e.subscription_id = v_sub.id AND e.resolved_at IS NULL;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION qzpay._retry_billing(uuid) IS 'Internal of retry_billing(), inside the tenant''s context.';

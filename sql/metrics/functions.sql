@@ -4,6 +4,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_check record;
 BEGIN
+    PERFORM qzpay._check_schema_version();
     FOR v_check IN SELECT * FROM (VALUES
         ('invoice_lines_add_up', $q$
             SELECT i.id::text FROM qzpay.invoices i

@@ -116,13 +116,14 @@ COMMENT ON FUNCTION qzpay._deliver_step() IS
 CREATE OR REPLACE PROCEDURE qzpay.deliver()
 LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM qzpay._check_schema_version();
     LOOP
         EXIT WHEN NOT qzpay._deliver_step();
         COMMIT;
     END LOOP;
 END $$;
 COMMENT ON PROCEDURE qzpay.deliver() IS
-'Talks to the providers until nothing is due: what the background worker does, from this session. May run in several sessions at once and be stopped at any time. Not inside a transaction block.';
+'Talks to the providers until nothing is due: what the background worker does, from this session. May run in several sessions at once and be stopped at any time. Not inside a transaction block (error 2D000 as soon as something is due).';
 
 CREATE OR REPLACE FUNCTION qzpay._heartbeat(p_state text, p_started timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

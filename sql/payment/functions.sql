@@ -77,7 +77,7 @@ CREATE OR REPLACE FUNCTION qzpay.attach_payment_method(customer uuid, provider t
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
 COMMENT ON FUNCTION qzpay.attach_payment_method(uuid, text, text, text, text, integer, integer, boolean) IS
 'Saves a way to pay by the provider''s token (never a card number) and returns its id; the same token again returns the same method. The first one is the default whatever make_default says. '
-'Open invoices are tried with a new default at once. Errors: QZ404 unknown customer or provider, QZ204 a provider for tests on a live customer, 22023 what looks like a card number.';
+'Open invoices are tried with a new default at once. Errors: QZ404 unknown customer or provider, QZ204 a provider for tests on a live customer, 22023 a malformed value or what looks like a card number.';
 
 CREATE OR REPLACE FUNCTION qzpay._attach_payment_method(p_customer uuid, p_provider text, p_token text, p_brand text, p_last4 text,
         p_exp_month integer, p_exp_year integer, p_make_default boolean) RETURNS uuid
@@ -93,12 +93,21 @@ BEGIN
     FOREACH v_text IN ARRAY ARRAY[p_token, p_brand, p_last4] LOOP
         PERFORM qzpay._refuse_pan(v_text);
     END LOOP;
+    IF coalesce(length(p_token), 0) NOT BETWEEN 1 AND 255 THEN
+        RAISE EXCEPTION 'a payment method needs the provider''s token, of 1 to 255 characters' USING ERRCODE = '22023';
+    ELSIF p_last4 !~ '^[0-9]{4}$' THEN
+        RAISE EXCEPTION 'last4 must be four digits' USING ERRCODE = '22023';
+    ELSIF p_exp_month NOT BETWEEN 1 AND 12 OR p_exp_year NOT BETWEEN 2000 AND 2200 THEN
+        RAISE EXCEPTION 'no card expires in month % of year %', coalesce(p_exp_month::text, '?'), coalesce(p_exp_year::text, '?') USING ERRCODE = '22023',
+            HINT = 'A month from 1 to 12, a year with four digits.';
+    END IF;
     -- The customer's row is the lock under which its methods change, after its subscriptions: whoever bills holds those.
     PERFORM FROM qzpay.subscriptions s WHERE s.customer_id = p_customer AND s.ended_at IS NULL ORDER BY s.id FOR NO KEY UPDATE;
     SELECT * INTO STRICT v_customer FROM qzpay.customers c WHERE c.id = p_customer FOR NO KEY UPDATE;
     SELECT coalesce(p.capabilities @> '{"test_only": true}', false) INTO v_test_only FROM qzpay.providers p WHERE p.code = p_provider AND p.kind = 'payment' AND p.enabled;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'payment provider "%" not found', p_provider USING ERRCODE = 'QZ404';
+        RAISE EXCEPTION 'payment provider "%" not found', p_provider USING ERRCODE = 'QZ404',
+            HINT = (SELECT 'One of ' || string_agg(p.code, ', ' ORDER BY p.code) || '.' FROM qzpay.providers p WHERE p.kind = 'payment' AND p.enabled);
     ELSIF v_test_only AND v_customer.livemode THEN
         RAISE EXCEPTION 'provider "%" moves no real money, and customer "%" is live', p_provider, v_customer.external_id USING ERRCODE = 'QZ204',
             HINT = 'Make customers for tests with sync_customer(livemode => false) or on a test clock.';
@@ -118,6 +127,7 @@ BEGIN
     END IF;
     UPDATE qzpay.subscriptions s SET has_payment_method = true, updated_at = v_at
     WHERE s.tenant_id = v_customer.tenant_id AND s.customer_id = p_customer AND s.ended_at IS NULL AND NOT s.has_payment_method;
+    PERFORM qzpay._start_trials(v_customer.tenant_id, p_customer, v_at);
     IF coalesce(p_make_default, true) OR NOT EXISTS (SELECT FROM qzpay.payment_methods m WHERE m.tenant_id = v_customer.tenant_id AND m.customer_id = p_customer AND m.is_default) THEN
         PERFORM qzpay._make_default_method(v_customer.tenant_id, p_customer, v_id, v_at);
     END IF;

@@ -65,6 +65,7 @@ BEGIN
     IF v_rolls IS NULL THEN
         RETURN 0;
     END IF;
+    -- Nobody adds to the usage that is about to be read, and whoever had begun to has ended.
     PERFORM qzpay._close_usage(array_agg(r.tenant_id), array_agg(r.customer_id), array_agg(r.usage_start)) FROM unnest(v_rolls) r WHERE r.closes_usage HAVING count(*) > 0;
     v_lines := qzpay._advance_lines(v_rolls) || qzpay._usage_lines(v_rolls);
     INSERT INTO qzpay.periods (tenant_id, subscription_id, cycle, period_start, period_end, ordinal, invoice_id)

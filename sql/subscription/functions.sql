@@ -25,7 +25,7 @@ COMMENT ON FUNCTION qzpay.subscribe(uuid, text, text, text, integer, integer, bo
 'Subscribes a customer to a plan. With a trial (the plan''s, or trial_days; one per customer for ever) it is trialing at once, unless the plan''s trial needs a payment method that is not there; '
 'without one the first invoice is made now and the subscription is incomplete until it is paid, 23 hours at most. A plan at 0 is active at once. '
 'currency defaults to the customer''s; billing_interval is a name (month, year, quarter …) or a count and a unit. '
-'Errors: QZ401 unknown plan or no price for the interval and currency, QZ204 a live subscription exists, 22023 bad quantity or trial.';
+'Errors: QZ401 unknown plan or no price for the interval and currency, QZ204 a live subscription exists, 22004 or 22023 bad argument.';
 
 CREATE OR REPLACE FUNCTION qzpay._subscribe(p_customer uuid, p_plan text, p_interval text, p_currency text, p_quantity integer, p_trial_days integer,
         p_auto_renew boolean, p_allow_multiple boolean, p_metadata jsonb, p_key text) RETURNS qzpay.subscription_state
@@ -44,6 +44,9 @@ DECLARE
     v_first jsonb;
     v_status qzpay.subscription_status;
 BEGIN
+    IF p_plan IS NULL OR p_interval IS NULL THEN
+        RAISE EXCEPTION '% must not be null', CASE WHEN p_plan IS NULL THEN 'plan' ELSE 'billing_interval' END USING ERRCODE = '22004';
+    END IF;
     SELECT * INTO STRICT v_customer FROM qzpay.customers c WHERE c.id = p_customer FOR NO KEY UPDATE;
     v_first := qzpay._idempotent_begin(v_customer.tenant_id, 'subscribe', p_key,
         jsonb_build_array(p_customer, p_plan, p_interval, p_currency, p_quantity, p_trial_days, p_auto_renew, p_allow_multiple, p_metadata));
@@ -53,26 +56,29 @@ BEGIN
     IF v_customer.deleted_at IS NOT NULL THEN
         RAISE EXCEPTION 'customer "%" is deleted', v_customer.external_id USING ERRCODE = 'QZ204';
     END IF;
-    PERFORM qzpay._refuse_pan(p_metadata::text);
+    PERFORM qzpay._check_metadata(p_metadata);
     SELECT * INTO v_product FROM qzpay.products p
     WHERE p.code = p_plan AND p.kind = 'plan' AND p.active AND (p.tenant_id IS NULL OR p.tenant_id = v_customer.tenant_id) ORDER BY p.tenant_id NULLS LAST LIMIT 1;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'unknown plan "%"', p_plan USING ERRCODE = 'QZ401', HINT = 'Plans are listed in the view qzpay.plans.';
     END IF;
     IF coalesce(p_quantity, 0) < greatest(v_product.min_quantity, 1) OR p_quantity > v_product.max_quantity THEN
-        RAISE EXCEPTION 'quantity % is outside what plan "%" allows', p_quantity, p_plan USING ERRCODE = '22023',
+        RAISE EXCEPTION 'quantity % is outside what plan "%" allows', coalesce(p_quantity::text, 'NULL'), p_plan USING ERRCODE = '22023',
             DETAIL = format('From %s to %s.', greatest(v_product.min_quantity, 1), coalesce(v_product.max_quantity::text, 'any'));
     END IF;
     IF p_trial_days NOT BETWEEN 0 AND 3650 THEN
-        RAISE EXCEPTION 'trial of % days is not possible', p_trial_days USING ERRCODE = '22023';
+        RAISE EXCEPTION 'trial of % days is not possible', p_trial_days USING ERRCODE = '22023', HINT = 'From 0 (no trial) to 3650.';
     END IF;
     SELECT * INTO v_interval FROM qzpay.interval_parse(p_interval);
     v_currency := coalesce(p_currency, v_customer.currency);
     SELECT * INTO v_price FROM qzpay._active_price(v_product.id, v_currency, v_interval.unit, v_interval.count);
     IF v_price.price_id IS NULL THEN
-        RAISE EXCEPTION 'plan "%" has no price per % in %', p_plan, p_interval, v_currency USING ERRCODE = 'QZ401';
+        RAISE EXCEPTION 'plan "%" has no price per % in %', p_plan, p_interval, v_currency USING ERRCODE = 'QZ401',
+            HINT = (SELECT 'It has prices per ' || string_agg(format('%s in %s', qzpay._interval_name(r.interval_unit, r.interval_count), r.currency), ', '
+                                                              ORDER BY r.currency, r.interval_unit, r.interval_count) || '.'
+                    FROM qzpay.prices r WHERE r.product_id = v_product.id AND r.active);
     END IF;
-    IF NOT p_allow_multiple AND EXISTS (SELECT FROM qzpay.subscriptions s WHERE s.tenant_id = v_customer.tenant_id AND s.customer_id = p_customer AND s.ended_at IS NULL) THEN
+    IF NOT coalesce(p_allow_multiple, false) AND EXISTS (SELECT FROM qzpay.subscriptions s WHERE s.tenant_id = v_customer.tenant_id AND s.customer_id = p_customer AND s.ended_at IS NULL) THEN
         RAISE EXCEPTION 'customer "%" has a live subscription', v_customer.external_id USING ERRCODE = 'QZ204',
             HINT = 'Change that one, or pass allow_multiple => true.';
     END IF;
@@ -118,10 +124,24 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._subscribe(uuid, text, text, text, integer, integer, boolean, boolean, jsonb, text) IS 'Internal of subscribe(), inside the tenant''s context.';
 
+CREATE OR REPLACE FUNCTION qzpay._start_trials(p_tenant uuid, p_customer uuid, p_at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO qzpay.periods (tenant_id, subscription_id, cycle, period_start, period_end, ordinal)
+    SELECT s.tenant_id, s.id, 'usage', p_at, p_at + (s.trial_end - s.started_at), 0 FROM qzpay.subscriptions s
+    WHERE s.tenant_id = p_tenant AND s.customer_id = p_customer AND s.status = 'incomplete' AND s.trial_end IS NOT NULL;
+    UPDATE qzpay.subscriptions s SET status = 'trialing', status_reason = NULL, started_at = p_at, trial_end = p_at + (s.trial_end - s.started_at),
+           usage_period_start = p_at, usage_period_end = p_at + (s.trial_end - s.started_at), updated_at = p_at
+    WHERE s.tenant_id = p_tenant AND s.customer_id = p_customer AND s.status = 'incomplete' AND s.trial_end IS NOT NULL;
+END $$;
+COMMENT ON FUNCTION qzpay._start_trials(uuid, uuid, timestamptz) IS
+'Begins, in full length, the trials of a customer that waited for a payment method.';
+
 CREATE OR REPLACE FUNCTION qzpay.cancel(subscription uuid, at text DEFAULT 'period_end', reason text DEFAULT 'requested') RETURNS qzpay.subscription_state
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_subscription';
 COMMENT ON FUNCTION qzpay.cancel(uuid, text, text) IS
-'Ends a subscription: at ''period_end'' (default; the trial''s end in a trial), ''now'', or an instant given as text. What was paid is kept until then and nothing is credited. '
+'Ends a subscription: at ''period_end'' (default; the trial''s end in a trial), ''now'', or an instant given as text (words such as tomorrow are of real time, also on a test clock). What was paid is kept until then and nothing is credited. '
 'Errors: QZ204 already ended, 22007 bad instant, 22023 an instant in the past.';
 
 CREATE OR REPLACE FUNCTION qzpay._cancel(p_subscription uuid, p_at text, p_reason text) RETURNS qzpay.subscription_state

@@ -113,4 +113,4 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay.grant_access(name, text, uuid) IS
 'Gives a role access at a level: admin (all tenants), app (acts for the tenant it sets, or for that of a call), tenant (its own rows: enters by token, or is bound to a tenant for ever). '
-'The caller must be allowed to grant the group roles. Errors: 22023 unknown level or a role above row security, 42704 no such role, QZ404 no such tenant, QZ204 bound to another.';
+'The caller must be a superuser, or have the group roles WITH ADMIN OPTION (42501 otherwise). Errors: 22023 unknown level or a role above row security, 42704 no such role, QZ404 no such tenant, QZ204 bound to another.';

@@ -121,7 +121,7 @@ RETURNS TABLE (meter text, name text, unit_name text, period_start timestamptz, 
                remaining numeric, overage numeric, limit_type text, amount bigint, currency text)
     LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer_ref';
-COMMENT ON FUNCTION qzpay.usage_summary(text) IS 'usage_summary() by external id.';
+COMMENT ON FUNCTION qzpay.usage_summary(text) IS 'usage_summary() by external id, or by id as text.';
 
 CREATE OR REPLACE FUNCTION qzpay._usage_summary(p_customer uuid)
 RETURNS TABLE (meter text, name text, unit_name text, period_start timestamptz, period_end timestamptz, used numeric, included numeric, percent_used numeric,
@@ -152,11 +152,16 @@ RETURNS TABLE (meter text, name text, unit_name text, period_start timestamptz, 
                remaining numeric, overage numeric, limit_type text, amount bigint, currency text)
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_customer uuid;
 BEGIN
-    RETURN QUERY SELECT s.* FROM qzpay.customers c CROSS JOIN LATERAL qzpay._usage_summary(c.id) s
-    WHERE c.tenant_id = qzpay.current_tenant() AND c.external_id = p_external_id;
+    SELECT c.id INTO v_customer FROM qzpay.customers c WHERE c.tenant_id = qzpay.current_tenant() AND c.external_id = p_external_id;
+    IF NOT FOUND THEN
+        v_customer := p_external_id::uuid;      -- the wrapper has found this tenant by it
+    END IF;
+    RETURN QUERY SELECT s.* FROM qzpay._usage_summary(v_customer) s;
 END $$;
-COMMENT ON FUNCTION qzpay._usage_summary(text) IS 'Internal of usage_summary() by external id.';
+COMMENT ON FUNCTION qzpay._usage_summary(text) IS 'Internal of usage_summary() by external id, or by id as text.';
 
 CREATE OR REPLACE FUNCTION qzpay.usage_history(customer uuid, meter text, unit text DEFAULT 'day', "from" timestamptz DEFAULT NULL, "to" timestamptz DEFAULT NULL)
 RETURNS TABLE (bucket_start timestamptz, bucket_end timestamptz, quantity numeric, events bigint)

@@ -27,7 +27,7 @@ CREATE TABLE qzpay.usage_totals (
     events bigint NOT NULL,
     gauge boolean NOT NULL DEFAULT false,
     PRIMARY KEY (tenant_id, customer_id, meter_id, period_start, shard)
-) WITH (fillfactor = 50);
+) WITH (fillfactor = 85);
 COMMENT ON TABLE qzpay.usage_totals IS
 'Exact running totals per usage period; the total is the sum over the shards. A second shard is only made where the first is locked by another transaction. Written directly: row triggers don''t fire.';
 COMMENT ON COLUMN qzpay.usage_totals.gauge IS 'Fed by action set; a meter takes either that or increments in one period.';

@@ -24,6 +24,20 @@ parse_special(const char *text, size_t length)
 }
 
 /*
+ * count_digits
+ *		How many digits stand at the front of text.
+ */
+static size_t
+count_digits(const char *text, size_t length)
+{
+	size_t		n = 0;
+
+	while (n < length && text[n] >= '0' && text[n] <= '9')
+		n++;
+	return n;
+}
+
+/*
  * qzpay_decimal_parse
  *		Read a decimal: [+-]digits[.digits], nothing before or after it.
  *
@@ -34,61 +48,34 @@ parse_special(const char *text, size_t length)
 QzpayCode
 qzpay_decimal_parse(const char *text, size_t length, QzpayDecimal *out)
 {
-	size_t		at = 0;
-	size_t		end = length;
-	size_t		digits = 0;
-	bool		negative = false;
-	bool		point = false;
+	size_t		sign = length > 0 && (text[0] == '-' || text[0] == '+');
+	size_t		whole = count_digits(text + sign, length - sign);
+	size_t		end = sign + whole;
+	size_t		decimals = 0;
 	QzpayInt128 coef = 0;
-	int			scale = 0;
 
-	if (length > 0 && (text[0] == '-' || text[0] == '+'))
+	if (whole > 0 && end < length && text[end] == '.')
 	{
-		negative = text[0] == '-';
-		at = 1;
+		decimals = count_digits(text + end + 1, length - end - 1);
+		if (decimals > 0)
+			end += 1 + decimals;
 	}
-	if (memchr(text, '.', length) != NULL)
-		while (end > at + 1 && text[end - 1] == '0' && text[end - 2] != '.')
-			end--;
-	for (; at < end; at++)
+	if (whole == 0 || end != length)
+		return parse_special(text, length) ? QZPAY_E_NAN : QZPAY_E_INVALID;
+	while (decimals > 0 && text[sign + whole + decimals] == '0')
+		decimals--;
+	if (decimals > QZPAY_MAX_SCALE)
+		return QZPAY_E_SCALE;
+	for (size_t i = 0; i < whole + decimals; i++)
 	{
-		char		c = text[at];
+		int			digit = text[sign + i + (i >= whole)] - '0';
 
-		if (c == '.' && !point && digits > 0 && at + 1 < end)
-			point = true;
-		else if (c >= '0' && c <= '9')
-		{
-			digits++;
-			if (point && ++scale > QZPAY_MAX_SCALE)
-			{
-				/* Garbage further on is garbage, not a question of scale. */
-				while (++at < end)
-					if (text[at] < '0' || text[at] > '9')
-						return QZPAY_E_INVALID;
-				return QZPAY_E_SCALE;
-			}
-			if (coef > (QZPAY_WIDE_MAX - (c - '0')) / 10)
-			{
-				while (++at < end)
-					if (text[at] != '.' && (text[at] < '0' || text[at] > '9'))
-						return QZPAY_E_INVALID;
-				return QZPAY_E_OVERFLOW;
-			}
-			coef = coef * 10 + (c - '0');
-		}
-		else
-			return parse_special(text, length) ? QZPAY_E_NAN : QZPAY_E_INVALID;
+		if (coef > (QZPAY_WIDE_MAX - digit) / 10)
+			return QZPAY_E_OVERFLOW;
+		coef = coef * 10 + digit;
 	}
-	if (digits == 0)
-		return QZPAY_E_INVALID;
-	/* What is left of a fraction of zeros is one zero. */
-	if (scale == 1 && coef % 10 == 0)
-	{
-		coef /= 10;
-		scale = 0;
-	}
-	out->coef = negative ? -coef : coef;
-	out->scale = scale;
+	out->coef = text[0] == '-' ? -coef : coef;
+	out->scale = (int) decimals;
 	return QZPAY_OK;
 }
 

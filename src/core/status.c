@@ -138,15 +138,17 @@ later(int64_t a, int64_t b)
 	return a > b ? a : b;		/* NONE is the smallest */
 }
 
-/* An instant so many times 24 hours on; never wraps. */
+/* An instant moved by a span of either sign; never wraps, and what is no instant stays none. */
 static int64_t
-plus_days(int64_t instant, int days)
+plus(int64_t instant, int64_t span)
 {
-	int64_t		span = (int64_t) days * QZPAY_USEC_PER_DAY;
+	int64_t		moved;
 
-	if (instant == QZPAY_INSTANT_NEVER || instant > QZPAY_INSTANT_NEVER - span)
-		return QZPAY_INSTANT_NEVER;
-	return instant + span;
+	if (instant == QZPAY_INSTANT_NONE || instant == QZPAY_INSTANT_NEVER)
+		return instant;
+	if (__builtin_add_overflow(instant, span, &moved))
+		return span < 0 ? QZPAY_INSTANT_NONE : QZPAY_INSTANT_NEVER;
+	return moved;
 }
 
 /*
@@ -156,7 +158,7 @@ plus_days(int64_t instant, int days)
 static int64_t
 boundary(const QzpayAccessFacts *f, int64_t instant, bool renews)
 {
-	return renews ? plus_days(instant, f->late_renewal_days) : instant;
+	return renews ? plus(instant, (int64_t) f->late_renewal_days * QZPAY_USEC_PER_DAY) : instant;
 }
 
 /*
@@ -191,22 +193,11 @@ qzpay_access_until(const QzpayAccessFacts *f)
 	return earlier(until, f->cancel_at);
 }
 
-/* How much access the contract gives while it gives any. */
-QzpayAccess
-qzpay_access_level(const QzpayAccessFacts *f)
-{
-	if (f->comp_until != QZPAY_INSTANT_NONE)
-		return QZPAY_ACCESS_FULL;
-	if (strcmp(f->status, "past_due") == 0)
-		return f->grace_access;
-	if (strcmp(f->status, "paused") == 0)
-		return f->pause_access;
-	return QZPAY_ACCESS_FULL;
-}
-
 /*
  * qzpay_access
  *		Access at an instant; half-open, so there is none at the very end.
+ *
+ * Free access that was granted is full while it lasts; then the status says how much there is.
  */
 QzpayAccess
 qzpay_access(const QzpayAccessFacts *f, int64_t at)
@@ -215,7 +206,13 @@ qzpay_access(const QzpayAccessFacts *f, int64_t at)
 
 	if (until == QZPAY_INSTANT_NONE || at >= until)
 		return QZPAY_ACCESS_NONE;
-	return qzpay_access_level(f);
+	if (at < f->comp_until)
+		return QZPAY_ACCESS_FULL;
+	if (strcmp(f->status, "past_due") == 0)
+		return f->grace_access;
+	if (strcmp(f->status, "paused") == 0)
+		return f->pause_access;
+	return QZPAY_ACCESS_FULL;
 }
 
 /* The next reminder before a trial's end that has not been given. */
@@ -227,9 +224,9 @@ next_reminder(const QzpayDueFacts *f, const int *days, int n)
 
 	for (i = 0; i < n; i++)
 	{
-		int64_t		at = f->trial_end - (int64_t) days[i] * QZPAY_USEC_PER_DAY;
+		int64_t		at = plus(f->trial_end, -(int64_t) days[i] * QZPAY_USEC_PER_DAY);
 
-		if (at >= f->started_at && at > f->reminded_at)
+		if (at != QZPAY_INSTANT_NEVER && at >= f->started_at && at > f->reminded_at)
 			next = earlier(next, at);
 	}
 	return next;
@@ -257,7 +254,7 @@ qzpay_next_due(const QzpayDueFacts *f, const int *reminder_days, int reminders)
 		due = earlier(due, next_reminder(f, reminder_days, reminders));
 	}
 	else if (strcmp(f->status, "incomplete") == 0)
-		due = earlier(due, f->created_at + 23 * (QZPAY_USEC_PER_DAY / 24));
+		due = earlier(due, plus(f->created_at, 23 * (QZPAY_USEC_PER_DAY / 24)));
 	else if (strcmp(f->status, "paused") == 0)
 		due = earlier(due, f->resume_at);
 	else

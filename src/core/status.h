@@ -41,7 +41,7 @@ typedef struct QzpayAccessFacts
 	const char *status;			/* as in qzpay.subscription_status */
 	bool		auto_renew;
 	bool		has_method;		/* or nothing is ever to pay */
-	int			late_renewal_days;
+	int			late_renewal_days;	/* 0 to 3650 */
 	QzpayAccess grace_access;
 	QzpayAccess pause_access;
 	int64_t		trial_end;
@@ -76,7 +76,6 @@ extern bool qzpay_status_final(QzpayMachine machine, const char *status);
 extern bool qzpay_status_allowed(QzpayMachine machine, const char *from, const char *to);
 
 extern int64_t qzpay_access_until(const QzpayAccessFacts *facts);
-extern QzpayAccess qzpay_access_level(const QzpayAccessFacts *facts);
 extern QzpayAccess qzpay_access(const QzpayAccessFacts *facts, int64_t at);
 extern int64_t qzpay_next_due(const QzpayDueFacts *facts, const int *reminder_days, int reminders);
 

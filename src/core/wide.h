@@ -49,8 +49,7 @@ qzpay_fits_i64(QzpayInt128 value)
 static inline bool
 qzpay_wide_mul(QzpayInt128 a, QzpayInt128 b, QzpayInt128 *out)
 {
-	QzpayInt128 product;
-
+	/* Two values of 64 bits have a product of at most 2^126, which is within the limit. */
 	if (!(qzpay_fits_i64(a) && qzpay_fits_i64(b)))
 	{
 		QzpayInt128 magnitude_a = a < 0 ? -a : a;
@@ -59,10 +58,7 @@ qzpay_wide_mul(QzpayInt128 a, QzpayInt128 b, QzpayInt128 *out)
 		if (magnitude_a != 0 && magnitude_b > QZPAY_WIDE_MAX / magnitude_a)
 			return false;
 	}
-	product = a * b;
-	if (product > QZPAY_WIDE_MAX || product < -QZPAY_WIDE_MAX)
-		return false;
-	*out = product;
+	*out = a * b;
 	return true;
 }
 

@@ -108,7 +108,7 @@ open_guard(const TriggerData *data, Guard *guard)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("trigger \"%s\" must name a limit, a customer column and optionally a group column", trigger->tgname)));
-	if (!TRIGGER_FIRED_AFTER(data->tg_event) || data->tg_event & AFTER_TRIGGER_DEFERRABLE)
+	if (!TRIGGER_FIRED_AFTER(data->tg_event) || trigger->tgdeferrable)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("trigger \"%s\" must fire AFTER its event and not be deferrable", trigger->tgname)));
@@ -117,7 +117,7 @@ open_guard(const TriggerData *data, Guard *guard)
 	guard->counted = table_of_trigger(data->tg_relation, trigger);
 	guard->feature_code = trigger->tgargs[0];
 	guard->customer_column = column_named(data->tg_relation, trigger->tgargs[1], &guard->customer_out);
-	if (trigger->tgnargs == 3)
+	if (trigger->tgnargs == 3 && trigger->tgargs[2][0] != '\0')
 		guard->group_column = column_named(data->tg_relation, trigger->tgargs[2], &guard->group_out);
 }
 

@@ -157,7 +157,7 @@ qzpay_record_usage(PG_FUNCTION_ARGS)
 	QzpayUsageReport report;
 
 	read_report(fcinfo, catalog, &report);
-	if (!qzpay_entitlement_read(PG_GETARG_UUID_P(ARGUMENT_CUSTOMER), true, &entitlement) || !qzpay_entitlement_settle(&entitlement))
+	if (!qzpay_entitlement_read_newest(false, PG_GETARG_DATUM(ARGUMENT_CUSTOMER), &entitlement))
 		qzpay_object_not_found(QZPAY_OBJECT_CUSTOMER, PG_GETARG_UUID_P(ARGUMENT_CUSTOMER));
 	return record(fcinfo, catalog, &report, &entitlement);
 }
@@ -170,7 +170,7 @@ qzpay_record_usage_ref(PG_FUNCTION_ARGS)
 	QzpayUsageReport report;
 
 	read_report(fcinfo, catalog, &report);
-	if (!qzpay_entitlement_read_text(PG_GETARG_DATUM(ARGUMENT_CUSTOMER), true, &entitlement) || !qzpay_entitlement_settle(&entitlement))
+	if (!qzpay_entitlement_read_newest(true, PG_GETARG_DATUM(ARGUMENT_CUSTOMER), &entitlement))
 		ereport(ERROR,
 				(errcode(ERRCODE_QZPAY_NOT_FOUND),
 				 errmsg("customer \"%s\" not found", text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_CUSTOMER)))));
@@ -182,8 +182,10 @@ typedef struct BatchRow
 {
 	const char *error;			/* or NULL */
 	int			sqlstate;
+	int			index;
 	text	   *customer;
 	QzpayUsageReport report;
+	QzpayUsageStatus status;
 } BatchRow;
 
 static void
@@ -312,10 +314,91 @@ customer_of(const BatchRow *row, QzpayEntitlement *entitlement, text **read, Mem
 		return entitlement;
 	*read = NULL;
 	old = MemoryContextSwitchTo(batch_context);
-	if (qzpay_entitlement_read_text(PointerGetDatum(row->customer), true, entitlement) && qzpay_entitlement_settle(entitlement))
+	if (qzpay_entitlement_read_newest(true, PointerGetDatum(row->customer), entitlement))
 		*read = cstring_to_text_with_len(VARDATA_ANY(row->customer), VARSIZE_ANY_EXHDR(row->customer));
 	MemoryContextSwitchTo(old);
 	return *read == NULL ? NULL : entitlement;
+}
+
+/* By customer, and as they came: neighbours in the tables are then handled one after the other. */
+static int
+compare_rows(const void *a, const void *b)
+{
+	const BatchRow *left = *(BatchRow *const *) a;
+	const BatchRow *right = *(BatchRow *const *) b;
+	int			order;
+
+	if (left->customer == NULL || right->customer == NULL)
+		order = (left->customer != NULL) - (right->customer != NULL);
+	else
+	{
+		int			left_length = VARSIZE_ANY_EXHDR(left->customer);
+		int			right_length = VARSIZE_ANY_EXHDR(right->customer);
+
+		order = memcmp(VARDATA_ANY(left->customer), VARDATA_ANY(right->customer), Min(left_length, right_length));
+		if (order == 0)
+			order = left_length - right_length;
+	}
+	return order != 0 ? order : left->index - right->index;
+}
+
+/* Reads the elements of the array. */
+static BatchRow *
+read_batch(Jsonb *events, const QzpayCatalog *catalog, int *n_rows)
+{
+	BatchRow   *rows = MemoryContextAllocHuge(CurrentMemoryContext, Max(JB_ROOT_COUNT(events), 1) * sizeof(BatchRow));
+	JsonbIterator *iterator = JsonbIteratorInit(&events->root);
+	JsonbValue	element;
+	JsonbIteratorToken token;
+
+	*n_rows = 0;
+	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
+	{
+		if (token != WJB_ELEM)
+			continue;
+		read_element(&element, catalog, &rows[*n_rows]);
+		rows[*n_rows].index = *n_rows;
+		(*n_rows)++;
+	}
+	return rows;
+}
+
+/* Records all of them, in an order of its own, and notes in each what became of it. */
+static void
+record_batch(BatchRow *rows, int n_rows, const QzpayCatalog *catalog)
+{
+	MemoryContext batch_context = CurrentMemoryContext;
+	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "qzpay usage", ALLOCSET_DEFAULT_SIZES);
+	BatchRow  **order = MemoryContextAllocHuge(CurrentMemoryContext, Max(n_rows, 1) * sizeof(BatchRow *));
+	QzpayEntitlement entitlement;
+	text	   *read = NULL;
+
+	for (int i = 0; i < n_rows; i++)
+		order[i] = &rows[i];
+	qsort(order, n_rows, sizeof(BatchRow *), compare_rows);
+	for (int i = 0; i < n_rows; i++)
+	{
+		BatchRow   *row = order[i];
+		QzpayUsageResult result;
+
+		CHECK_FOR_INTERRUPTS();
+		row->status = QZPAY_USAGE_REFUSED;
+		if (row->error != NULL)
+			continue;
+		MemoryContextSwitchTo(row_context);
+		if (customer_of(row, &entitlement, &read, batch_context) != NULL)
+		{
+			qzpay_usage_record(catalog, &entitlement, &row->report, &result);
+			row->status = result.status;
+		}
+		MemoryContextSwitchTo(batch_context);
+		if (read == NULL)
+			fault(row, ERRCODE_QZPAY_NOT_FOUND, psprintf("customer \"%s\" not found", text_to_cstring(row->customer)));
+		else if (row->status == QZPAY_USAGE_REFUSED)
+			fault(row, result.sqlstate, pstrdup(result.message));
+		MemoryContextReset(row_context);
+	}
+	MemoryContextDelete(row_context);
 }
 
 /* record_usage_batch(events): index, status, error */
@@ -324,58 +407,28 @@ qzpay_record_usage_batch(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *set = (ReturnSetInfo *) fcinfo->resultinfo;
 	const QzpayCatalog *catalog = qzpay_catalog(qzpay_scan_snapshot());
-	MemoryContext batch_context = CurrentMemoryContext;
-	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "qzpay usage", ALLOCSET_DEFAULT_SIZES);
-	QzpayEntitlement entitlement;
-	text	   *read = NULL;
 	Jsonb	   *events;
-	JsonbIterator *iterator;
-	JsonbValue	element;
-	JsonbIteratorToken token;
-	int			index = 0;
+	BatchRow   *rows;
+	int			n_rows;
 
 	require_argument(fcinfo, 0, "events");
 	events = PG_GETARG_JSONB_P(0);
 	if (!JB_ROOT_IS_ARRAY(events) || JB_ROOT_IS_SCALAR(events))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("events must be a JSON array")));
 	qzpay_materialize_compat(fcinfo);
-	iterator = JsonbIteratorInit(&events->root);
-	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
+	rows = read_batch(events, catalog, &n_rows);
+	record_batch(rows, n_rows, catalog);
+	for (int i = 0; i < n_rows; i++)
 	{
-		MemoryContext old;
-		QzpayUsageResult result;
-		BatchRow	row;
 		Datum		values[3];
-		bool		nulls[3] = {false, false, false};
+		bool		nulls[3] = {false, false, rows[i].error == NULL};
 
-		if (token != WJB_ELEM)
-			continue;
-		CHECK_FOR_INTERRUPTS();
-		old = MemoryContextSwitchTo(row_context);
-		read_element(&element, catalog, &row);
-		if (row.error == NULL)
-		{
-			if (customer_of(&row, &entitlement, &read, batch_context) == NULL)
-				fault(&row, ERRCODE_QZPAY_NOT_FOUND, psprintf("customer \"%s\" not found", text_to_cstring(row.customer)));
-			else
-				qzpay_usage_record(catalog, &entitlement, &row.report, &result);
-		}
-		if (row.error != NULL)
-		{
-			result.status = QZPAY_USAGE_REFUSED;
-			result.sqlstate = row.sqlstate;
-			result.message = unconstify(char *, row.error);
-		}
-		values[0] = Int32GetDatum(index++);
-		values[1] = CStringGetTextDatum(status_name(result.status));
-		nulls[2] = result.status != QZPAY_USAGE_REFUSED;
-		if (!nulls[2])
-			values[2] = CStringGetTextDatum(psprintf("%s: %s", unpack_sql_state(result.sqlstate), result.message));
-		MemoryContextSwitchTo(old);
+		values[0] = Int32GetDatum(i);
+		values[1] = CStringGetTextDatum(status_name(rows[i].status));
+		values[2] = nulls[2] ? (Datum) 0 :
+			CStringGetTextDatum(psprintf("%s: %s", unpack_sql_state(rows[i].sqlstate), rows[i].error));
 		tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
-		MemoryContextReset(row_context);
 	}
-	MemoryContextDelete(row_context);
 	return (Datum) 0;
 }
 

@@ -196,16 +196,19 @@ qzpay_in_tenant_of_subscription(PG_FUNCTION_ARGS)
 	return in_tenant_of(fcinfo, QZPAY_OBJECT_SUBSCRIPTION);
 }
 
-/* For a first argument that is an external id of a customer that exists. */
+/* For a first argument that is an external id of a customer that exists, or its id as text. */
 Datum
 qzpay_in_tenant_of_customer_ref(PG_FUNCTION_ARGS)
 {
 	pg_uuid_t	tenant;
+	pg_uuid_t	id;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("customer must not be null")));
 	qzpay_context_require();
-	if (!qzpay_tenant_of_external_id(PG_GETARG_DATUM(0), &tenant))
+	if (!qzpay_tenant_of_external_id(PG_GETARG_DATUM(0), &tenant) &&
+		!(qzpay_uuid_parse_text(PG_GETARG_DATUM(0), &id) &&
+		  tenant_of(fcinfo, QZPAY_OBJECT_CUSTOMER, &id, &tenant) && qzpay_context_allows(&tenant)))
 		ereport(ERROR,
 				(errcode(ERRCODE_QZPAY_NOT_FOUND),
 				 errmsg("customer \"%s\" not found", text_to_cstring(PG_GETARG_TEXT_PP(0)))));

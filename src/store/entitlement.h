@@ -62,7 +62,7 @@ extern void qzpay_entitlement_init(void);
 extern bool qzpay_entitlement_read(const pg_uuid_t *customer, bool with_usage, QzpayEntitlement *result);
 extern bool qzpay_entitlement_read_text(Datum external_id, bool with_usage, QzpayEntitlement *result);
 extern bool qzpay_entitlement_read_for_trigger(Datum external_id, QzpayEntitlement *result);
-extern bool qzpay_entitlement_settle(QzpayEntitlement *result);
+extern bool qzpay_entitlement_read_newest(bool is_text, Datum customer, QzpayEntitlement *result);
 extern bool qzpay_entitlement_is_current(const QzpayEntitlement *entitlement);
 
 extern bool qzpay_entitlement_access(const QzpayEntitlement *entitlement, TimestampTz at);

@@ -25,14 +25,15 @@
 /* Field 4 of advisory lock tags; those of SQL are 1 and 2. */
 #define KEY_LOCK_CLASS 0x515A
 
-/* The one index that all tables written here have; any further one is the administrator's. */
-static void
-insert_into_index(QzpayRelation *relation, TupleTableSlot *slot)
+/* The one index that all tables written here have; false when a tentative entry found its key there. */
+static bool
+insert_into_index(QzpayRelation *relation, TupleTableSlot *slot, bool tentative)
 {
 	Form_pg_index index = relation->idx->rd_index;
 	IndexInfo  *info = makeNode(IndexInfo);
 	Datum		values[INDEX_MAX_KEYS];
 	bool		nulls[INDEX_MAX_KEYS];
+	bool		is_unique;
 
 	for (int i = 0; i < index->indnatts; i++)
 	{
@@ -41,33 +42,40 @@ insert_into_index(QzpayRelation *relation, TupleTableSlot *slot)
 		values[i] = slot->tts_values[column - 1];
 		nulls[i] = slot->tts_isnull[column - 1];
 	}
-	index_insert(relation->idx, values, nulls, &slot->tts_tid, relation->heap, UNIQUE_CHECK_YES, false, info);
+	is_unique = index_insert(relation->idx, values, nulls, &slot->tts_tid, relation->heap,
+							 tentative ? UNIQUE_CHECK_PARTIAL : UNIQUE_CHECK_YES, false, info);
 	pfree(info);
+	return is_unique;
 }
 
-static void
-insert_into_all_indexes(QzpayRelation *relation, TupleTableSlot *slot)
+/* The same where the administrator has made further indexes. */
+static bool
+insert_into_all_indexes(QzpayRelation *relation, TupleTableSlot *slot, bool tentative)
 {
 	EState	   *estate = CreateExecutorState();
 	ResultRelInfo *result = makeNode(ResultRelInfo);
+	bool		conflict = false;
 
 	InitResultRelInfo(result, relation->heap, 1, NULL, 0);
 	ExecOpenIndices(result, false);
-	qzpay_insert_index_tuples_compat(result, slot, estate);
+	qzpay_insert_index_tuples_compat(result, slot, estate, tentative, tentative ? &conflict : NULL);
 	ExecCloseIndices(result);
 	FreeExecutorState(estate);
+	return !conflict;
 }
 
-static void
-insert_index_entries(QzpayRelation *relation, TupleTableSlot *slot)
+static bool
+insert_index_entries(QzpayRelation *relation, TupleTableSlot *slot, bool tentative)
 {
 	List	   *indexes = RelationGetIndexList(relation->heap);
+	bool		is_unique;
 
 	if (list_length(indexes) == 1)
-		insert_into_index(relation, slot);
+		is_unique = insert_into_index(relation, slot, tentative);
 	else
-		insert_into_all_indexes(relation, slot);
+		is_unique = insert_into_all_indexes(relation, slot, tentative);
 	list_free(indexes);
+	return is_unique;
 }
 
 static TupleTableSlot *
@@ -83,25 +91,44 @@ slot_of_values(QzpayRelation *relation, Datum *values, bool *nulls)
 	return slot;
 }
 
+static bool
+insert(QzpayRelation *relation, Datum *values, bool *nulls, ItemPointer tid, bool tentative)
+{
+	TupleTableSlot *slot;
+	bool		is_unique;
+
+	qzpay_relation_open(relation);
+	LockRelationOid(RelationGetRelid(relation->heap), RowExclusiveLock);
+	slot = slot_of_values(relation, values, nulls);
+	table_tuple_insert(relation->heap, slot, GetCurrentCommandId(true), 0, NULL);
+	is_unique = insert_index_entries(relation, slot, tentative);
+	*tid = slot->tts_tid;
+	ExecDropSingleTupleTableSlot(slot);
+	return is_unique;
+}
+
 /*
  * qzpay_row_insert
- *		Inserts a row; *tid (or NULL) is where.
+ *		Inserts a row; *tid is where.
  *
  * Raises 23505 where the index's key is there already, after waiting for whoever has inserted it.
  */
 void
 qzpay_row_insert(QzpayRelation *relation, Datum *values, bool *nulls, ItemPointer tid)
 {
-	TupleTableSlot *slot;
+	(void) insert(relation, values, nulls, tid, false);
+}
 
-	qzpay_relation_open(relation);
-	LockRelationOid(RelationGetRelid(relation->heap), RowExclusiveLock);
-	slot = slot_of_values(relation, values, nulls);
-	table_tuple_insert(relation->heap, slot, GetCurrentCommandId(true), 0, NULL);
-	insert_index_entries(relation, slot);
-	if (tid != NULL)
-		*tid = slot->tts_tid;
-	ExecDropSingleTupleTableSlot(slot);
+/*
+ * qzpay_row_try_insert
+ *		Inserts a row and tells whether its key is new; if not, the caller takes the row back.
+ *
+ * Waits for nobody: a key that another transaction has inserted and not committed counts as there.
+ */
+bool
+qzpay_row_try_insert(QzpayRelation *relation, Datum *values, bool *nulls, ItemPointer tid)
+{
+	return insert(relation, values, nulls, tid, true);
 }
 
 /*
@@ -126,7 +153,7 @@ qzpay_row_update(QzpayRelation *relation, ItemPointer tid, Datum *values, bool *
 	if (result == TM_Ok)
 	{
 		if (update_indexes)
-			insert_index_entries(relation, slot);
+			(void) insert_index_entries(relation, slot, false);
 		*tid = slot->tts_tid;
 	}
 	ExecDropSingleTupleTableSlot(slot);

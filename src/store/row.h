@@ -10,6 +10,7 @@
 #include "store/relation.h"
 
 extern void qzpay_row_insert(QzpayRelation *relation, Datum *values, bool *nulls, ItemPointer tid);
+extern bool qzpay_row_try_insert(QzpayRelation *relation, Datum *values, bool *nulls, ItemPointer tid);
 extern TM_Result qzpay_row_update(QzpayRelation *relation, ItemPointer tid, Datum *values, bool *nulls, bool wait);
 extern void qzpay_row_delete(QzpayRelation *relation, ItemPointer tid);
 

@@ -232,11 +232,8 @@ answer_duplicate(const Booking *booking, const QzpayUsageEvent *stored, QzpayUsa
 	UnregisterSnapshot(latest);
 }
 
-/*
- * Locks the event's key and looks whether it is there; true, without the lock, when it is.  Waits for who is about to decide that.
- */
-static bool
-is_duplicate(const Booking *booking, QzpayKeyLock *lock, QzpayUsageEvent *stored)
+static void
+lock_event(const Booking *booking, QzpayKeyLock *lock)
 {
 	const struct
 	{
@@ -244,16 +241,58 @@ is_duplicate(const Booking *booking, QzpayKeyLock *lock, QzpayUsageEvent *stored
 		pg_uuid_t	id;
 	}			key = {booking->event.customer, booking->event.id};
 
+	qzpay_key_lock(lock, &key, sizeof(key));
+}
+
+static void
+take_back_event(Booking *booking)
+{
+	/* A row can't be deleted by the command that has inserted it. */
+	CommandCounterIncrement();
+	qzpay_usage_event_delete(&booking->event);
+	CommandCounterIncrement();
+}
+
+/*
+ * Whether the event's key is there, looked for under its lock, which is kept when it isn't; with insert_it, the event is inserted then.
+ *
+ * Inserting tells by itself whether the key is there, so that a new one needs one descent of the index; where keys have just been repeated,
+ * they are looked for first.  Waits for who is about to decide.
+ */
+static bool
+is_duplicate(Booking *booking, bool insert_it, QzpayKeyLock *lock, QzpayUsageEvent *stored)
+{
+	static int	wary = 0;		/* how many keys to look for first */
+
 	for (;;)
 	{
 		TransactionId in_progress = InvalidTransactionId;
+		bool		look_first = !insert_it || wary > 0;
 
-		qzpay_key_lock(lock, &key, sizeof(key));
-		if (!qzpay_usage_event_find(&booking->event, stored, &in_progress))
-			return false;
+		lock_event(booking, lock);
+		if (!qzpay_usage_event_find(&booking->event, look_first, stored, &in_progress))
+		{
+			if (!insert_it)
+				return false;
+			if (qzpay_usage_event_insert(&booking->event, true))
+			{
+				wary = Max(wary - 1, 0);
+				return false;
+			}
+			take_back_event(booking);
+			if (!qzpay_usage_event_find(&booking->event, true, stored, &in_progress))
+			{
+				/* Whoever had it has just rolled back. */
+				qzpay_key_unlock(lock);
+				continue;
+			}
+		}
 		qzpay_key_unlock(lock);
 		if (!TransactionIdIsValid(in_progress))
+		{
+			wary = 16;
 			return true;
+		}
 		XactLockTableWait(in_progress, NULL, NULL, XLTW_None);
 	}
 }
@@ -302,34 +341,32 @@ static bool
 write_booking(Booking *booking, QzpayUsageResult *result)
 {
 	bool		event_first = is_increment(booking->report);
+	bool		has_key = booking->event.key != NULL;
 	QzpayKeyLock lock;
 	QzpayUsageEvent stored;
 	QzpayTotalResult outcome;
 
-	if (booking->event.key != NULL && is_duplicate(booking, &lock, &stored))
+	if (has_key && is_duplicate(booking, event_first, &lock, &stored))
 	{
 		answer_duplicate(booking, &stored, result);
 		return false;
 	}
-	if (event_first)
-	{
-		qzpay_usage_event_insert(&booking->event);
-		if (booking->event.key != NULL)
-			qzpay_key_unlock(&lock);
-	}
+	if (event_first && has_key)
+		qzpay_key_unlock(&lock);
+	else if (event_first)
+		(void) qzpay_usage_event_insert(&booking->event, false);
 	outcome = qzpay_usage_total_add(&booking->total, decide, booking);
 	if (outcome == QZPAY_TOTAL_ADDED && !event_first)
-		qzpay_usage_event_insert(&booking->event);
-	if (!event_first && booking->event.key != NULL)
+		(void) qzpay_usage_event_insert(&booking->event, false);
+	if (!event_first && has_key)
 		qzpay_key_unlock(&lock);
-	CommandCounterIncrement();
 	if (outcome == QZPAY_TOTAL_ADDED)
-		return true;
-	if (event_first)
 	{
-		qzpay_usage_event_delete(&booking->event);
 		CommandCounterIncrement();
+		return true;
 	}
+	if (event_first)
+		take_back_event(booking);
 	refuse_total(booking, outcome, result);
 	return false;
 }
@@ -429,7 +466,7 @@ raise_alerts(const Booking *booking)
  * qzpay_usage_record
  *		Books one report; what is wrong with it is an answer, not an error, so that a batch goes on.
  *
- * The entitlement must have been settled by qzpay_entitlement_settle().  Raises 40001 when its usage period was closed meanwhile.
+ * The entitlement must have been read by qzpay_entitlement_read_newest().  Raises 40001 when its usage period was closed meanwhile.
  */
 void
 qzpay_usage_record(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayUsageReport *report, QzpayUsageResult *result)

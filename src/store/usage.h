@@ -85,8 +85,8 @@ extern bool qzpay_usage_period(const QzpayEntitlement *entitlement, TimestampTz 
 
 extern void qzpay_usage_events_init(void);
 extern void qzpay_usage_event_prepare(TimestampTz recorded_at);
-extern bool qzpay_usage_event_find(const QzpayUsageEvent *sought, QzpayUsageEvent *found, TransactionId *in_progress);
-extern void qzpay_usage_event_insert(QzpayUsageEvent *event);
+extern bool qzpay_usage_event_find(const QzpayUsageEvent *sought, bool in_own_month, QzpayUsageEvent *found, TransactionId *in_progress);
+extern bool qzpay_usage_event_insert(QzpayUsageEvent *event, bool tentative);
 extern void qzpay_usage_event_delete(QzpayUsageEvent *event);
 
 extern void qzpay_usage_totals_init(void);

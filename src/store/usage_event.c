@@ -215,7 +215,7 @@ find_in(Partition *partition, const QzpayUsageEvent *sought, QzpayUsageEvent *fo
 	ScanKeyData keys[3];
 	QzpayScan	scan;
 	TupleTableSlot *slot;
-	bool		is_found;
+	bool		is_found = false;
 
 	open_partition(partition);
 	InitDirtySnapshot(dirty);
@@ -223,13 +223,15 @@ find_in(Partition *partition, const QzpayUsageEvent *sought, QzpayUsageEvent *fo
 	qzpay_scan_key_uuid(&keys[1], 2, &sought->customer);
 	qzpay_scan_key_uuid(&keys[2], 3, &sought->id);
 	qzpay_scan_begin(&scan, &partition->relation, &dirty, keys, 3);
-	slot = qzpay_scan_next(&scan);
-	is_found = slot != NULL;
-	if (is_found)
+	while ((slot = qzpay_scan_next(&scan)) != NULL)
 	{
-		/* Inserted, or (in a batch that took it back) deleted, by a transaction that is still running. */
+		/* Inserted, or taken back, by a transaction that is still running. */
 		*in_progress = TransactionIdIsValid(dirty.xmin) ? dirty.xmin : dirty.xmax;
 		read_event(partition, slot, found);
+		is_found = true;
+		/* One that is settled, or our own, is the answer, whatever others are trying. */
+		if (!TransactionIdIsValid(*in_progress))
+			break;
 	}
 	qzpay_scan_end(&scan);
 	return is_found;
@@ -237,12 +239,12 @@ find_in(Partition *partition, const QzpayUsageEvent *sought, QzpayUsageEvent *fo
 
 /*
  * qzpay_usage_event_find
- *		The event of this tenant, customer and id, if there is one in any month that is kept.
+ *		The event of this tenant, customer and id, if there is one in any month that is kept, or in any but the month of its recording.
  *
  * *in_progress is the transaction of somebody else that has not decided yet whether it is there.
  */
 bool
-qzpay_usage_event_find(const QzpayUsageEvent *sought, QzpayUsageEvent *found, TransactionId *in_progress)
+qzpay_usage_event_find(const QzpayUsageEvent *sought, bool in_own_month, QzpayUsageEvent *found, TransactionId *in_progress)
 {
 	int			own_month = month_of(sought->recorded_at);
 	int			last_month = month_of(qzpay_clock_real());
@@ -252,6 +254,7 @@ qzpay_usage_event_find(const QzpayUsageEvent *sought, QzpayUsageEvent *found, Tr
 	{
 		/* A month to come is empty; one that has begun since this transaction did may not be. */
 		if (partition->current && partition->month <= Max(own_month, last_month) &&
+			(in_own_month || partition->month != own_month) &&
 			find_in(partition, sought, found, in_progress))
 			return true;
 	}
@@ -261,9 +264,11 @@ qzpay_usage_event_find(const QzpayUsageEvent *sought, QzpayUsageEvent *found, Tr
 /*
  * qzpay_usage_event_insert
  *		Inserts the event into the month of its recording; event->row is where.
+ *
+ * Tentatively, for an id that may be there: false when it is, and the caller takes the row back.
  */
-void
-qzpay_usage_event_insert(QzpayUsageEvent *event)
+bool
+qzpay_usage_event_insert(QzpayUsageEvent *event, bool tentative)
 {
 	Partition  *partition = find_partition(month_of(event->recorded_at));
 	Datum		values[MaxHeapAttributeNumber];
@@ -293,7 +298,10 @@ qzpay_usage_event_insert(QzpayUsageEvent *event)
 		values[column] = column_values[i];
 		nulls[column] = i >= COLUMN_READING && DatumGetPointer(column_values[i]) == NULL;
 	}
+	if (tentative)
+		return qzpay_row_try_insert(&partition->relation, values, nulls, &event->row);
 	qzpay_row_insert(&partition->relation, values, nulls, &event->row);
+	return true;
 }
 
 /* Takes back what this transaction has inserted in an earlier command. */

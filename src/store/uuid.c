@@ -99,3 +99,20 @@ qzpay_uuid_next(pg_uuid_t *out)
 		out->data[8 + i] = (uint8) (last_low >> (56 - 8 * i));
 	out->data[8] |= 0x80;
 }
+
+/* Whether the text is an id's, in the form in which ids are shown. */
+bool
+qzpay_uuid_parse_text(Datum value, pg_uuid_t *id)
+{
+	char	   *string = TextDatumGetCString(value);
+
+	if (strlen(string) != 36 || strspn(string, "0123456789abcdefABCDEF-") != 36)
+		return false;
+	for (int i = 0; i < 36; i++)
+	{
+		if ((string[i] == '-') != (i == 8 || i == 13 || i == 18 || i == 23))
+			return false;
+	}
+	memcpy(id, DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(string))), sizeof(*id));
+	return true;
+}

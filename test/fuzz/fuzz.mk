@@ -30,7 +30,7 @@ $(FUZZ_DIR)/core/%.o: src/core/%.c
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
-$(FUZZ_DIR)/%_fuzz: test/fuzz/%_fuzz.c test/fuzz/fuzz.h $(FUZZ_CORE)
+$(FUZZ_DIR)/%_fuzz: test/fuzz/%_fuzz.c $(wildcard test/fuzz/*.h) $(FUZZ_CORE)
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_CORE) -lcrypto
 

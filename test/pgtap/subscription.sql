@@ -1,6 +1,6 @@
 -- Lives of subscribers of Asist.IA's Pro plan: each scenario with its instants and cents. Sandbox answers at once, zones are UTC.
 BEGIN;
-SELECT plan(57);
+SELECT plan(70);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -182,6 +182,42 @@ SELECT is((SELECT current_period_start || ' ' || current_period_end FROM qzpay.s
 SELECT is(pg_temp.can('late'), true, 'late: grace to 03-27 09:00');
 SELECT pg_temp.go('late', '2026-03-27 09:00+00') \g /dev/null
 SELECT is(pg_temp.state('late'), 'canceled/payment_failed no access', 'late: then over');
+
+-- 14. A trial that requires a method begins with it, in full length.
+UPDATE qzpay.products SET trial_requires_payment_method = true WHERE code = 'starter';
+SELECT pg_temp.begin_life('waiting', '2026-01-05 09:00+00', plan => 'starter') \g /dev/null
+SELECT is(pg_temp.state('waiting'), 'incomplete/awaiting_payment no access', 'waiting: incomplete without a method');
+SELECT pg_temp.go('waiting', '2026-01-05 12:00+00') \g /dev/null
+SELECT pg_temp.card('waiting', 'tok_ok') \g /dev/null
+SELECT is(pg_temp.state('waiting'), 'trialing access', 'waiting: the trial begins with the method');
+SELECT pg_temp.go('waiting', '2026-01-19 11:59:59.999999+00') \g /dev/null
+SELECT is(pg_temp.state('waiting') || ', ' || pg_temp.bills('waiting'), 'trialing access, none', 'waiting: and lasts fourteen days from there');
+SELECT pg_temp.go('waiting', '2026-01-19 12:00+00') \g /dev/null
+SELECT is(pg_temp.state('waiting') || ', ' || pg_temp.bills('waiting'), 'active access, 2026-01-19 2900 paid', 'waiting: then it is paid');
+
+-- 15. A charge whose outcome is unknown is looked up in the clock's own time.
+SELECT pg_temp.begin_life('unsure', '2026-01-05 09:00+00', token => 'tok_timeout') \g /dev/null
+SELECT pg_temp.go('unsure', '2026-01-19 09:00+00') \g /dev/null
+SELECT is(pg_temp.state('unsure') || ', ' || pg_temp.bills('unsure'), 'active access, 2026-01-19 9900 open', 'unsure: no outcome is no failure');
+SELECT pg_temp.go('unsure', '2026-01-20 09:00+00') \g /dev/null
+SELECT is(pg_temp.state('unsure') || ', ' || pg_temp.bills('unsure'), 'active access, 2026-01-19 9900 paid', 'unsure: found at the provider');
+
+-- 16. A subscription whose billing fails is set aside and stops nobody else; mended, it catches up period by period.
+SELECT pg_temp.begin_life('broken', '2026-01-19 09:00+00', days => 0, token => 'tok_ok') \g /dev/null
+SELECT pg_temp.use('broken', 10500, 'all') \g /dev/null
+CREATE FUNCTION pg_temp.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'planted for sk_live_0123456789abcdefghij'; END $$;
+CREATE TRIGGER planted BEFORE INSERT ON qzpay.invoice_parties FOR EACH ROW EXECUTE FUNCTION pg_temp.refuse();
+SELECT pg_temp.go('broken', '2026-04-20 09:00+00') \g /dev/null
+SELECT is(pg_temp.bills('broken'), '2026-01-19 9900 paid', 'broken: not billed');
+SELECT is((SELECT count(*) || ' ' || max(error_code) || ' ' || bool_or(error_message LIKE '%0123456789%') FROM qzpay.billing_errors e JOIN life l ON l.subscription = e.subscription_id
+           WHERE l.name = 'broken'), '1 P0001 false', 'broken: its error is kept, without the secret in it');
+SELECT is(pg_temp.can('broken'), false, 'broken: a renewal that nobody makes keeps access no longer than 30 days');
+DROP TRIGGER planted ON qzpay.invoice_parties;
+SELECT is((SELECT qzpay.retry_billing(subscription) FROM life WHERE name = 'broken'), true, 'broken: mended and given back');
+SELECT is((SELECT qzpay.retry_billing(subscription) FROM life WHERE name = 'broken'), false, 'broken: once');
+SELECT pg_temp.go('broken', '2026-04-20 09:00+00') \g /dev/null
+SELECT is(pg_temp.bills('broken'), '2026-01-19 9900 paid, 2026-04-20 10650 paid, 2026-04-20 9900 paid, 2026-04-20 9900 paid', 'broken: three periods, each billed once');
+SELECT is(pg_temp.state('broken'), 'active access', 'broken: and all is well');
 
 -- Refusals.
 SELECT throws_ok('SELECT qzpay.subscribe(customer, ''gold'') FROM life WHERE name = ''free''', 'QZ401', 'unknown plan "gold"', 'an unknown plan is refused');

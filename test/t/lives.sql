@@ -70,7 +70,7 @@ DECLARE
     v_interval text := CASE n WHEN 1 THEN 'day' WHEN 2 THEN 'week' ELSE lives.one_of('{month,month,month,quarter,year}') END;
     v_told text := '';
 BEGIN
-    IF n = 1 THEN
+    IF n <= 2 THEN
         v_plan := 'small';
         v_at := v_start + 950 * interval '24 hours';
         PERFORM qzpay.advance_test_clock(v_clock, v_at);
