@@ -13,7 +13,8 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning AS $$
 DECLARE
-    v_name name := left('qzpay_limit_' || feature, 54);
+    -- With the event's name at most 63 bytes, beyond which the server would cut the names of different triggers to the same one.
+    v_name text := 'qzpay_limit_' || CASE WHEN octet_length(feature) <= 42 THEN feature ELSE left(feature, 8) || '_' || left(md5(feature), 8) END;
     v_group text := coalesce(group_column, '');
     v_column name;
 BEGIN

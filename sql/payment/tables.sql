@@ -101,7 +101,7 @@ CREATE TABLE qzpay.payment_attempts (
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE qzpay.payment_attempts IS
 'The outbox of money. T1 claims (fence, lease, frozen request and key), the network call follows with no transaction open, and whoever learns the outcome goes through _settle_attempt(). '
-'next_at is when somebody must act on it next, by the server''s clock.';
+'next_at is when somebody must act on it next, by the server''s clock (by the test clock where the provider answers inside the database).';
 CREATE INDEX payment_attempts_id_idx ON qzpay.payment_attempts (id);
 CREATE UNIQUE INDEX payment_attempts_open_key ON qzpay.payment_attempts (tenant_id, invoice_id)
     WHERE operation = 'charge' AND status NOT IN ('succeeded', 'declined', 'rejected', 'canceled');

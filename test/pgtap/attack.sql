@@ -1,6 +1,6 @@
 -- What an attacker, an unlucky customer or an impatient one could do to the books.
 BEGIN;
-SELECT plan(23);
+SELECT plan(24);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 \set catalog `cat examples/asistia/catalog.json`
@@ -134,5 +134,12 @@ RESET ROLE;
 SELECT is(pg_temp.bills('staff'), 'paid 9900, paid 9900', 'with its own rights, which suffice');
 UPDATE qzpay.providers SET request_function = 'qzpay.sandbox_request' WHERE code = 'sandbox';
 SELECT is_empty('SELECT check_name, evidence FROM qzpay.check_integrity() WHERE status <> ''pass''', 'the books are in order');
+
+-- Limits whose names are long, and alike, and not in ASCII: each has its own triggers.
+SELECT count(*) FROM qzpay.import_catalog(jsonb_build_object('plans', jsonb_build_array(jsonb_build_object('id', 'long', 'name', 'Long',
+    'prices', '{"month": {"amount": 0, "currency": "USD"}}'::jsonb, 'limits', jsonb_build_object(repeat('x', 60) || '1', 1, repeat('x', 60) || '2', 1, repeat('é', 50), 1))))) \g /dev/null
+CREATE TABLE public.attack_rows (owner text);
+SELECT qzpay.add_limit('public.attack_rows', f.code, 'owner') FROM qzpay.features f WHERE f.code ~ '^(x{60}|é{50})' \g /dev/null
+SELECT is((SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = 'public.attack_rows'::regclass), 12::bigint, 'no limit''s triggers take the place of another''s');
 SELECT * FROM finish();
 ROLLBACK;

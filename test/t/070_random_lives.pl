@@ -1,4 +1,4 @@
-# Twenty random lives of three years each, in parallel with nothing: afterwards the books hold, no period is missing, overlaps or is billed twice, and
+# Twenty random lives of three years each: afterwards the books hold, no period is missing, overlaps or is billed twice, and
 # what was used is what was billed. QZPAY_SEED (0 to 1) repeats a run.
 use strict;
 use warnings;
@@ -15,7 +15,7 @@ $node->init;
 $node->append_conf('postgresql.conf', "fsync = off\nsynchronous_commit = off\ntimezone = 'UTC'\njit = off\n");
 $node->start;
 $node->safe_psql('postgres', 'SET client_min_messages = warning; CREATE EXTENSION qzpay CASCADE; SELECT qzpay.install()');
-$node->safe_psql('postgres', slurp_file("$ENV{TESTDIR}/test/t/lives.sql"));
+$node->safe_psql('postgres', slurp_file("test/t/lives.sql"));
 
 my $failed = 0;
 my $at = $seed;
