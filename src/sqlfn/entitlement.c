@@ -8,6 +8,8 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/typcache.h"
 #include "utils/uuid.h"
 
 #include "errors.h"
@@ -40,6 +42,8 @@ typedef struct LimitCheck
 	bool		unlimited;
 	Numeric		limit_value;	/* unless unlimited */
 	Numeric		current;
+	Numeric		remaining;		/* these two by measure() */
+	Numeric		percent_used;
 	const char *reason;			/* NULL: nothing to say */
 } LimitCheck;
 
@@ -118,12 +122,49 @@ static Numeric
 get_count(FunctionCallInfo fcinfo, int argument, const char *name)
 {
 	Numeric		count = PG_GETARG_NUMERIC(argument);
+	int64		small;
 
-	if (!qzpay_number_is_finite(count) || qzpay_number_sign(count) < 0)
+	if (qzpay_number_is_small(count, &small) ? small < 0 :
+		(!qzpay_number_is_finite(count) || qzpay_number_sign(count) < 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must be a finite number that is not negative", name)));
 	return count;
+}
+
+/* What is left of the limit and how much of it is used, for the answer (RULES B9). */
+static void
+measure(LimitCheck *check)
+{
+	int64		limit;
+	int64		current;
+
+	if (qzpay_number_is_small(check->limit_value, &limit) && qzpay_number_is_small(check->current, &current))
+	{
+		check->remaining = int64_to_numeric(Max(limit - current, 0));
+		/* Rounded half up: 200 × 10^16 fits. */
+		check->percent_used = int64_to_numeric(limit == 0 ? 100 : (200 * current + limit) / (2 * limit));
+		return;
+	}
+	check->remaining = qzpay_number_subtract(check->limit_value, check->current);
+	if (qzpay_number_sign(check->remaining) < 0)
+		check->remaining = qzpay_number_zero();
+	check->percent_used = qzpay_number_sign(check->limit_value) == 0 ? int64_to_numeric(100) :
+		qzpay_number_percent(check->current, check->limit_value);
+}
+
+/* Whether current + increment is within the limit. */
+static bool
+is_within(Numeric current, Numeric increment, Numeric limit)
+{
+	int64		small_current;
+	int64		small_increment;
+	int64		small_limit;
+
+	if (qzpay_number_is_small(current, &small_current) && qzpay_number_is_small(increment, &small_increment) &&
+		qzpay_number_is_small(limit, &small_limit))
+		return small_current + small_increment <= small_limit;
+	return qzpay_number_compare(qzpay_number_add(current, increment), limit) <= 0;
 }
 
 /* Judges current + increment against the limit (RULES B9, B12, B13). */
@@ -142,11 +183,7 @@ check_limit(FunctionCallInfo fcinfo, CustomerBy by, LimitCheck *check)
 	check->unlimited = limit.unlimited;
 	check->limit_value = limit.value != NULL ? limit.value : qzpay_number_zero();
 	check->reason = NULL;
-	check->allowed = limit.unlimited;
-	if (check->allowed)
-		return;
-	check->allowed = limit.given &&
-		qzpay_number_compare(qzpay_number_add(check->current, increment), check->limit_value) <= 0;
+	check->allowed = limit.unlimited || (limit.given && is_within(check->current, increment, check->limit_value));
 	if (check->allowed)
 		return;
 	if (!limit.given)
@@ -165,20 +202,11 @@ static Datum
 check_limit_row(FunctionCallInfo fcinfo, CustomerBy by)
 {
 	LimitCheck	check;
-	TupleDesc	desc = fcinfo->flinfo->fn_extra;
+	TupleDesc	desc;
+	HeapTuple	tuple;
 	Datum		values[7];
 	bool		nulls[7] = {false};
 
-	if (desc == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "return type must be a row type");
-		desc = BlessTupleDesc(desc);
-		fcinfo->flinfo->fn_extra = desc;
-		MemoryContextSwitchTo(old);
-	}
 	check_limit(fcinfo, by, &check);
 	values[0] = BoolGetDatum(check.allowed);
 	values[2] = NumericGetDatum(check.current);
@@ -187,17 +215,18 @@ check_limit_row(FunctionCallInfo fcinfo, CustomerBy by)
 		nulls[1] = nulls[3] = nulls[4] = true;
 	else
 	{
-		Numeric		remaining = qzpay_number_subtract(check.limit_value, check.current);
-
+		measure(&check);
 		values[1] = NumericGetDatum(check.limit_value);
-		values[3] = NumericGetDatum(qzpay_number_sign(remaining) < 0 ? qzpay_number_zero() : remaining);
-		values[4] = NumericGetDatum(qzpay_number_sign(check.limit_value) == 0 ? int64_to_numeric(100) :
-									qzpay_number_percent(check.current, check.limit_value));
+		values[3] = NumericGetDatum(check.remaining);
+		values[4] = NumericGetDatum(check.percent_used);
 	}
 	nulls[6] = check.reason == NULL;
 	if (check.reason != NULL)
 		values[6] = CStringGetTextDatum(check.reason);
-	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+	desc = lookup_rowtype_tupdesc(get_func_rettype(fcinfo->flinfo->fn_oid), -1);
+	tuple = heap_form_tuple(desc, values, nulls);
+	ReleaseTupleDesc(desc);
+	return HeapTupleGetDatum(tuple);
 }
 
 /* check_limit(customer, feature, current_count, increment) */

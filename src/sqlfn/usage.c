@@ -13,8 +13,10 @@
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/typcache.h"
 #include "utils/uuid.h"
 
 #include "compat.h"
@@ -108,25 +110,6 @@ raise_refusal(const QzpayUsageResult *result)
 			 result->hint != NULL ? errhint("%s", result->hint) : 0));
 }
 
-/* The row type of the result, kept with the call site. */
-static TupleDesc
-result_type(FunctionCallInfo fcinfo)
-{
-	TupleDesc	desc = fcinfo->flinfo->fn_extra;
-
-	if (desc == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "return type must be a row type");
-		desc = BlessTupleDesc(desc);
-		fcinfo->flinfo->fn_extra = desc;
-		MemoryContextSwitchTo(old);
-	}
-	return desc;
-}
-
 static const char *
 status_name(QzpayUsageStatus status)
 {
@@ -137,6 +120,8 @@ static Datum
 record(FunctionCallInfo fcinfo, const QzpayCatalog *catalog, QzpayUsageReport *report, QzpayEntitlement *entitlement)
 {
 	QzpayUsageResult result;
+	TupleDesc	desc;
+	HeapTuple	tuple;
 	Datum		values[2];
 	bool		nulls[2] = {false, false};
 
@@ -145,7 +130,10 @@ record(FunctionCallInfo fcinfo, const QzpayCatalog *catalog, QzpayUsageReport *r
 		raise_refusal(&result);
 	values[0] = CStringGetTextDatum(status_name(result.status));
 	values[1] = NumericGetDatum(result.total);
-	return HeapTupleGetDatum(heap_form_tuple(result_type(fcinfo), values, nulls));
+	desc = lookup_rowtype_tupdesc(get_func_rettype(fcinfo->flinfo->fn_oid), -1);
+	tuple = heap_form_tuple(desc, values, nulls);
+	ReleaseTupleDesc(desc);
+	return HeapTupleGetDatum(tuple);
 }
 
 /* record_usage(customer, meter, quantity, idempotency_key, occurred_at, action, properties) */

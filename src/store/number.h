@@ -39,17 +39,31 @@ qzpay_number_zero(void)
 	return int64_to_numeric(0);
 }
 
+static inline bool
+qzpay_number_is_finite(Numeric a)
+{
+	return !numeric_is_nan(a) && !numeric_is_inf(a);
+}
+
+/*
+ * Whether the number is a whole one of up to 16 digits, and which: what is nearly always counted.  Four digits of base 10000 behind the
+ * short header take 10 bytes; a whole number may be written with decimals, and then goes the long way.
+ */
+static inline bool
+qzpay_number_is_small(Numeric a, int64 *value)
+{
+	if (VARSIZE(a) > VARHDRSZ + 10 || !qzpay_number_is_finite(a) ||
+		DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(a))) != 0)
+		return false;
+	*value = DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(a)));
+	return true;
+}
+
 /* -1, 0 or 1 */
 static inline int
 qzpay_number_sign(Numeric a)
 {
 	return qzpay_number_compare(a, qzpay_number_zero());
-}
-
-static inline bool
-qzpay_number_is_finite(Numeric a)
-{
-	return !numeric_is_nan(a) && !numeric_is_inf(a);
 }
 
 /* round(100 × part / whole), half away from zero; whole must not be zero. */
