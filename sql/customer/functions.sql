@@ -56,7 +56,6 @@ BEGIN
                 coalesce(p_locale, 'en'), coalesce(p_timezone, 'UTC'), coalesce(p_address, '{}'), coalesce(p_segments, '{}'),
                 (SELECT s.id FROM qzpay.sellers s WHERE s.is_default),
                 coalesce(p_livemode, p_test_clock IS NULL), p_test_clock, coalesce(p_metadata, '{}'), v_at, v_at);
-        PERFORM qzpay._refresh_entitlements(ARRAY[tenant_id], ARRAY[id]);
         PERFORM qzpay._emit_event(tenant_id, 'customer.created', 'customer', id, id, jsonb_build_object('customerId', id, 'externalId', p_external_id), NULL, v_at);
         RETURN;
     END IF;

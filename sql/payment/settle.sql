@@ -206,7 +206,7 @@ BEGIN
     IF a.request #>> '{supersede,trigger}' IS NOT NULL THEN
         PERFORM qzpay._plan_attempts(ARRAY[p_tenant], ARRAY[a.invoice_id], a.request #>> '{supersede,trigger}', p_at, (a.request #>> '{supersede,payment_method}')::uuid);
     ELSIF NOT (p_status = 'canceled' AND a.status = 'requires_action') THEN
-        PERFORM qzpay._payment_failed(p_tenant, a.invoice_id, p_attempt, v_class, p_at);
+        PERFORM qzpay._payment_failed(p_tenant, a.invoice_id, p_at);
     END IF;
 END $$;
 COMMENT ON FUNCTION qzpay._fail_attempt(uuid, uuid, text, text, text, text, timestamptz) IS
@@ -303,7 +303,7 @@ BEGIN
                           THEN x.request || '{"supersede": {}}' ELSE x.request END
     WHERE x.tenant_id = p_tenant AND x.id = p_attempt;
     IF v_status = 'requires_action' AND a.status <> 'requires_action' THEN
-        PERFORM qzpay._payment_failed(p_tenant, a.invoice_id, p_attempt, 'needs_customer', p_at);
+        PERFORM qzpay._payment_failed(p_tenant, a.invoice_id, p_at);
     END IF;
 END $$;
 COMMENT ON FUNCTION qzpay._postpone_attempt(uuid, uuid, text, jsonb, integer, timestamptz) IS

@@ -164,7 +164,7 @@ BEGIN
         WHERE NOT r.ends AND NOT EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = i.tenant_id AND a.invoice_id = i.id)
     LOOP
         -- Nothing to charge: a definite failure that only the customer can mend.
-        PERFORM qzpay._payment_failed(v_row.tenant_id, v_row.id, NULL, 'needs_customer', p_at);
+        PERFORM qzpay._payment_failed(v_row.tenant_id, v_row.id, p_at);
     END LOOP;
 END $$;
 COMMENT ON FUNCTION qzpay._collect(qzpay._roll[], timestamptz) IS

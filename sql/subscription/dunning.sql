@@ -30,7 +30,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._will_retry(uuid, uuid, text) IS 'Whether dunning still has a retry ahead for this invoice; false for a decline of class never.';
 
-CREATE OR REPLACE FUNCTION qzpay._payment_failed(p_tenant uuid, p_invoice uuid, p_attempt uuid, p_decline_class text, p_at timestamptz) RETURNS void
+CREATE OR REPLACE FUNCTION qzpay._payment_failed(p_tenant uuid, p_invoice uuid, p_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -67,9 +67,8 @@ BEGIN
         updated_at = p_at
     WHERE s.tenant_id = p_tenant AND s.id = v_sub.id;
 END $$;
-COMMENT ON FUNCTION qzpay._payment_failed(uuid, uuid, uuid, text, timestamptz) IS
-'What a definite failure of a subscription''s invoice means for the contract: the first opens the dunning case and grace, later ones join it. '
-'p_attempt is NULL where there was no method to try.';
+COMMENT ON FUNCTION qzpay._payment_failed(uuid, uuid, timestamptz) IS
+'What a definite failure of a subscription''s invoice means for the contract: the first opens the dunning case and grace, later ones join it.';
 
 CREATE OR REPLACE FUNCTION qzpay._invoice_paid(p_tenant uuid, p_invoice uuid, p_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
