@@ -4,7 +4,8 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN (
         SELECT array_agg(ROW(r.tenant_id, r.invoice_id, i.kind, i.product_id, i.price_id, NULL, i.id, NULL, coalesce(i.name, p.name),
-                             r.bill_start, r.bill_end, i.quantity, x.unit_amount, x.unit_amount * i.quantity, qzpay.round_amount(x.unit_amount * i.quantity), false)::qzpay._line
+                             r.bill_start, r.bill_end, i.quantity, x.unit_amount, x.unit_amount * i.quantity, qzpay.round_amount(x.unit_amount * i.quantity), false,
+                             NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line
                          ORDER BY i.kind DESC, p.code)
         FROM unnest(p_rolls) r
         JOIN qzpay.subscription_items i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
@@ -24,7 +25,8 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN (
         SELECT array_agg(ROW(k.tenant_id, k.invoice_id, 'usage', k.product_id, k.price_id, k.charge_id, k.item_id, k.meter_id, k.display_name,
-                             k.usage_start, k.usage_end, t.quantity - b.quantity, NULL, x.exact, qzpay.round_amount(x.exact, coalesce(k.pricing ->> 'rounding', 'half_up')), false)::qzpay._line
+                             k.usage_start, k.usage_end, t.quantity - b.quantity, NULL, x.exact, qzpay.round_amount(x.exact, coalesce(k.pricing ->> 'rounding', 'half_up')), false,
+                             NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line
                          ORDER BY m.code)
         FROM (
             SELECT r.tenant_id, r.invoice_id, r.customer_id, r.subscription_id, r.usage_start, r.usage_end, i.id AS item_id, i.product_id, i.price_id, i.included AS negotiated,
@@ -91,65 +93,122 @@ END $$;
 COMMENT ON FUNCTION qzpay._take_numbers(uuid, boolean, timestamptz, bigint) IS
 'Takes a block of consecutive invoice numbers of the seller''s series for the year of issue in the seller''s zone; the row lock lasts until the transaction ends, so a rollback leaves no gap.';
 
-CREATE OR REPLACE FUNCTION qzpay._write_invoices(p_rolls qzpay._roll[], p_lines qzpay._line[], p_at timestamptz) RETURNS bigint
+CREATE OR REPLACE FUNCTION qzpay._write_invoices(p_bills qzpay._bill[], p_lines qzpay._line[], p_at timestamptz) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    v_bills qzpay._bill[];
+    v_lines qzpay._line[];
     v_group record;
     v_block record;
     v_rows bigint;
     v_total bigint := 0;
 BEGIN
-    IF coalesce(cardinality(p_lines), 0) = 0 THEN
+    -- No invoice where every line is 0.
+    SELECT array_agg(b ORDER BY b.due_at, b.tenant_id, b.subscription_id, b.invoice_id) INTO v_bills
+    FROM unnest(p_bills) b WHERE b.invoice_id IN (SELECT l.invoice_id FROM unnest(p_lines) l WHERE l.amount <> 0);
+    IF v_bills IS NULL THEN
         RETURN 0;
     END IF;
-    FOR v_group IN
-        SELECT r.seller_id, r.livemode, array_agg(r ORDER BY r.due_at, r.tenant_id, r.subscription_id) AS rolls
-        FROM unnest(p_rolls) r
-        WHERE r.invoice_id IN (SELECT l.invoice_id FROM unnest(p_lines) l WHERE l.amount <> 0)
-        GROUP BY r.seller_id, r.livemode
-    LOOP
-        SELECT * INTO STRICT v_block FROM qzpay._take_numbers(v_group.seller_id, v_group.livemode, p_at, cardinality(v_group.rolls));
+    v_lines := qzpay._with_excess_lines(p_lines);
+    PERFORM qzpay._lock_balances(v_bills);
+    FOR v_group IN SELECT b.seller_id, b.livemode, array_agg(b) AS bills FROM unnest(v_bills) b GROUP BY b.seller_id, b.livemode LOOP
+        SELECT * INTO STRICT v_block FROM qzpay._take_numbers(v_group.seller_id, v_group.livemode, p_at, cardinality(v_group.bills));
         INSERT INTO qzpay.invoices (tenant_id, id, customer_id, subscription_id, seller_id, livemode, kind, status, number, series_year, series_number,
-                                    currency, line_count, subtotal, total, amount_due, period_start, period_end, issued_at, due_at, created_at)
-        SELECT r.tenant_id, r.invoice_id, r.customer_id, r.subscription_id, r.seller_id, r.livemode,
-               CASE WHEN r.bills THEN 'subscription' ELSE 'usage' END, 'open',
-               qzpay._invoice_number(s.number_format, s.prefix, v_block.year, v_block.first_number + r.ordinality - 1),
-               v_block.year, v_block.first_number + r.ordinality - 1, r.currency, t.line_count, t.amount, t.amount, t.amount,
-               coalesce(r.bill_start, r.usage_start), coalesce(r.bill_end, r.usage_end), v_block.issued_at, v_block.issued_at, p_at
-        FROM unnest(v_group.rolls) WITH ORDINALITY r
-        JOIN (SELECT l.invoice_id, count(*)::integer AS line_count, sum(l.amount)::bigint AS amount FROM unnest(p_lines) l GROUP BY l.invoice_id) t USING (invoice_id)
-        JOIN qzpay.sellers s ON s.id = r.seller_id;
+                                    currency, line_count, subtotal, discount_total, tax_total, total, balance_applied, amount_due, period_start, period_end,
+                                    collection, issued_at, due_at, metadata, created_at)
+        SELECT b.tenant_id, b.invoice_id, b.customer_id, b.subscription_id, b.seller_id, b.livemode, b.kind, 'open',
+               qzpay._invoice_number(s.number_format, s.prefix, v_block.year, v_block.first_number + b.ordinality - 1),
+               v_block.year, v_block.first_number + b.ordinality - 1, b.currency, t.line_count, t.amount, t.discount, t.tax, t.total, x.applied, t.total - x.applied,
+               b.period_start, b.period_end, coalesce(b.collection, 'charge_automatically'), v_block.issued_at,
+               v_block.issued_at + coalesce(b.net_days, 0) * interval '24 hours', coalesce(b.metadata, '{}'), p_at
+        FROM unnest(v_group.bills) WITH ORDINALITY b
+        JOIN (SELECT l.invoice_id, count(*)::integer AS line_count, sum(l.amount)::bigint AS amount, sum(coalesce(l.discount_amount, 0))::bigint AS discount,
+                     sum(coalesce(l.tax_amount, 0))::bigint AS tax, sum(l.amount - coalesce(l.discount_amount, 0) + coalesce(l.tax_amount, 0))::bigint AS total
+              FROM unnest(v_lines) l GROUP BY l.invoice_id) t USING (invoice_id)
+        JOIN qzpay.sellers s ON s.id = b.seller_id
+        LEFT JOIN qzpay.balances k ON k.tenant_id = b.tenant_id AND k.customer_id = b.customer_id AND k.currency = b.currency
+        -- Credit goes to the invoices of a customer in their order.
+        CROSS JOIN LATERAL (SELECT CASE WHEN k.amount > 0 THEN least(t.total, greatest(k.amount - coalesce((
+            SELECT sum(l.amount - coalesce(l.discount_amount, 0) + coalesce(l.tax_amount, 0)) FROM unnest(v_group.bills) WITH ORDINALITY e JOIN unnest(v_lines) l USING (invoice_id)
+            WHERE e.ordinality < b.ordinality AND e.tenant_id = b.tenant_id AND e.customer_id = b.customer_id AND e.currency = b.currency), 0), 0)) ELSE 0 END::bigint AS applied) x;
         GET DIAGNOSTICS v_rows = ROW_COUNT;
         v_total := v_total + v_rows;
         INSERT INTO qzpay.invoice_parties (tenant_id, invoice_id, name, email, address, tax_ids)
-        SELECT c.tenant_id, r.invoice_id, c.name, c.email, c.address, c.tax_ids
-        FROM unnest(v_group.rolls) r JOIN qzpay.customers c ON c.tenant_id = r.tenant_id AND c.id = r.customer_id;
+        SELECT c.tenant_id, b.invoice_id, c.name, c.email, c.address, c.tax_ids
+        FROM unnest(v_group.bills) b JOIN qzpay.customers c ON c.tenant_id = b.tenant_id AND c.id = b.customer_id;
         INSERT INTO qzpay.invoice_lines (tenant_id, id, invoice_id, position, kind, product_id, price_id, charge_id, subscription_item_id, meter_id, description,
-                                         period_start, period_end, quantity, unit_amount, exact_amount, amount, proration)
+                                         period_start, period_end, quantity, unit_amount, exact_amount, amount, proration, source_line_id,
+                                         discount_amount, tax_amount, discounts, taxes, metadata)
         SELECT l.tenant_id, qzpay.uuid_v7(), l.invoice_id, row_number() OVER (PARTITION BY l.invoice_id ORDER BY l.ordinality), l.kind,
                l.product_id, l.price_id, l.charge_id, l.subscription_item_id, l.meter_id, l.description,
-               l.period_start, l.period_end, l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration
-        FROM unnest(p_lines) WITH ORDINALITY l
-        WHERE l.invoice_id IN (SELECT r.invoice_id FROM unnest(v_group.rolls) r);
-        INSERT INTO qzpay.ledger_transfers (tenant_id, id, customer_id, seller_id, livemode, debit_account, credit_account, currency, amount, cause, cause_id, posted_at, recorded_at)
-        SELECT r.tenant_id, qzpay.uuid_v7(), r.customer_id, r.seller_id, r.livemode, 'receivable', t.account, r.currency, t.amount,
-               'invoice', r.invoice_id, v_block.issued_at, qzpay._recorded_at()
-        FROM unnest(v_group.rolls) r
-        JOIN (SELECT l.invoice_id, CASE l.kind WHEN 'usage' THEN 'revenue' ELSE 'deferred_revenue' END AS account, sum(l.amount)::bigint AS amount
-              FROM unnest(p_lines) l GROUP BY 1, 2 HAVING sum(l.amount) > 0) t USING (invoice_id);
+               l.period_start, l.period_end, l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id,
+               coalesce(l.discount_amount, 0), coalesce(l.tax_amount, 0), l.discounts, l.taxes, coalesce(l.metadata, '{}')
+        FROM unnest(v_lines) WITH ORDINALITY l
+        WHERE l.invoice_id IN (SELECT b.invoice_id FROM unnest(v_group.bills) b);
+        PERFORM qzpay._post_invoices(v_group.bills, v_lines, v_block.issued_at);
         INSERT INTO qzpay.events (tenant_id, id, type, aggregate, aggregate_id, customer_id, livemode, data, occurred_at, recorded_at)
         SELECT i.tenant_id, qzpay.uuid_v7(), 'invoice.finalized', 'invoice', i.id, i.customer_id, i.livemode,
                jsonb_build_object('invoiceId', i.id, 'number', i.number, 'subscriptionId', i.subscription_id, 'currency', i.currency, 'total', i.total,
                                   'amountDue', i.amount_due, 'amountPaid', i.amount_paid, 'emailSentByPackage', false),
                p_at, qzpay._recorded_at()
-        FROM unnest(v_group.rolls) r JOIN qzpay.invoices i ON i.tenant_id = r.tenant_id AND i.id = r.invoice_id;
+        FROM unnest(v_group.bills) b JOIN qzpay.invoices i ON i.tenant_id = b.tenant_id AND i.id = b.invoice_id;
+        -- Nothing to collect: paid by credit, or worth 0.
+        UPDATE qzpay.invoices i SET status = 'paid', paid_at = p_at FROM unnest(v_group.bills) b
+        WHERE i.tenant_id = b.tenant_id AND i.id = b.invoice_id AND i.amount_due = 0;
+        IF FOUND THEN
+            PERFORM qzpay._invoice_paid(i.tenant_id, i.id, p_at)
+            FROM unnest(v_group.bills) b JOIN qzpay.invoices i ON i.tenant_id = b.tenant_id AND i.id = b.invoice_id AND i.status = 'paid';
+        END IF;
     END LOOP;
     RETURN v_total;
 END $$;
-COMMENT ON FUNCTION qzpay._write_invoices(qzpay._roll[], qzpay._line[], timestamptz) IS
-'Writes the finalised invoices these lines make, with their buyers, lines, ledger rows and events, numbered in the order of due instants. '
-'No invoice where every line is 0. Returns how many were written.';
+COMMENT ON FUNCTION qzpay._write_invoices(qzpay._bill[], qzpay._line[], timestamptz) IS
+'Writes the finalised invoices these lines make, with their buyers, lines, ledger rows and events, numbered in the order of due instants; the customer''s balance is applied, '
+'and what comes to 0 is paid. No invoice where every line is 0. Returns how many were written.';
+
+CREATE OR REPLACE FUNCTION qzpay._with_excess_lines(p_lines qzpay._line[]) RETURNS qzpay._line[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- Only credits make an invoice negative.
+    IF NOT EXISTS (SELECT FROM unnest(p_lines) l WHERE l.amount < 0) THEN
+        RETURN p_lines;
+    END IF;
+    RETURN p_lines || coalesce((
+        SELECT array_agg(ROW(t.tenant_id, t.invoice_id, 'balance', NULL, NULL, NULL, NULL, NULL, 'Credited to the balance', NULL, NULL, 1, NULL, -t.total, -t.total, false,
+                             NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line ORDER BY t.invoice_id)
+        FROM (SELECT l.tenant_id, l.invoice_id, sum(l.amount - coalesce(l.discount_amount, 0) + coalesce(l.tax_amount, 0))::bigint AS total
+              FROM unnest(p_lines) l GROUP BY l.tenant_id, l.invoice_id) t WHERE t.total < 0), '{}');
+END $$;
+COMMENT ON FUNCTION qzpay._with_excess_lines(qzpay._line[]) IS
+'These lines, and for each invoice on which credits exceed debits one line that moves the excess to the customer''s balance, so that it ends at 0.';
+
+CREATE OR REPLACE FUNCTION qzpay._post_invoices(p_bills qzpay._bill[], p_lines qzpay._line[], p_posted_at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO qzpay.ledger_transfers (tenant_id, id, customer_id, seller_id, livemode, debit_account, credit_account, currency, amount, cause, cause_id, posted_at, recorded_at)
+    SELECT b.tenant_id, qzpay.uuid_v7(), b.customer_id, b.seller_id, b.livemode, CASE WHEN t.amount > 0 THEN 'receivable' ELSE t.account END,
+           CASE WHEN t.amount > 0 THEN t.account ELSE 'receivable' END, b.currency, abs(t.amount), 'invoice', b.invoice_id, p_posted_at, qzpay._recorded_at()
+    FROM unnest(p_bills) b
+    JOIN (SELECT l.invoice_id, a.account, sum(a.amount)::bigint AS amount
+          FROM unnest(p_lines) l
+          CROSS JOIN LATERAL (VALUES
+              (CASE WHEN l.kind IN ('plan', 'addon') THEN 'deferred_revenue' WHEN l.kind = 'balance' THEN 'customer_balance' ELSE 'revenue' END, l.amount - coalesce(l.discount_amount, 0)),
+              ('tax_payable', l.tax_amount)) a (account, amount)
+          WHERE a.amount <> 0 GROUP BY 1, 2 HAVING sum(a.amount) <> 0) t USING (invoice_id);
+    PERFORM qzpay._move_balances(array_agg(m.tenant_id), array_agg(m.customer_id), array_agg(m.currency), array_agg(m.amount), array_agg(m.cause), array_agg(m.invoice_id), p_posted_at)
+    FROM (SELECT b.tenant_id, b.customer_id, b.currency, l.amount, 'invoice_excess' AS cause, b.invoice_id
+          FROM unnest(p_lines) l JOIN unnest(p_bills) b USING (invoice_id) WHERE l.kind = 'balance'
+          UNION ALL
+          SELECT i.tenant_id, i.customer_id, i.currency, -i.balance_applied, 'invoice', i.id
+          FROM unnest(p_bills) b JOIN qzpay.invoices i ON i.tenant_id = b.tenant_id AND i.id = b.invoice_id AND i.balance_applied > 0) m
+    HAVING count(*) > 0;
+END $$;
+COMMENT ON FUNCTION qzpay._post_invoices(qzpay._bill[], qzpay._line[], timestamptz) IS
+'Ledger rows of invoices just written: receivable from deferred_revenue (plan, add-on), revenue (usage, services), customer_balance (excess) and tax_payable, the net of each account '
+'in one transfer, reversed where credits exceed; then what the balance pays.';
 
 CREATE OR REPLACE FUNCTION qzpay._invoice_number(p_format text, p_prefix text, p_year integer, p_number bigint) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

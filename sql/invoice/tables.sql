@@ -79,7 +79,7 @@ CREATE TABLE qzpay.invoice_lines (
     id uuid NOT NULL,
     invoice_id uuid NOT NULL,
     position integer NOT NULL CHECK (position > 0),
-    kind text NOT NULL CHECK (kind IN ('plan', 'addon', 'usage', 'service', 'proration', 'setup', 'shipping', 'commitment')),
+    kind text NOT NULL CHECK (kind IN ('plan', 'addon', 'usage', 'service', 'proration', 'setup', 'shipping', 'commitment', 'balance')),
     product_id uuid,
     price_id uuid,
     charge_id uuid,
@@ -95,11 +95,52 @@ CREATE TABLE qzpay.invoice_lines (
     discount_amount bigint NOT NULL DEFAULT 0,
     tax_amount bigint NOT NULL DEFAULT 0,
     proration boolean NOT NULL DEFAULT false,
+    source_line_id uuid,
+    discounts jsonb,
+    taxes jsonb,
     metadata jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (tenant_id, invoice_id, position),
     FOREIGN KEY (tenant_id, invoice_id) REFERENCES qzpay.invoices,
     CHECK (abs(amount - exact_amount) <= 0.5),
-    CHECK (period_start < period_end)
+    CHECK (period_start < period_end),
+    CHECK (source_line_id IS NULL OR amount <= 0)
 );
 COMMENT ON TABLE qzpay.invoice_lines IS
 'What an invoice is made of. exact_amount is the rated amount, amount its one rounding to minor units; discount and tax are per line and add up to the invoice''s.';
+COMMENT ON COLUMN qzpay.invoice_lines.source_line_id IS 'The debit (id of a line) of which this credit gives back the unused part.';
+COMMENT ON COLUMN qzpay.invoice_lines.discounts IS 'What makes up discount_amount: array of {code, amount}.';
+COMMENT ON COLUMN qzpay.invoice_lines.taxes IS 'What makes up tax_amount: array of {code, rate, inclusive, amount}.';
+CREATE INDEX invoice_lines_item_idx ON qzpay.invoice_lines (tenant_id, subscription_item_id) WHERE subscription_item_id IS NOT NULL AND kind <> 'usage';
+CREATE INDEX invoice_lines_source_idx ON qzpay.invoice_lines (tenant_id, source_line_id) WHERE source_line_id IS NOT NULL;
+
+CREATE TABLE qzpay.pending_lines (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    subscription_id uuid,
+    currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    kind text NOT NULL CHECK (kind IN ('plan', 'addon', 'usage', 'service', 'setup', 'shipping', 'commitment', 'balance')),
+    product_id uuid,
+    price_id uuid,
+    subscription_item_id uuid,
+    description text NOT NULL,
+    period_start timestamptz,
+    period_end timestamptz,
+    quantity numeric NOT NULL,
+    unit_amount numeric,
+    exact_amount numeric NOT NULL,
+    amount bigint NOT NULL,
+    proration boolean NOT NULL DEFAULT false,
+    source_line_id uuid,
+    tax_amount bigint,
+    taxes jsonb,
+    metadata jsonb NOT NULL DEFAULT '{}',
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, customer_id) REFERENCES qzpay.customers,
+    FOREIGN KEY (tenant_id, subscription_id) REFERENCES qzpay.subscriptions,
+    CHECK (abs(amount - exact_amount) <= 0.5)
+);
+COMMENT ON TABLE qzpay.pending_lines IS
+'Lines that wait for the next invoice of their subscription (or, without one, of their customer): prorations, and what was added by hand. A row leaves when it is invoiced.';
+CREATE INDEX pending_lines_subscription_id_idx ON qzpay.pending_lines (tenant_id, subscription_id);

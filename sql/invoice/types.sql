@@ -1,5 +1,16 @@
 CREATE TYPE qzpay._line AS (
     tenant_id uuid, invoice_id uuid, kind text, product_id uuid, price_id uuid, charge_id uuid, subscription_item_id uuid, meter_id uuid, description text,
-    period_start timestamptz, period_end timestamptz, quantity numeric, unit_amount numeric, exact_amount numeric, amount bigint, proration boolean
+    period_start timestamptz, period_end timestamptz, quantity numeric, unit_amount numeric, exact_amount numeric, amount bigint, proration boolean,
+    source_line_id uuid,            -- the debit that a credit takes back; its discount and tax are settled with it
+    discount_amount bigint,         -- NULL: none, or not judged yet
+    tax_amount bigint,
+    discounts jsonb, taxes jsonb, metadata jsonb
 );
 COMMENT ON TYPE qzpay._line IS 'An invoice line before its invoice is written.';
+
+CREATE TYPE qzpay._bill AS (
+    tenant_id uuid, invoice_id uuid, customer_id uuid, subscription_id uuid, seller_id uuid, livemode boolean, currency text,
+    kind text, due_at timestamptz,  -- orders the numbers
+    period_start timestamptz, period_end timestamptz, collection text, net_days integer, metadata jsonb
+);
+COMMENT ON TYPE qzpay._bill IS 'An invoice before it is written; its lines carry its id.';

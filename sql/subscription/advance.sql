@@ -74,7 +74,9 @@ BEGIN
     UNION ALL
     SELECT r.tenant_id, r.subscription_id, 'usage', r.next_usage_start, r.next_usage_end, r.usage_ordinal, NULL FROM unnest(v_rolls) r WHERE r.next_usage_start IS NOT NULL;
 
-    v_invoices := qzpay._write_invoices(v_rolls, v_lines, p_at);
+    v_invoices := qzpay._write_invoices((SELECT array_agg(ROW(r.tenant_id, r.invoice_id, r.customer_id, r.subscription_id, r.seller_id, r.livemode, r.currency,
+        CASE WHEN r.bills THEN 'subscription' ELSE 'usage' END, r.due_at, coalesce(r.bill_start, r.usage_start), coalesce(r.bill_end, r.usage_end), NULL, NULL, NULL)::qzpay._bill)
+        FROM unnest(v_rolls) r), v_lines, p_at);
 
     UPDATE qzpay.subscriptions s SET
         status = CASE WHEN r.ends AND r.end_reason = 'payment_timeout' THEN 'incomplete_expired'

@@ -11,16 +11,16 @@ BEGIN
     FOR r IN
         WITH rights (roles, privileges, tables) AS (VALUES
             -- what a tenant may read of itself, and the catalog
-            ('qzpay_app, qzpay_tenant', 'SELECT', 'customers dunning_cases entitlements events invoice_lines invoice_parties invoices ledger_transfers limit_counters periods
+            ('qzpay_app, qzpay_tenant', 'SELECT', 'balance_entries balances customers dunning_cases entitlements events invoice_lines invoice_parties invoices ledger_transfers limit_counters pending_lines periods
                 subscription_items subscriptions tenants transitions usage_alerts usage_events usage_totals payment_attempts payment_methods payments
                 charges event_types features ledger_accounts meters prices product_features product_relations products'),
             -- append-only
-            ('qzpay_worker', 'INSERT', 'events invoice_parties ledger_transfers transitions usage_events'),
+            ('qzpay_worker', 'INSERT', 'balance_entries events invoice_parties ledger_transfers transitions usage_events'),
             -- what runs, jobs and settlements write
-            ('qzpay_worker', 'INSERT, UPDATE', 'billing_errors customers dunning_cases entitlements invoice_lines invoice_series invoices payment_attempts
+            ('qzpay_worker', 'INSERT, UPDATE', 'balances billing_errors customers dunning_cases entitlements invoice_lines invoice_series invoices payment_attempts
                 payment_methods payments periods sandbox_charges subscription_items subscriptions tenants usage_alerts usage_totals'),
             ('qzpay_worker', 'UPDATE', 'discounts jobs providers test_clocks'),
-            ('qzpay_worker', 'INSERT, UPDATE, DELETE', 'idempotency_keys limit_counters workers'),
+            ('qzpay_worker', 'INSERT, UPDATE, DELETE', 'idempotency_keys limit_counters pending_lines workers'),
             ('qzpay_worker', 'DELETE', 'invoice_lines invoices'),
             -- what staff decides
             ('qzpay_admin', 'INSERT, UPDATE, DELETE', 'charges discounts dunning_policies dunning_steps epochs event_types features jobs meters prices product_features
