@@ -1,26 +1,28 @@
 -- Recording usage. Each takes the customer's id, or the external id (or the id as text).
 
 CREATE OR REPLACE FUNCTION qzpay.record_usage(customer uuid, meter text, quantity numeric, idempotency_key text, occurred_at timestamptz DEFAULT NULL,
-        action text DEFAULT 'increment', properties jsonb DEFAULT NULL) RETURNS qzpay.usage_result
+        action text DEFAULT 'increment', properties jsonb DEFAULT NULL, amount numeric DEFAULT NULL) RETURNS qzpay.usage_result
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'qzpay_record_usage';
-COMMENT ON FUNCTION qzpay.record_usage(uuid, text, numeric, text, timestamptz, text, jsonb) IS
+COMMENT ON FUNCTION qzpay.record_usage(uuid, text, numeric, text, timestamptz, text, jsonb, numeric) IS
 'Records usage of a meter in the transaction of the caller. The same key never counts twice (status duplicate), as long as the month of its recording is kept; NULL: no such protection. '
-'occurred_at defaults to the customer''s now. action set states the total of the usage period instead of adding to it. Thresholds emit usage.warning, usage.limit.reached and usage.overage.started, each once per period. '
-'Errors: QZ401 unknown meter, QZ404 unknown customer, QZ501 the key was used for other content, QZ502 more than five minutes in the future, QZ503 the usage period is closed, QZ504 negative or not finite, '
+'occurred_at defaults to the customer''s now. action set states the total of the usage period instead of adding to it. '
+'amount is what the event is worth, in minor units of the currency it is billed in, for charges that rate amounts (percentage, graduated_percentage, dynamic); without it that is the quantity. '
+'Thresholds emit usage.warning, usage.limit.reached and usage.overage.started, each once per period. '
+'Errors: QZ401 unknown meter, QZ404 unknown customer, QZ501 the key was used for other content, QZ502 more than five minutes in the future, QZ503 the usage period is closed, QZ504 quantity or amount negative or not finite, '
 'QZ505 a hard limit would be exceeded (in a trial every limit is hard), QZ204 increments and readings mixed, 40001 the contract changed meanwhile.';
 
 CREATE OR REPLACE FUNCTION qzpay.record_usage(customer text, meter text, quantity numeric, idempotency_key text, occurred_at timestamptz DEFAULT NULL,
-        action text DEFAULT 'increment', properties jsonb DEFAULT NULL) RETURNS qzpay.usage_result
+        action text DEFAULT 'increment', properties jsonb DEFAULT NULL, amount numeric DEFAULT NULL) RETURNS qzpay.usage_result
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'qzpay_record_usage_ref';
-COMMENT ON FUNCTION qzpay.record_usage(text, text, numeric, text, timestamptz, text, jsonb) IS 'record_usage() by external id.';
+COMMENT ON FUNCTION qzpay.record_usage(text, text, numeric, text, timestamptz, text, jsonb, numeric) IS 'record_usage() by external id.';
 
 CREATE OR REPLACE FUNCTION qzpay.record_usage_batch(events jsonb) RETURNS TABLE (index integer, status text, error text)
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000
     AS 'MODULE_PATHNAME', 'qzpay_record_usage_batch';
 COMMENT ON FUNCTION qzpay.record_usage_batch(jsonb) IS
-'record_usage() for an array of objects with the keys customer, meter, quantity, idempotency_key, occurred_at, action, properties. One row per element, from 0: recorded, duplicate or refused; '
+'record_usage() for an array of objects with the keys customer, meter, quantity, idempotency_key, occurred_at, action, properties, amount. One row per element, from 0: recorded, duplicate or refused; '
 'error is the SQLSTATE and the reason. What is wrong with one element does not lose the others.';
 
 CREATE OR REPLACE FUNCTION qzpay._usage_rules(p_customer uuid) RETURNS TABLE (meter_id uuid, period_start timestamptz, period_end timestamptz, included numeric,
