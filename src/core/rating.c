@@ -409,14 +409,14 @@ rate_wide(const QzpayPricing *p, QzpayDecimal quantity, QzpayDecimal *exact)
  *		What is to be paid, at the unit scale; false when that needs more than int64_t or more decimals.
  */
 static inline bool
-narrow_units(const QzpayPricing *p, QzpayDecimal quantity, QzpayDecimal included, int64_t *units)
+narrow_units(const QzpayPricing *p, const QzpayDecimal *quantity, const QzpayDecimal *included, int64_t *units)
 {
 	int64_t		free_units;
 
-	if (quantity.scale > p->unit_scale || included.scale > p->unit_scale ||
-		!qzpay_fits_i64(quantity.coef) || !qzpay_fits_i64(included.coef) ||
-		__builtin_mul_overflow((int64_t) quantity.coef, qzpay_pow10[p->unit_scale - quantity.scale], units) ||
-		__builtin_mul_overflow((int64_t) included.coef, qzpay_pow10[p->unit_scale - included.scale], &free_units))
+	if (quantity->scale > p->unit_scale || included->scale > p->unit_scale ||
+		!qzpay_fits_i64(quantity->coef) || !qzpay_fits_i64(included->coef) ||
+		__builtin_mul_overflow((int64_t) quantity->coef, qzpay_pow10[p->unit_scale - quantity->scale], units) ||
+		__builtin_mul_overflow((int64_t) included->coef, qzpay_pow10[p->unit_scale - included->scale], &free_units))
 		return false;
 	*units = *units > free_units ? *units - free_units : 0;
 	return true;
@@ -427,15 +427,16 @@ narrow_units(const QzpayPricing *p, QzpayDecimal quantity, QzpayDecimal included
  *		What a quantity or an amount costs after the free part of it is taken off.
  */
 static inline QzpayCode
-rate_rest(const QzpayPricing *p, QzpayDecimal used, QzpayDecimal free_part, QzpayDecimal *exact)
+rate_rest(const QzpayPricing *p, const QzpayDecimal *used, const QzpayDecimal *free_part, QzpayDecimal *exact)
 {
 	int64_t		units;
+	QzpayDecimal rest;
 	QzpayCode	code;
 
 	if (p->narrow && narrow_units(p, used, free_part, &units))
 		return rate_narrow(p, units, exact);
-	code = qzpay_decimal_sub(used, free_part, &used);
-	return code == QZPAY_OK ? rate_wide(p, used.coef > 0 ? used : zero, exact) : code;
+	code = qzpay_decimal_sub(*used, *free_part, &rest);
+	return code == QZPAY_OK ? rate_wide(p, rest.coef > 0 ? rest : zero, exact) : code;
 }
 
 /*
@@ -449,39 +450,6 @@ bound(bool has_minimum, const QzpayDecimal *minimum, bool has_maximum, const Qzp
 		*exact = *minimum;
 	else if (has_maximum && qzpay_decimal_compare(*exact, *maximum) > 0)
 		*exact = *maximum;
-}
-
-/*
- * qzpay_rate
- *		Exact amount, in minor units, of a quantity under a prepared pricing; may carry zeros at the end of its decimals.
- *
- * included is free: it is taken off first, never below zero.  A package once started counts whole.  A tier's flat amount is due when
- * the tier is entered (volume: of the tier that holds the quantity), the first one's also without usage if flat_on_zero.  A flat
- * price is due in any case.  The minimum is due without usage too.  Models that rate amounts take the quantity for one, and know no
- * events here.
- *
- * QZPAY_E_INVALID when the pricing was not prepared or needs events, QZPAY_E_RANGE for a negative quantity or allowance, QZPAY_E_SCALE or
- * QZPAY_E_OVERFLOW where an exact result needs more digits than there are.
- */
-QzpayCode
-qzpay_rate(const QzpayPricing *p, QzpayDecimal quantity, QzpayDecimal included, QzpayDecimal *exact)
-{
-	QzpayCode	code;
-
-	if (qzpay_model_rates_amounts(p->model))
-	{
-		QzpayUsage	usage = {.quantity = quantity,.included = included,.n_events = -1};
-
-		return qzpay_rate_usage(p, &usage, exact);
-	}
-	if (!p->prepared)
-		return QZPAY_E_INVALID;
-	if (quantity.coef < 0 || included.coef < 0)
-		return QZPAY_E_RANGE;
-	code = rate_rest(p, quantity, included, exact);
-	if (code == QZPAY_OK)
-		bound(p->has_minimum, &p->minimum, p->has_maximum, &p->maximum, exact);
-	return code;
 }
 
 /*
@@ -538,7 +506,7 @@ rate_amount(const QzpayPricing *p, const QzpayUsage *usage, QzpayDecimal *exact)
 	else if (!usage->has_amount)
 		code = qzpay_decimal_sub(usage->quantity, usage->included, &rest);
 	if (code == QZPAY_OK)
-		code = rate_rest(p, rest, p->model == QZPAY_MODEL_PERCENTAGE && p->has_free_amount ? p->free_amount : zero, exact);
+		code = rate_rest(p, &rest, p->model == QZPAY_MODEL_PERCENTAGE && p->has_free_amount ? &p->free_amount : &zero, exact);
 	if (code == QZPAY_OK && p->model == QZPAY_MODEL_PERCENTAGE && p->amount.coef > 0 && !all_included)
 	{
 		code = qzpay_decimal_mul(p->amount, qzpay_decimal_int(usage->n_events), &fees);
@@ -685,18 +653,24 @@ rate_events(const QzpayPricing *p, const QzpayUsage *usage, QzpayDecimal *exact)
 			return code;
 	}
 	*exact = course.total;
-	return p->model == QZPAY_MODEL_PERCENTAGE ? QZPAY_OK : rate_rest(p, course.total, zero, exact);
+	return p->model == QZPAY_MODEL_PERCENTAGE ? QZPAY_OK : rate_rest(p, &course.total, &zero, exact);
 }
 
 /*
  * qzpay_rate_usage
- *		qzpay_rate for usage of which more is known than its quantity.
+ *		Exact amount, in minor units, of usage under a prepared pricing; may carry zeros at the end of its decimals.
  *
+ * What is included is taken off first, never below zero.  A package once started counts whole.  A tier's flat amount is due when the tier is
+ * entered (volume: of the tier that holds the quantity), the first one's also without usage if flat_on_zero.  A flat price is due in any
+ * case.  The minimum is due without usage too.
+ *
+ * Of the models that rate amounts:
  * The first units, as many as are included, are free: an event wholly within them costs nothing, one that reaches beyond is worth the part
  * of its amount that its units beyond are of its units.  A percentage then leaves events free as long as its free events and its free
  * amount last; any other event costs the rate on what is left of its amount, and the fixed amount, within the bounds of an event.
  *
- * Needs what qzpay_rating_need says, else QZPAY_E_INVALID.  Otherwise as qzpay_rate.
+ * QZPAY_E_INVALID when the pricing was not prepared, or less is known than qzpay_rating_need says; QZPAY_E_RANGE for something negative;
+ * QZPAY_E_SCALE or QZPAY_E_OVERFLOW where an exact result needs more digits than there are.
  */
 QzpayCode
 qzpay_rate_usage(const QzpayPricing *p, const QzpayUsage *usage, QzpayDecimal *exact)
@@ -704,11 +678,18 @@ qzpay_rate_usage(const QzpayPricing *p, const QzpayUsage *usage, QzpayDecimal *e
 	QzpayRatingNeed need;
 	QzpayCode	code;
 
-	if (!qzpay_model_rates_amounts(p->model))
-		return qzpay_rate(p, usage->quantity, usage->included, exact);
 	if (!p->prepared)
 		return QZPAY_E_INVALID;
-	if (usage->quantity.coef < 0 || usage->included.coef < 0 || (usage->has_amount && usage->amount.coef < 0))
+	if (usage->quantity.coef < 0 || usage->included.coef < 0)
+		return QZPAY_E_RANGE;
+	if (!qzpay_model_rates_amounts(p->model))
+	{
+		code = rate_rest(p, &usage->quantity, &usage->included, exact);
+		if (code == QZPAY_OK)
+			bound(p->has_minimum, &p->minimum, p->has_maximum, &p->maximum, exact);
+		return code;
+	}
+	if (usage->has_amount && usage->amount.coef < 0)
 		return QZPAY_E_RANGE;
 	need = qzpay_rating_need(p, usage);
 	if ((need == QZPAY_NEEDS_EVENTS && usage->events == NULL) || (need == QZPAY_NEEDS_COUNT && usage->n_events < 0))
@@ -717,4 +698,16 @@ qzpay_rate_usage(const QzpayPricing *p, const QzpayUsage *usage, QzpayDecimal *e
 	if (code == QZPAY_OK)
 		bound(p->has_minimum, &p->minimum, p->has_maximum, &p->maximum, exact);
 	return code;
+}
+
+/*
+ * qzpay_rate
+ *		qzpay_rate_usage for usage of which only the quantity is known.
+ */
+QzpayCode
+qzpay_rate(const QzpayPricing *p, QzpayDecimal quantity, QzpayDecimal included, QzpayDecimal *exact)
+{
+	QzpayUsage	usage = {.quantity = quantity,.included = included,.n_events = -1};
+
+	return qzpay_rate_usage(p, &usage, exact);
 }

@@ -327,16 +327,6 @@ pricing_argument(FunctionCallInfo fcinfo)
 	return &found->pricing;
 }
 
-/* An argument that is a number, where it is there. */
-static bool
-optional_decimal(FunctionCallInfo fcinfo, int n, const char *what, QzpayDecimal *value)
-{
-	if (PG_ARGISNULL(n))
-		return false;
-	*value = qzpay_argument_decimal(fcinfo, n, what);
-	return true;
-}
-
 /* The elements of an array argument; NULL for none. */
 static Datum *
 array_argument(FunctionCallInfo fcinfo, int n, bool **nulls, int *length)
@@ -444,38 +434,51 @@ rating_error(const QzpayPricing *pricing, const QzpayUsage *usage, QzpayCode cod
 	qzpay_core_error(code, "amount");
 }
 
+/* A number among the arguments, read to where it is wanted: copies of it would cost more than reading it. */
+static inline void
+read_decimal(FunctionCallInfo fcinfo, int n, const char *what, QzpayDecimal *value)
+{
+	QzpayCode	code = qzpay_decimal_from_numeric(PG_GETARG_DATUM(n), value);
+
+	if (code != QZPAY_OK)
+		qzpay_core_error(code, what);
+}
+
+/* What is known of the usage beside its quantity, from the arguments from n on. */
+static void
+read_usage(FunctionCallInfo fcinfo, int n, QzpayUsage *usage)
+{
+	usage->has_amount = !PG_ARGISNULL(n + 1);
+	if (usage->has_amount)
+		read_decimal(fcinfo, n + 1, "amount", &usage->amount);
+	usage->events = NULL;
+	/* No usage is no event. */
+	usage->n_events = !PG_ARGISNULL(n) ? PG_GETARG_INT64(n) : qzpay_decimal_sign(usage->quantity) == 0 && !usage->has_amount ? 0 : -1;
+	if (!PG_ARGISNULL(n) && usage->n_events < 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("number of events must not be negative")));
+	read_events(fcinfo, n + 2, usage);
+	check_sum(usage->n_events != 0 || qzpay_decimal_sign(usage->quantity) == 0, "quantity");
+}
+
 /*
  * rate
  *		The exact amount of the common arguments: four, and from more on those that tell of events.
  */
-static QzpayDecimal
-rate(FunctionCallInfo fcinfo, int more)
+static void
+rate(FunctionCallInfo fcinfo, int more, QzpayDecimal *exact)
 {
 	const QzpayPricing *pricing = pricing_argument(fcinfo);
 	QzpayUsage	usage;
-	QzpayDecimal exact;
 	QzpayCode	code;
 
-	usage.quantity = qzpay_argument_decimal(fcinfo, 2, "quantity");
-	usage.included = qzpay_argument_decimal(fcinfo, 3, "included quantity");
+	read_decimal(fcinfo, 2, "quantity", &usage.quantity);
+	read_decimal(fcinfo, 3, "included quantity", &usage.included);
 	usage.has_amount = false;
-	if (!qzpay_model_rates_amounts(pricing->model))
-		code = qzpay_rate(pricing, usage.quantity, usage.included, &exact);
-	else
-	{
-		usage.has_amount = optional_decimal(fcinfo, more + 1, "amount", &usage.amount);
-		usage.events = NULL;
-		/* No usage is no event. */
-		usage.n_events = !PG_ARGISNULL(more) ? PG_GETARG_INT64(more) : qzpay_decimal_sign(usage.quantity) == 0 && !usage.has_amount ? 0 : -1;
-		if (!PG_ARGISNULL(more) && usage.n_events < 0)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("number of events must not be negative")));
-		read_events(fcinfo, more + 2, &usage);
-		check_sum(usage.n_events != 0 || qzpay_decimal_sign(usage.quantity) == 0, "quantity");
-		code = qzpay_rate_usage(pricing, &usage, &exact);
-	}
+	if (qzpay_model_rates_amounts(pricing->model))
+		read_usage(fcinfo, more, &usage);
+	code = qzpay_rate_usage(pricing, &usage, exact);
 	if (code != QZPAY_OK)
 		rating_error(pricing, &usage, code);
-	return exact;
 }
 
 /* Whether one of the arguments is NULL that tell of no event. */
@@ -494,9 +497,12 @@ lacks_argument(FunctionCallInfo fcinfo, int n)
 Datum
 qzpay_rated_usage(PG_FUNCTION_ARGS)
 {
+	QzpayDecimal exact;
+
 	if (lacks_argument(fcinfo, 4))
 		PG_RETURN_NULL();
-	return qzpay_decimal_to_numeric(rate(fcinfo, 4));
+	rate(fcinfo, 4, &exact);
+	return qzpay_decimal_to_numeric(&exact);
 }
 
 /* usage_amount(model, pricing, quantity, included, rounding, events, amount, event_quantities, event_amounts) */
@@ -504,13 +510,15 @@ Datum
 qzpay_usage_as_amount(PG_FUNCTION_ARGS)
 {
 	QzpayRounding rounding;
+	QzpayDecimal exact;
 	int64_t		amount;
 	QzpayCode	code;
 
 	if (lacks_argument(fcinfo, 5))
 		PG_RETURN_NULL();
 	rounding = qzpay_argument_rounding(fcinfo, 4);
-	code = qzpay_decimal_round(rate(fcinfo, 5), rounding, &amount);
+	rate(fcinfo, 5, &exact);
+	code = qzpay_decimal_round(exact, rounding, &amount);
 	if (code != QZPAY_OK)
 		qzpay_core_error(code, "amount");
 	PG_RETURN_INT64(amount);
@@ -522,8 +530,8 @@ qzpay_pricing_rates_events(PG_FUNCTION_ARGS)
 {
 	QzpayUsage	usage = {.n_events = -1};
 
-	usage.quantity = qzpay_argument_decimal(fcinfo, 2, "quantity");
-	usage.included = qzpay_argument_decimal(fcinfo, 3, "included quantity");
+	read_decimal(fcinfo, 2, "quantity", &usage.quantity);
+	read_decimal(fcinfo, 3, "included quantity", &usage.included);
 	usage.has_amount = PG_GETARG_BOOL(4);
 	PG_RETURN_BOOL(qzpay_rating_need(pricing_argument(fcinfo), &usage) == QZPAY_NEEDS_EVENTS);
 }
