@@ -35,3 +35,42 @@ END $$;
 COMMENT ON FUNCTION qzpay._rate_period(text, jsonb, numeric, numeric, bigint, numeric, boolean, uuid, uuid, uuid, timestamptz) IS
 'Exact amount of a customer''s usage of a meter in a period, given its totals; reads the events where the pricing needs them, in the order in which they occurred. '
 'p_included NULL: all of it is. p_is_reading: the total is no sum of events (action set; max, last), so it counts as one event.';
+
+CREATE OR REPLACE FUNCTION qzpay.usage_tiers(model text, pricing jsonb, quantity numeric, included numeric DEFAULT 0, rounding text DEFAULT 'half_up')
+RETURNS TABLE (tier integer, above numeric, up_to numeric, units numeric, price numeric, flat_amount numeric, exact numeric, amount bigint)
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE ROWS 5
+SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    v_rest numeric := greatest(quantity - included, 0);
+    v_plain jsonb := pricing - '{minimum_amount,maximum_amount}'::text[];
+    v_total bigint := qzpay.usage_amount(model, v_plain, v_rest, 0, rounding);
+    v_bounded bigint := qzpay.usage_amount(model, pricing, v_rest, 0, rounding);
+BEGIN
+    IF v_plain -> 'tiers' IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    WITH tiers AS (
+        SELECT t.ordinality::integer AS tier, lag((t.value ->> 'up_to')::numeric, 1, 0::numeric) OVER (ORDER BY t.ordinality) AS above, (t.value ->> 'up_to')::numeric AS up_to,
+               coalesce(t.value ->> 'unit_amount', t.value ->> 'rate')::numeric AS price, coalesce((t.value ->> 'flat_amount')::numeric, 0) AS flat_amount
+        FROM jsonb_array_elements(v_plain -> 'tiers') WITH ORDINALITY t
+    ), entered AS (
+        -- A tier costs what its end costs more than its beginning.
+        SELECT t.*, CASE WHEN model = 'volume' THEN v_rest ELSE least(v_rest, coalesce(t.up_to, v_rest)) - t.above END AS units,
+               qzpay.rate_usage(model, v_plain, least(v_rest, coalesce(t.up_to, v_rest)))
+                   - CASE WHEN model = 'volume' OR t.tier = 1 THEN 0 ELSE qzpay.rate_usage(model, v_plain, t.above) END AS exact
+        FROM tiers t
+        WHERE (v_rest > t.above OR t.tier = 1) AND (model <> 'volume' OR t.up_to IS NULL OR v_rest <= t.up_to)
+    )
+    SELECT e.tier, e.above, e.up_to, e.units, e.price, e.flat_amount, e.exact, s.parts[row_number() OVER (ORDER BY e.tier)]
+    FROM entered e CROSS JOIN (SELECT qzpay.split_amount(v_total, array_agg(x.exact ORDER BY x.tier)) AS parts FROM entered x) s
+    UNION ALL
+    SELECT NULL, NULL, NULL, NULL, NULL, NULL, qzpay.rate_usage(model, pricing, v_rest) - qzpay.rate_usage(model, v_plain, v_rest), v_bounded - v_total
+    WHERE v_bounded <> v_total
+    ORDER BY 1;
+END $$;
+COMMENT ON FUNCTION qzpay.usage_tiers(text, jsonb, numeric, numeric, text) IS
+'The tiers behind an amount of rate_usage(), to be shown: for each tier entered (volume: the one that prices all) its bounds, the units in it, its price (graduated_percentage: the rate, and quantity is the amount rated), '
+'flat amount and exact amount, and a share in minor units: the shares are split by largest remainder and add up to usage_amount(). A last row without a tier holds what a minimum adds or a maximum takes off. '
+'No row for models without tiers. Errors as of rate_usage().';

@@ -171,6 +171,19 @@ parse_bounds(JsonbContainer *object, const char *minimum, const char *maximum, b
 	*has_maximum = decimal_member(object, maximum, -1, maximum_value);
 }
 
+/* "rounding" is not done here, but a charge whose rounding has no meaning could not be billed. */
+static void
+check_rounding(JsonbContainer *object)
+{
+	JsonbValue	value;
+	QzpayRounding rounding;
+
+	if (getKeyJsonValueFromContainer(object, "rounding", strlen("rounding"), &value) == NULL || value.type == jbvNull)
+		return;
+	if (value.type != jbvString || qzpay_rounding_parse(pnstrdup(value.val.string.val, value.val.string.len), &rounding) != QZPAY_OK)
+		bad_pricing("\"rounding\" must be half_up or half_even", -1);
+}
+
 /* {"rate", "fixed_amount", "free_events", "free_amount", "event_minimum", "event_maximum"} */
 static void
 parse_percentage(JsonbContainer *object, QzpayPricing *pricing)
@@ -247,6 +260,7 @@ parse_pricing(const char *model, JsonbContainer *object, QzpayPricing *pricing)
 				pricing->unit_amount = qzpay_decimal_int(1);
 			break;
 	}
+	check_rounding(object);
 	parse_bounds(object, "minimum_amount", "maximum_amount", &pricing->has_minimum, &pricing->minimum, &pricing->has_maximum, &pricing->maximum);
 	if (qzpay_pricing_prepare(pricing, &reason, &tier) != QZPAY_OK)
 		bad_pricing(reason, tier);

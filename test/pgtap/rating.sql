@@ -93,6 +93,18 @@ SELECT is(count(*) FILTER (WHERE qzpay.rate_usage(o.model, o.pricing, s.quantity
           'where totals suffice, they say what the events say')
 FROM slices s JOIN offers o USING (offer) WHERE NOT qzpay._rates_events(o.model, o.pricing, s.quantity, s.included, s.own);
 
+-- Tiers as they are shown: their shares add up to the one rounding.
+SELECT results_eq($$ SELECT tier, above, up_to, units, exact, amount FROM qzpay.usage_tiers('graduated', '{"tiers": [{"up_to": 5, "unit_amount": 0.5}, {"up_to": 10, "unit_amount": 0.3, "flat_amount": 1}, {"unit_amount": 0.1}]}', 113, 100) $$,
+                  $$ VALUES (1, 0::numeric, 5::numeric, 5::numeric, 2.5, 3::bigint), (2, 5, 10, 5, 2.5, 2), (3, 10, NULL, 3, 0.3, 0) $$, 'graduated: 5.3, so 5 in three parts');
+SELECT results_eq($$ SELECT tier, units, price, exact, amount FROM qzpay.usage_tiers('volume', '{"tiers": [{"up_to": 5, "unit_amount": 0.5}, {"unit_amount": 0.3, "flat_amount": 1}], "minimum_amount": 9.5}', 10) $$,
+                  $$ VALUES (2, 10::numeric, 0.3, 4.0, 4::bigint), (NULL, NULL, NULL, 5.5, 6) $$, 'volume: one tier, and what the minimum adds');
+SELECT results_eq($$ SELECT tier, units, price, amount FROM qzpay.usage_tiers('graduated_percentage', '{"tiers": [{"up_to": 1000, "rate": 1, "flat_amount": 200}, {"rate": 2, "flat_amount": 300}], "maximum_amount": 500}', 1050) $$,
+                  $$ VALUES (1, 1000::numeric, 1::numeric, 210::bigint), (2, 50, 2, 301), (NULL, NULL, NULL, -11) $$, 'graduated percentage: and what the maximum takes off');
+SELECT is((SELECT count(*) FROM qzpay.usage_tiers('per_unit', '{"unit_amount": 1}', 5)), 0::bigint, 'no tiers, no rows');
+SELECT results_eq($$ SELECT tier, amount FROM qzpay.usage_tiers('graduated', '{"tiers": [{"up_to": 5, "unit_amount": 0.5, "flat_amount": 3}, {"unit_amount": 0.3}]}', 0) $$, $$ VALUES (1, 3::bigint) $$, 'no usage: the first flat amount');
+SELECT is(count(*) FILTER (WHERE s.sum <> qzpay.usage_amount(o.model, o.pricing, q)) || ' of ' || (count(*) > 80), '0 of true', 'whatever is used, the shares add up')
+FROM offers o CROSS JOIN generate_series(0, 150, 3.7) q CROSS JOIN LATERAL (SELECT coalesce(sum(t.amount), 0) AS sum FROM qzpay.usage_tiers(o.model, o.pricing, q) t) s WHERE o.pricing ? 'tiers';
+
 -- A billed month of each model.  Events are ordered by when they occurred: the card payment of 5000 is recorded first and is the fourth.
 SELECT lives_ok($test$ SELECT qzpay.import_catalog('{
   "currency": "USD",
@@ -208,6 +220,30 @@ SELECT pg_temp.use('yearly', 1000) \g /dev/null
 SELECT pg_temp.go('yearly', '2027-01-10 09:00+00') \g /dev/null
 SELECT is(pg_temp.lines('yearly', '2026-02-10 09:00+00') || '; ' || pg_temp.lines('yearly', '2026-03-10 09:00+00') || '; ' || pg_temp.lines('yearly', '2027-01-10 09:00+00'),
           'usage 100000; usage 3100; plan 100000, usage 3100, commitment 265900', 'yearly: 500000 less 100000 less 100000 less 11 times 3100');
+
+-- Unlimited by an add-on: nothing beyond what is included.  Put in by hand, as of the period's beginning.
+SELECT lives_ok($test$ SELECT qzpay.import_catalog('{
+  "currency": "USD", "meters": {"photos": {}}, "limits": {"maxPhotos": {"kind": "period", "meter": "photos"}},
+  "addons": [{"id": "all-photos", "name": "All photos", "prices": {"month": {"amount": 500}}, "limits": {"maxPhotos": -1}}],
+  "plans": [{"id": "album", "name": "Album", "prices": {"month": {"amount": 1000}}, "limits": {"maxPhotos": 10}, "usage": {"photos": {"model": "percentage", "pricing": {"rate": 100, "fixed_amount": 1}}}}]}') $test$, 'a plan with photos');
+SELECT pg_temp.begin_life('unlimited', '2026-01-10 09:00+00', 'album') \g /dev/null
+SELECT pg_temp.begin_life('limited', '2026-01-10 09:00+00', 'album') \g /dev/null
+INSERT INTO qzpay.subscription_items (tenant_id, id, subscription_id, product_id, price_id, kind, quantity, valid_from, created_at)
+SELECT s.tenant_id, qzpay.uuid_v7(), s.id, p.id, c.id, 'addon', 1, s.started_at, qzpay.now() FROM life l JOIN qzpay.subscriptions s ON s.id = l.subscription, qzpay.products p JOIN qzpay.prices c ON c.product_id = p.id
+WHERE l.name = 'unlimited' AND p.code = 'all-photos';
+SELECT qzpay.record_usage(customer, 'photos', 15, NULL) FROM life WHERE name IN ('limited', 'unlimited') \g /dev/null
+SELECT is((SELECT u.included || ' ' || u.amount FROM life l, qzpay.usage_summary(l.customer) u WHERE l.name = 'limited' AND u.meter = 'photos'), '10 6', 'limited: 5 beyond, and one event');
+SELECT is((SELECT (u.included IS NULL) || ' ' || u.amount FROM life l, qzpay.usage_summary(l.customer) u WHERE l.name = 'unlimited' AND u.meter = 'photos'), 'true 0', 'unlimited: nothing to come');
+SELECT pg_temp.go(name, '2026-02-10 09:00+00') FROM life WHERE name IN ('limited', 'unlimited') \g /dev/null
+SELECT is(pg_temp.lines('limited', '2026-02-10 09:00+00') || '; ' || pg_temp.lines('unlimited', '2026-02-10 09:00+00'), 'plan 1000, usage 6; plan 1000, addon 500, usage 0', 'and so it is billed');
+
+-- What a catalog may not say of the new models.
+SELECT throws_ok(format($$ SELECT qzpay.import_catalog('{"currency": "USD", "meters": {"photos": {}}, "plans": [{"id": "p", "name": "P", "usage": {"photos": %s}}]}') $$, charge), 'QZ601', 'invalid catalog document: ' || message, message)
+FROM (VALUES ('{"model": "dynamic", "pricing": {"rate": 1}}', 'model dynamic has no "rate"'), ('{"model": "percentage", "pricing": {"amount": 1}}', 'model percentage has no "amount"'),
+             ('{"model": "percentage", "pricing": {}}', '"model" goes with "pricing"'), ('{"model": "percentage", "pricing": {"fixed_amount": 1}}', 'invalid pricing: "rate" is missing'),
+             ('{"model": "percentage", "pricing": {"rate": 1, "event_minimum": 2, "event_maximum": 1}}', 'invalid pricing: the minimum is above the maximum'),
+             ('{"model": "graduated_percentage", "pricing": {"tiers": [{"unit_amount": 1}]}}', 'invalid pricing: "unit_amount" has no meaning here (tier 1)'),
+             ('{"model": "percentage", "pricing": {"rate": 1, "free_events": 1.5}}', 'an integer from 0 to 1000000000000000 is wanted, not 1.5')) v (charge, message);
 
 SELECT is(coalesce(string_agg(c.check_name || ' ' || c.evidence, ', '), 'pass'), 'pass', 'the books are right') FROM qzpay.check_integrity() c WHERE c.status <> 'pass';
 SELECT * FROM finish();
