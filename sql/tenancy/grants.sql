@@ -56,7 +56,7 @@ BEGIN
         WITH levels (roles, functions) AS (VALUES
             -- tenant
             ('qzpay_worker, qzpay_app, qzpay_tenant', 'current_tenant enter library_version now schema_version uuid_v5 uuid_v7
-                contains_pan currency_exponent format_amount interval_parse period_boundary prorate rate_usage redact round_amount split_amount status_allowed usage_amount
+                contains_pan currency_exponent format_amount interval_parse period_boundary prorate rate_usage redact round_amount split_amount status_allowed usage_amount usage_tiers
                 apply_discounts validate_promo_code
                 check_limit check_overage feature_limit has_access has_entitlement require_active_subscription require_entitlement require_limit
                 usage_history usage_summary

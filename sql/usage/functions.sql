@@ -1,26 +1,28 @@
 -- Recording usage. Each takes the customer's id, or the external id (or the id as text).
 
 CREATE OR REPLACE FUNCTION qzpay.record_usage(customer uuid, meter text, quantity numeric, idempotency_key text, occurred_at timestamptz DEFAULT NULL,
-        action text DEFAULT 'increment', properties jsonb DEFAULT NULL) RETURNS qzpay.usage_result
+        action text DEFAULT 'increment', properties jsonb DEFAULT NULL, amount numeric DEFAULT NULL) RETURNS qzpay.usage_result
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'qzpay_record_usage';
-COMMENT ON FUNCTION qzpay.record_usage(uuid, text, numeric, text, timestamptz, text, jsonb) IS
+COMMENT ON FUNCTION qzpay.record_usage(uuid, text, numeric, text, timestamptz, text, jsonb, numeric) IS
 'Records usage of a meter in the transaction of the caller. The same key never counts twice (status duplicate), as long as the month of its recording is kept; NULL: no such protection. '
-'occurred_at defaults to the customer''s now. action set states the total of the usage period instead of adding to it. Thresholds emit usage.warning, usage.limit.reached and usage.overage.started, each once per period. '
-'Errors: QZ401 unknown meter, QZ404 unknown customer, QZ501 the key was used for other content, QZ502 more than five minutes in the future, QZ503 the usage period is closed, QZ504 negative or not finite, '
+'occurred_at defaults to the customer''s now. action set states the total of the usage period instead of adding to it. '
+'amount is what the event is worth, in minor units of the currency it is billed in, for charges that rate amounts (percentage, graduated_percentage, dynamic); without it that is the quantity. '
+'Thresholds emit usage.warning, usage.limit.reached and usage.overage.started, each once per period. '
+'Errors: QZ401 unknown meter, QZ404 unknown customer, QZ501 the key was used for other content, QZ502 more than five minutes in the future, QZ503 the usage period is closed, QZ504 quantity or amount negative or not finite, '
 'QZ505 a hard limit would be exceeded (in a trial every limit is hard), QZ204 increments and readings mixed, 40001 the contract changed meanwhile.';
 
 CREATE OR REPLACE FUNCTION qzpay.record_usage(customer text, meter text, quantity numeric, idempotency_key text, occurred_at timestamptz DEFAULT NULL,
-        action text DEFAULT 'increment', properties jsonb DEFAULT NULL) RETURNS qzpay.usage_result
+        action text DEFAULT 'increment', properties jsonb DEFAULT NULL, amount numeric DEFAULT NULL) RETURNS qzpay.usage_result
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'qzpay_record_usage_ref';
-COMMENT ON FUNCTION qzpay.record_usage(text, text, numeric, text, timestamptz, text, jsonb) IS 'record_usage() by external id.';
+COMMENT ON FUNCTION qzpay.record_usage(text, text, numeric, text, timestamptz, text, jsonb, numeric) IS 'record_usage() by external id.';
 
 CREATE OR REPLACE FUNCTION qzpay.record_usage_batch(events jsonb) RETURNS TABLE (index integer, status text, error text)
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000
     AS 'MODULE_PATHNAME', 'qzpay_record_usage_batch';
 COMMENT ON FUNCTION qzpay.record_usage_batch(jsonb) IS
-'record_usage() for an array of objects with the keys customer, meter, quantity, idempotency_key, occurred_at, action, properties. One row per element, from 0: recorded, duplicate or refused; '
+'record_usage() for an array of objects with the keys customer, meter, quantity, idempotency_key, occurred_at, action, properties, amount. One row per element, from 0: recorded, duplicate or refused; '
 'error is the SQLSTATE and the reason. What is wrong with one element does not lose the others.';
 
 CREATE OR REPLACE FUNCTION qzpay._usage_rules(p_customer uuid) RETURNS TABLE (meter_id uuid, period_start timestamptz, period_end timestamptz, included numeric,
@@ -114,7 +116,7 @@ RETURNS TABLE (meter text, name text, unit_name text, period_start timestamptz, 
     LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
 COMMENT ON FUNCTION qzpay.usage_summary(uuid) IS
-'Usage of the running period, a row per active meter: what was used, what is included (NULL: unlimited), and what the overage would cost (minor units) if the period ended now; nothing in a trial.';
+'Usage of the running period, a row per active meter: what was used, what is included (NULL: unlimited), and what the usage would cost (minor units), as it stands, at the period''s end; nothing in a trial.';
 
 CREATE OR REPLACE FUNCTION qzpay.usage_summary(customer text)
 RETURNS TABLE (meter text, name text, unit_name text, period_start timestamptz, period_end timestamptz, used numeric, included numeric, percent_used numeric,
@@ -135,13 +137,21 @@ BEGIN
            CASE WHEN r.included = 0 THEN 100 ELSE round(100 * t.used / r.included) END,
            greatest(r.included - t.used, 0), coalesce(greatest(t.used - r.included, 0), 0), r.limit_type,
            CASE WHEN c.id IS NOT NULL AND NOT r.in_trial
-                THEN qzpay.usage_amount(c.model, c.pricing, t.used, coalesce(r.included, t.used), coalesce(c.pricing ->> 'rounding', 'half_up')) ELSE 0 END,
+                THEN qzpay.round_amount(qzpay._rate_period(c.model, x.pricing,
+                                                           r.included, t.used, t.events, t.amount, t.gauge OR m.aggregation NOT IN ('sum', 'count'), u.tenant_id, u.id, m.id, r.period_start),
+                                        coalesce(c.pricing ->> 'rounding', 'half_up')) ELSE 0 END,
            coalesce(c.currency, u.currency)
     FROM qzpay._usage_rules(p_customer) r
     JOIN qzpay.meters m ON m.id = r.meter_id
     JOIN qzpay.customers u ON u.tenant_id = qzpay.current_tenant() AND u.id = p_customer
     LEFT JOIN qzpay.charges c ON c.id = r.charge_id
-    CROSS JOIN LATERAL (SELECT coalesce(sum(t.quantity), 0) AS used FROM qzpay.usage_totals t
+    CROSS JOIN LATERAL (SELECT CASE WHEN c.pricing ? 'minimum_amount' THEN (
+            SELECT qzpay._pricing_of_part(c.pricing, greatest(r.period_start, max(i.valid_from)), r.period_end, r.period_start, r.period_end)
+            FROM qzpay.subscriptions s JOIN qzpay.subscription_items i ON i.tenant_id = s.tenant_id AND i.subscription_id = s.id
+            WHERE s.tenant_id = u.tenant_id AND s.customer_id = u.id AND i.product_id = c.product_id AND i.valid_until >= r.period_end) ELSE c.pricing END AS pricing) x
+    CROSS JOIN LATERAL (SELECT coalesce(sum(t.quantity), 0) AS used, coalesce(sum(t.events), 0)::bigint AS events,
+                               CASE WHEN bool_or(t.amount IS NOT NULL) THEN sum(coalesce(t.amount, t.quantity)) END AS amount, coalesce(bool_or(t.gauge), false) AS gauge
+                        FROM qzpay.usage_totals t
                         WHERE t.tenant_id = u.tenant_id AND t.customer_id = u.id AND t.meter_id = r.meter_id AND t.period_start = r.period_start) t
     ORDER BY m.code;
 END $$;

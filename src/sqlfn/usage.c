@@ -42,7 +42,8 @@ enum
 	ARGUMENT_KEY,
 	ARGUMENT_OCCURRED_AT,
 	ARGUMENT_ACTION,
-	ARGUMENT_PROPERTIES
+	ARGUMENT_PROPERTIES,
+	ARGUMENT_AMOUNT
 };
 
 static const QzpayMeter *
@@ -98,6 +99,8 @@ read_report(FunctionCallInfo fcinfo, const QzpayCatalog *catalog, QzpayUsageRepo
 	}
 	if (!PG_ARGISNULL(ARGUMENT_PROPERTIES))
 		report->properties = PG_GETARG_JSONB_P(ARGUMENT_PROPERTIES);
+	if (!PG_ARGISNULL(ARGUMENT_AMOUNT))
+		report->amount = PG_GETARG_NUMERIC(ARGUMENT_AMOUNT);
 }
 
 static void
@@ -136,7 +139,7 @@ record(FunctionCallInfo fcinfo, const QzpayCatalog *catalog, QzpayUsageReport *r
 	return HeapTupleGetDatum(tuple);
 }
 
-/* record_usage(customer, meter, quantity, idempotency_key, occurred_at, action, properties) */
+/* record_usage(customer, meter, quantity, idempotency_key, occurred_at, action, properties, amount) */
 Datum
 qzpay_record_usage(PG_FUNCTION_ARGS)
 {
@@ -255,6 +258,13 @@ read_member(BatchRow *row, const QzpayCatalog *catalog, const char *key, const J
 	}
 	else if (strcmp(key, "properties") == 0)
 		report->properties = JsonbValueToJsonb(unconstify(JsonbValue *, value));
+	else if (strcmp(key, "amount") == 0)
+	{
+		if (value->type == jbvNumeric)
+			report->amount = value->val.numeric;
+		else
+			fault(row, ERRCODE_QZPAY_USAGE_QUANTITY, "amount must be a number");
+	}
 	else
 		fault(row, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("unknown key \"%s\"", key));
 }

@@ -25,6 +25,7 @@
 /* How far ahead of the customer's now a report may be: clocks differ. */
 #define MAX_AHEAD (5 * USECS_PER_MINUTE)
 #define MAX_SCALE 18
+#define MAX_AMOUNT_SCALE 12
 
 /* Code of the row of usage_alerts that says that overage has begun. */
 #define OVERAGE_BEGAN 101
@@ -71,7 +72,14 @@ text_of_time(TimestampTz at)
 	return pstrdup(timestamptz_to_str(at));
 }
 
-/* Whether the quantity can be booked at all. */
+/* Whether what it adds is known before the total is. */
+static bool
+is_increment(const QzpayUsageReport *report)
+{
+	return !report->is_reading && (report->meter->aggregation == QZPAY_AGGREGATE_SUM || report->meter->aggregation == QZPAY_AGGREGATE_COUNT);
+}
+
+/* Whether the report can be booked at all. */
 static bool
 check_quantity(const QzpayUsageReport *report, QzpayUsageResult *result)
 {
@@ -91,6 +99,14 @@ check_quantity(const QzpayUsageReport *report, QzpayUsageResult *result)
 	else if (report->meter->aggregation == QZPAY_AGGREGATE_OTHER)
 		refuse(result, ERRCODE_FEATURE_NOT_SUPPORTED, psprintf("meter \"%s\" aggregates by %s, which takes no reports", report->meter->code,
 															  report->meter->aggregation_name), NULL, NULL);
+	else if (report->amount != NULL && (!qzpay_number_is_finite(report->amount) || qzpay_number_sign(report->amount) < 0 ||
+										 qzpay_number_compare(report->amount, limit) >= 0 ||
+										 DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(report->amount))) > MAX_AMOUNT_SCALE))
+		refuse(result, ERRCODE_QZPAY_USAGE_QUANTITY, psprintf("amount %s of \"%s\" must be from 0 to below 10^15 and have at most %d decimals",
+															  text_of_number(report->amount), report->meter->code, MAX_AMOUNT_SCALE), NULL, NULL);
+	else if (report->amount != NULL && !is_increment(report))
+		refuse(result, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("only an increment of a meter that aggregates by sum or count has an amount, not \"%s\" here",
+																report->meter->code), NULL, NULL);
 	else if (report->is_reading && report->meter->aggregation != QZPAY_AGGREGATE_SUM)
 		refuse(result, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("meter \"%s\" aggregates by %s, so its total cannot be set", report->meter->code,
 																report->meter->aggregation_name), NULL, NULL);
@@ -170,6 +186,7 @@ fill_event(Booking *booking)
 	event->recorded_at = qzpay_clock_recorded();
 	event->key = report->key;
 	event->properties = report->properties;
+	event->amount = report->amount;
 	if (report->key != NULL)
 		qzpay_uuid_derive(&event->id, &event->customer, VARDATA_ANY(report->key), VARSIZE_ANY_EXHDR(report->key));
 	else
@@ -179,19 +196,20 @@ fill_event(Booking *booking)
 	event->quantity = report->meter->aggregation == QZPAY_AGGREGATE_COUNT ? int64_to_numeric(1) : report->quantity;
 }
 
-/* Whether the amount to add is known before the total is. */
-static bool
-is_increment(const QzpayUsageReport *report)
-{
-	return !report->is_reading && (report->meter->aggregation == QZPAY_AGGREGATE_SUM || report->meter->aggregation == QZPAY_AGGREGATE_COUNT);
-}
-
 static bool
 same_properties(Jsonb *a, Jsonb *b)
 {
 	if (a == NULL || b == NULL)
 		return a == b;
 	return compareJsonbContainers(&a->root, &b->root) == 0;
+}
+
+static bool
+same_amount(Numeric a, Numeric b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return qzpay_number_compare(a, b) == 0;
 }
 
 /* Whether the stored event under the key says what the report says; a report without a time doesn't name one. */
@@ -207,6 +225,7 @@ same_content(const Booking *booking, const QzpayUsageEvent *stored)
 		qzpay_number_compare(stated, stored_statement) == 0 &&
 		(!booking->report->has_occurred_at || stored->occurred_at == event->occurred_at) &&
 		same_properties(stored->properties, event->properties) &&
+		same_amount(stored->amount, event->amount) &&
 		stored->key != NULL && VARSIZE_ANY_EXHDR(stored->key) == VARSIZE_ANY_EXHDR(event->key) &&
 		memcmp(VARDATA_ANY(stored->key), VARDATA_ANY(event->key), VARSIZE_ANY_EXHDR(event->key)) == 0;
 }
@@ -222,7 +241,7 @@ answer_duplicate(const Booking *booking, const QzpayUsageEvent *stored, QzpayUsa
 	{
 		refuse(result, ERRCODE_QZPAY_USAGE_KEY_MISMATCH,
 			   psprintf("idempotency key \"%s\" was used for other usage", text_to_cstring(booking->event.key)), NULL,
-			   pstrdup("A repeated report must be the same in meter, quantity, action, properties and, if given, time."));
+			   pstrdup("A repeated report must be the same in meter, quantity, action, amount, properties and, if given, time."));
 		return;
 	}
 	latest = RegisterSnapshot(GetLatestSnapshot());
@@ -483,6 +502,7 @@ qzpay_usage_record(const QzpayCatalog *catalog, const QzpayEntitlement *entitlem
 	booking.total.meter = report->meter->id;
 	booking.total.period_start = booking.event.period_start;
 	booking.total.is_gauge = report->is_reading;
+	booking.total.amount = report->amount;
 	booking.total.exclusive = !is_increment(report) || (!booking.allowance.unlimited && booking.allowance.type == QZPAY_LIMIT_HARD);
 	qzpay_usage_event_prepare(booking.event.recorded_at);
 	if (!write_booking(&booking, result))

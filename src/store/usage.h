@@ -17,6 +17,7 @@ typedef struct QzpayUsageReport
 	TimestampTz occurred_at;
 	bool		is_reading;		/* the quantity is the period's total, not an increment */
 	Jsonb	   *properties;		/* or NULL */
+	Numeric		amount;			/* what it is worth in minor units, or NULL: the quantity */
 } QzpayUsageReport;
 
 typedef enum QzpayUsageStatus
@@ -48,6 +49,7 @@ typedef struct QzpayUsageEvent
 	TimestampTz recorded_at;
 	Numeric		quantity;		/* what it adds to the total */
 	Numeric		reading;		/* what was stated, where that is something else; or NULL */
+	Numeric		amount;			/* or NULL */
 	text	   *key;
 	Jsonb	   *properties;
 	ItemPointerData row;
@@ -63,6 +65,7 @@ typedef struct QzpayUsageTotal
 
 	bool		exclusive;		/* decide under the lock of the first shard */
 	bool		is_gauge;		/* fed by readings, not by increments */
+	Numeric		amount;			/* of the event to be added, or NULL: its quantity */
 	Numeric		before;			/* sum of all shards */
 	Numeric		after;
 } QzpayUsageTotal;

@@ -36,12 +36,13 @@ enum
 	COLUMN_SHARD,
 	COLUMN_QUANTITY,
 	COLUMN_EVENTS,
+	COLUMN_AMOUNT,
 	COLUMN_GAUGE,
 	N_COLUMNS
 };
 
 static const char *const column_names[N_COLUMNS] = {
-	"tenant_id", "customer_id", "meter_id", "period_start", "shard", "quantity", "events", "gauge"
+	"tenant_id", "customer_id", "meter_id", "period_start", "shard", "quantity", "events", "amount", "gauge"
 };
 
 static QzpayRelation totals = {.table = "usage_totals",.index = "usage_totals_pkey"};
@@ -55,6 +56,7 @@ typedef struct Shard
 	TransactionId busy;			/* whoever is changing it, or InvalidTransactionId */
 	Numeric		quantity;
 	int64		events;
+	Numeric		amount;			/* NULL: the quantity */
 	ItemPointerData tid;
 } Shard;
 
@@ -104,6 +106,20 @@ column_of(TupleTableSlot *slot, int column)
 	return slot_getattr(slot, columns[column], &isnull);
 }
 
+/* What a slot says of its shard. */
+static void
+read_shard(TupleTableSlot *slot, Shard *shard)
+{
+	bool		isnull;
+	Datum		amount = slot_getattr(slot, columns[COLUMN_AMOUNT], &isnull);
+
+	shard->exists = true;
+	shard->quantity = DatumGetNumericCopy(column_of(slot, COLUMN_QUANTITY));
+	shard->events = DatumGetInt64(column_of(slot, COLUMN_EVENTS));
+	shard->amount = isnull ? NULL : DatumGetNumericCopy(amount);
+	shard->tid = slot->tts_tid;
+}
+
 static void
 keys_of(const QzpayUsageTotal *total, ScanKey keys)
 {
@@ -142,11 +158,8 @@ find_shards(const QzpayUsageTotal *total, Shards *shards)
 			}
 			continue;
 		}
-		shard->exists = true;
 		shard->busy = dirty.xmax;
-		shard->quantity = DatumGetNumericCopy(column_of(slot, COLUMN_QUANTITY));
-		shard->events = DatumGetInt64(column_of(slot, COLUMN_EVENTS));
-		shard->tid = slot->tts_tid;
+		read_shard(slot, shard);
 	}
 	qzpay_scan_end(&scan);
 	for (int i = 0; i < N_SHARDS; i++)
@@ -184,9 +197,7 @@ find_own(const QzpayUsageTotal *total, Shards *shards, int *number)
 		memset(shards, 0, sizeof(*shards));
 		*number = left->shard;
 		shard = &shards->shard[left->shard];
-		shard->exists = true;
-		shard->quantity = DatumGetNumericCopy(column_of(slot, COLUMN_QUANTITY));
-		shard->events = DatumGetInt64(column_of(slot, COLUMN_EVENTS));
+		read_shard(slot, shard);
 		shard->tid = left->tid;
 		shards->any = true;
 		shards->is_gauge = DatumGetBool(column_of(slot, COLUMN_GAUGE));
@@ -231,7 +242,7 @@ remember_own(const QzpayUsageTotal *total, const Shards *shards, int number, Ite
 }
 
 static void
-form_row(const QzpayUsageTotal *total, int number, Numeric quantity, int64 events, Datum *values, bool *nulls)
+form_row(const QzpayUsageTotal *total, int number, Numeric quantity, int64 events, Numeric amount, Datum *values, bool *nulls)
 {
 	int			natts = RelationGetDescr(totals.heap)->natts;
 
@@ -246,6 +257,8 @@ form_row(const QzpayUsageTotal *total, int number, Numeric quantity, int64 event
 	values[columns[COLUMN_SHARD] - 1] = Int16GetDatum(number);
 	values[columns[COLUMN_QUANTITY] - 1] = NumericGetDatum(quantity);
 	values[columns[COLUMN_EVENTS] - 1] = Int64GetDatum(events);
+	values[columns[COLUMN_AMOUNT] - 1] = NumericGetDatum(amount);
+	nulls[columns[COLUMN_AMOUNT] - 1] = amount == NULL;
 	values[columns[COLUMN_GAUGE] - 1] = BoolGetDatum(total->is_gauge);
 }
 
@@ -290,7 +303,7 @@ insert_shard(const QzpayUsageTotal *total, int number, Numeric quantity, ItemPoi
 		Datum		values[MaxHeapAttributeNumber];
 		bool		nulls[MaxHeapAttributeNumber];
 
-		form_row(total, number, quantity, 1, values, nulls);
+		form_row(total, number, quantity, 1, total->amount, values, nulls);
 		qzpay_row_insert(&totals, values, nulls, tid);
 	}
 	qzpay_key_unlock(&lock);
@@ -313,6 +326,15 @@ choose_shard(const Shards *shards, bool exclusive, uint32 skip, TransactionId *w
 	return -1;
 }
 
+/* The amount of a shard with one event more; NULL as long as it is the quantity. */
+static Numeric
+added_amount(const Shard *shard, Numeric difference, Numeric amount)
+{
+	if (shard->amount == NULL && amount == NULL)
+		return NULL;
+	return qzpay_number_add(shard->amount == NULL ? shard->quantity : shard->amount, amount == NULL ? difference : amount);
+}
+
 /* Writes the new quantity into the chosen shard; false when it has to be looked for again. */
 static bool
 write_shard(const QzpayUsageTotal *total, Shards *shards, int number, Numeric difference, uint32 *skip)
@@ -330,7 +352,8 @@ write_shard(const QzpayUsageTotal *total, Shards *shards, int number, Numeric di
 	}
 	else
 	{
-		form_row(total, number, qzpay_number_add(shard->quantity, difference), shard->events + 1, values, nulls);
+		form_row(total, number, qzpay_number_add(shard->quantity, difference), shard->events + 1,
+				 added_amount(shard, difference, total->amount), values, nulls);
 		result = qzpay_row_update(&totals, &tid, values, nulls, total->exclusive);
 		/* Locked by hand, or changed since it was read. */
 		if (result == TM_BeingModified)
@@ -387,9 +410,9 @@ qzpay_usage_total_add(QzpayUsageTotal *total, QzpayUsageDecision decide, void *a
 	}
 }
 
-/* Sum of the shards that the snapshot sees. */
-Numeric
-qzpay_usage_total_read(const QzpayUsageTotal *total, Snapshot snapshot)
+/* Sum of the shards that the snapshot sees, and how many events made it. */
+static Numeric
+read_total(const QzpayUsageTotal *total, Snapshot snapshot, int64 *events)
 {
 	Numeric		sum = qzpay_number_zero();
 	ScanKeyData keys[4];
@@ -399,10 +422,23 @@ qzpay_usage_total_read(const QzpayUsageTotal *total, Snapshot snapshot)
 	open_totals();
 	keys_of(total, keys);
 	qzpay_scan_begin(&scan, &totals, snapshot, keys, 4);
+	*events = 0;
 	while ((slot = qzpay_scan_next(&scan)) != NULL)
+	{
 		sum = qzpay_number_add(sum, DatumGetNumeric(column_of(slot, COLUMN_QUANTITY)));
+		*events += DatumGetInt64(column_of(slot, COLUMN_EVENTS));
+	}
 	qzpay_scan_end(&scan);
 	return sum;
+}
+
+/* Sum of the shards that the snapshot sees. */
+Numeric
+qzpay_usage_total_read(const QzpayUsageTotal *total, Snapshot snapshot)
+{
+	int64		events;
+
+	return read_total(total, snapshot, &events);
 }
 
 /* Raises 40001 where a snapshot that lasts for the transaction misses what others have added to the total since it was taken. */
@@ -410,10 +446,14 @@ static void
 require_seen(const QzpayUsageTotal *total)
 {
 	Snapshot	latest = RegisterSnapshot(GetLatestSnapshot());
-	int			difference = qzpay_number_compare(qzpay_usage_total_read(total, latest), qzpay_usage_total_read(total, GetActiveSnapshot()));
+	int64		there;
+	int64		seen;
 
+	/* By the number of events: one of quantity 0 may have an amount. */
+	(void) read_total(total, latest, &there);
+	(void) read_total(total, GetActiveSnapshot(), &seen);
 	UnregisterSnapshot(latest);
-	if (difference != 0)
+	if (there != seen)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("usage was recorded after this transaction's snapshot, and would not be billed"),

@@ -198,6 +198,21 @@ SELECT count(*) FROM qzpay.usage_events WHERE customer_id = :'pro' AND occurred_
 RESET enable_seqscan;
 RESET enable_bitmapscan;
 
+-- amounts: part of what a key stands for; totals have them only where an event says one
+SELECT try($$ SELECT qzpay.record_usage('org_pro', 'api_calls', 1, 'a1', amount => -0.01) $$);
+SELECT try($$ SELECT qzpay.record_usage('org_pro', 'api_calls', 1, 'a1', amount => 'NaN') $$);
+SELECT try($$ SELECT qzpay.record_usage('org_pro', 'api_calls', 1, 'a1', amount => 1e15) $$);
+SELECT try($$ SELECT qzpay.record_usage('org_pro', 'api_calls', 1, 'a1', amount => 0.0000000000001) $$);
+SELECT try($$ SELECT qzpay.record_usage('org_free', 'messages', 1, 'a1', action => 'set', amount => 1) $$);
+SELECT bool_and(amount IS NULL) AS no_amounts, sum(events) AS events FROM qzpay.usage_totals u JOIN qzpay.meters m ON m.id = u.meter_id AND m.code = 'api_calls' WHERE u.customer_id = :'pro';
+SELECT status FROM qzpay.record_usage('org_pro', 'api_calls', 2, 'a1', amount => 0.5);
+SELECT status FROM qzpay.record_usage('org_pro', 'api_calls', 2, 'a1', amount => 0.50);
+SELECT try($$ SELECT qzpay.record_usage('org_pro', 'api_calls', 2, 'a1', amount => 0.51) $$);
+SELECT try($$ SELECT qzpay.record_usage('org_pro', 'api_calls', 2, 'a1') $$);
+SELECT index, status, error FROM qzpay.record_usage_batch('[{"customer": "org_pro", "meter": "api_calls", "quantity": 0, "amount": 7}, {"customer": "org_pro", "meter": "api_calls", "quantity": 3, "amount": "7"},
+                                                            {"customer": "org_pro", "meter": "api_calls", "quantity": 3, "amount": null}]');
+SELECT sum(u.amount) - sum(u.quantity) AS more_than_the_quantity, sum(u.events) AS events FROM qzpay.usage_totals u JOIN qzpay.meters m ON m.id = u.meter_id AND m.code = 'api_calls' WHERE u.customer_id = :'pro';
+
 -- who may: the application for every customer or within its tenant; a tenant's role reports nothing
 CREATE ROLE regress_usage_app LOGIN;
 SELECT qzpay.grant_access('regress_usage_app', 'app') \g /dev/null
