@@ -29,6 +29,7 @@ CODE_SQL += sql/entitlement/functions.sql
 CODE_SQL += sql/entitlement/limits.sql
 CODE_SQL += sql/usage/functions.sql
 CODE_SQL += sql/invoice/functions.sql
+CODE_SQL += sql/invoice/rating.sql
 CODE_SQL += sql/ledger/balance.sql
 CODE_SQL += sql/payment/outbox.sql
 CODE_SQL += sql/payment/settle.sql

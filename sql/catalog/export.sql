@@ -48,7 +48,7 @@ BEGIN
     WHERE p.tenant_id IS NULL
     UNION ALL
     SELECT 'price', p.code || '/' || c.currency || '/' || qzpay._interval_name(c.interval_unit, c.interval_count), NULL, false,
-           qzpay._catalog_prune(jsonb_build_object('amount', c.unit_amount, 'metadata', c.metadata))
+           qzpay._catalog_prune(jsonb_build_object('amount', c.unit_amount, 'commitment', c.commitment, 'metadata', c.metadata))
     FROM qzpay.prices c JOIN qzpay.products p ON p.id = c.product_id AND p.tenant_id IS NULL WHERE c.active
     UNION ALL
     SELECT 'charge', p.code || '/' || m.code || '/' || c.currency, NULL, false,

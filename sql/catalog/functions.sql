@@ -150,9 +150,9 @@ BEGIN
     JOIN qzpay.products p ON p.code = split_part(c.code, '/', 1) AND p.tenant_id IS NULL
     CROSS JOIN LATERAL qzpay._interval_parts(split_part(c.code, '/', 3)) i
     WHERE c.kind = 'price' AND x.active AND x.product_id = p.id AND x.currency = split_part(c.code, '/', 2) AND x.interval_unit = i.unit AND x.interval_count = i.count;
-    INSERT INTO qzpay.prices (id, product_id, version, currency, interval_unit, interval_count, unit_amount, metadata, created_at)
+    INSERT INTO qzpay.prices (id, product_id, version, currency, interval_unit, interval_count, unit_amount, commitment, metadata, created_at)
     SELECT qzpay.uuid_v5(v_installation, concat_ws(':', 'price', p.code, k.currency, i.unit, i.count, v.version)), p.id, v.version, k.currency, i.unit, i.count,
-           (c.body ->> 'amount')::numeric, coalesce(c.body -> 'metadata', '{}'), v_at
+           (c.body ->> 'amount')::numeric, (c.body ->> 'commitment')::numeric, coalesce(c.body -> 'metadata', '{}'), v_at
     FROM unnest(p_changes) c
     JOIN qzpay.products p ON p.code = split_part(c.code, '/', 1) AND p.tenant_id IS NULL
     CROSS JOIN LATERAL qzpay._interval_parts(split_part(c.code, '/', 3)) i

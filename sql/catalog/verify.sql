@@ -132,6 +132,8 @@ SET search_path = pg_catalog, pg_temp AS $$
     SELECT p.path, CASE p.kind WHEN 'service' THEN 'a service has a price once, not per interval' ELSE format('a price of a %s is per interval', p.kind) END
     FROM price p WHERE (p.kind = 'service') <> (p.unit = 'once')
     UNION ALL
+    SELECT p.path || '.commitment', 'only a plan has a commitment' FROM price p WHERE p.body ? 'commitment' AND p.kind <> 'plan'
+    UNION ALL
     SELECT p.path, format('"%s" has two prices per %s in %s', p.product, p.unit, p.currency) FROM price p WHERE p.nth > 1 AND p.currency IS NOT NULL
 $$;
 COMMENT ON FUNCTION qzpay._catalog_price_faults(jsonb) IS 'Prices without a currency, of a wrong interval, or twice.';
@@ -177,8 +179,9 @@ BEGIN
     UNION ALL
     SELECT qzpay._catalog_path(c.path || '.pricing', k.key), format('model %s has no "%s"', c.item ->> 'model', k.key)
     FROM charge c CROSS JOIN LATERAL jsonb_object_keys(c.item -> 'pricing') AS k (key)
-    WHERE c.item ? 'model' AND k.key <> 'rounding' AND NOT k.key = ANY (CASE c.item ->> 'model'
-              WHEN 'flat' THEN '{amount}' WHEN 'per_unit' THEN '{unit_amount}' WHEN 'package' THEN '{amount,size}' ELSE '{tiers,flat_on_zero}' END::text[]);
+    WHERE c.item ? 'model' AND k.key NOT IN ('rounding', 'minimum_amount', 'maximum_amount') AND NOT k.key = ANY (CASE c.item ->> 'model'
+              WHEN 'flat' THEN '{amount}' WHEN 'per_unit' THEN '{unit_amount}' WHEN 'package' THEN '{amount,size}' WHEN 'dynamic' THEN '{multiplier}'
+              WHEN 'percentage' THEN '{rate,fixed_amount,free_events,free_amount,event_minimum,event_maximum}' ELSE '{tiers,flat_on_zero}' END::text[]);
 END $$;
 COMMENT ON FUNCTION qzpay._catalog_charge_faults(jsonb) IS 'Usage charges that cannot be: of an unknown meter, without a currency, priced in two ways or in none. Tiers are checked by the rating itself.';
 
@@ -288,7 +291,7 @@ BEGIN
     END LOOP;
     FOR v_fault IN SELECT c.path, c.item FROM qzpay._catalog_charges(p_doc) c WHERE c.item ? 'model' LOOP
         BEGIN
-            PERFORM qzpay.rate_usage(v_fault.item ->> 'model', v_fault.item -> 'pricing', 1, 0);
+            PERFORM qzpay._rates_events(v_fault.item ->> 'model', v_fault.item -> 'pricing', 0, 0, false);
         EXCEPTION WHEN OTHERS THEN
             PERFORM qzpay._catalog_fault(v_fault.path || '.pricing', SQLERRM);
         END;

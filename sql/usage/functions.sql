@@ -116,7 +116,7 @@ RETURNS TABLE (meter text, name text, unit_name text, period_start timestamptz, 
     LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
 COMMENT ON FUNCTION qzpay.usage_summary(uuid) IS
-'Usage of the running period, a row per active meter: what was used, what is included (NULL: unlimited), and what the overage would cost (minor units) if the period ended now; nothing in a trial.';
+'Usage of the running period, a row per active meter: what was used, what is included (NULL: unlimited), and what the usage would cost (minor units), as it stands, at the period''s end; nothing in a trial.';
 
 CREATE OR REPLACE FUNCTION qzpay.usage_summary(customer text)
 RETURNS TABLE (meter text, name text, unit_name text, period_start timestamptz, period_end timestamptz, used numeric, included numeric, percent_used numeric,
@@ -137,13 +137,21 @@ BEGIN
            CASE WHEN r.included = 0 THEN 100 ELSE round(100 * t.used / r.included) END,
            greatest(r.included - t.used, 0), coalesce(greatest(t.used - r.included, 0), 0), r.limit_type,
            CASE WHEN c.id IS NOT NULL AND NOT r.in_trial
-                THEN qzpay.usage_amount(c.model, c.pricing, t.used, coalesce(r.included, t.used), coalesce(c.pricing ->> 'rounding', 'half_up')) ELSE 0 END,
+                THEN qzpay.round_amount(qzpay._rate_period(c.model, x.pricing,
+                                                           r.included, t.used, t.events, t.amount, t.gauge OR m.aggregation NOT IN ('sum', 'count'), u.tenant_id, u.id, m.id, r.period_start),
+                                        coalesce(c.pricing ->> 'rounding', 'half_up')) ELSE 0 END,
            coalesce(c.currency, u.currency)
     FROM qzpay._usage_rules(p_customer) r
     JOIN qzpay.meters m ON m.id = r.meter_id
     JOIN qzpay.customers u ON u.tenant_id = qzpay.current_tenant() AND u.id = p_customer
     LEFT JOIN qzpay.charges c ON c.id = r.charge_id
-    CROSS JOIN LATERAL (SELECT coalesce(sum(t.quantity), 0) AS used FROM qzpay.usage_totals t
+    CROSS JOIN LATERAL (SELECT CASE WHEN c.pricing ? 'minimum_amount' THEN (
+            SELECT qzpay._pricing_of_part(c.pricing, greatest(r.period_start, max(i.valid_from)), r.period_end, r.period_start, r.period_end)
+            FROM qzpay.subscriptions s JOIN qzpay.subscription_items i ON i.tenant_id = s.tenant_id AND i.subscription_id = s.id
+            WHERE s.tenant_id = u.tenant_id AND s.customer_id = u.id AND i.product_id = c.product_id AND i.valid_until >= r.period_end) ELSE c.pricing END AS pricing) x
+    CROSS JOIN LATERAL (SELECT coalesce(sum(t.quantity), 0) AS used, coalesce(sum(t.events), 0)::bigint AS events,
+                               CASE WHEN bool_or(t.amount IS NOT NULL) THEN sum(coalesce(t.amount, t.quantity)) END AS amount, coalesce(bool_or(t.gauge), false) AS gauge
+                        FROM qzpay.usage_totals t
                         WHERE t.tenant_id = u.tenant_id AND t.customer_id = u.id AND t.meter_id = r.meter_id AND t.period_start = r.period_start) t
     ORDER BY m.code;
 END $$;

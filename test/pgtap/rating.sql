@@ -1,0 +1,155 @@
+-- Pricing models: the worked numbers, slices of a period, and each model through a billed month.
+BEGIN;
+SELECT * FROM no_plan();
+SET LOCAL client_min_messages = warning;
+SET LOCAL timezone = 'UTC';
+
+-- Worked numbers, in whatever unit the example speaks of.
+SELECT is(qzpay.rate_usage(m, p::jsonb, q, i), want, m || ': ' || q || ' less ' || i || ' under ' || p)
+FROM (VALUES
+    ('flat', '{"amount": 50}', 0::numeric, 0::numeric, 50::numeric), ('flat', '{"amount": 50}', 1e6, 0, 50),
+    ('per_unit', '{"unit_amount": 0.05}', 1000, 0, 50),
+    ('graduated', '{"tiers": [{"up_to": 100, "unit_amount": 1}, {"up_to": 200, "unit_amount": 0.5}, {"unit_amount": 0.1}]}', 250, 0, 155),
+    ('graduated', '{"tiers": [{"up_to": 5, "unit_amount": 7}, {"up_to": 10, "unit_amount": 6.5}, {"unit_amount": 6}]}', 20, 0, 127.5),
+    ('volume', '{"tiers": [{"up_to": 5, "unit_amount": 7}, {"up_to": 10, "unit_amount": 6.5}, {"unit_amount": 6}]}', 5, 0, 35),
+    ('volume', '{"tiers": [{"up_to": 5, "unit_amount": 7}, {"up_to": 10, "unit_amount": 6.5}, {"unit_amount": 6}]}', 6, 0, 39),
+    ('volume', '{"tiers": [{"up_to": 5, "unit_amount": 7}, {"up_to": 10, "unit_amount": 6.5}, {"unit_amount": 6}]}', 20, 0, 120),
+    ('volume', '{"tiers": [{"up_to": 10000, "unit_amount": 0.001}, {"unit_amount": 0.0006, "flat_amount": 10}]}', 65000, 0, 49),
+    ('package', '{"amount": 5, "size": 100}', 201, 100, 10),
+    ('package', '{"amount": 15, "size": 10}', 10500, 10000, 750), ('package', '{"amount": 15, "size": 10}', 10505, 10000, 765), ('per_unit', '{"unit_amount": 1.5}', 10501, 10000, 751.5),
+    ('package', '{"amount": 5, "size": 1000}', 1500000, 1000000, 2500),
+    -- blocks: the number of started blocks is what the tiers count
+    ('graduated', '{"tiers": [{"up_to": 100, "unit_amount": 1}, {"unit_amount": 0.5}]}', ceil(1500 / 10.0), 0, 125),
+    ('graduated', '{"tiers": [{"up_to": 1024, "unit_amount": 0.5}, {"unit_amount": 0.1}]}', 2048, 0, 614.4),
+    ('volume', '{"tiers": [{"up_to": 100, "unit_amount": 1}, {"unit_amount": 0.5}]}', ceil(1500 / 10.0), 0, 75),
+    ('volume', '{"tiers": [{"up_to": 1024, "unit_amount": 0.5}, {"unit_amount": 0.1}]}', 2048, 0, 204.8),
+    -- capacity: a price for the peak's tier
+    ('volume', '{"tiers": [{"up_to": 500, "unit_amount": 0, "flat_amount": 5}, {"unit_amount": 0, "flat_amount": 12}]}', 500, 0, 5),
+    ('volume', '{"tiers": [{"up_to": 500, "unit_amount": 0, "flat_amount": 5}, {"unit_amount": 0, "flat_amount": 12}]}', 501, 0, 12),
+    ('graduated_percentage', '{"tiers": [{"up_to": 1000, "rate": 1, "flat_amount": 200}, {"up_to": 10000, "rate": 2, "flat_amount": 300}, {"rate": 3, "flat_amount": 0}]}', 500, 0, 205),
+    ('graduated_percentage', '{"tiers": [{"up_to": 1000, "rate": 1, "flat_amount": 200}, {"up_to": 10000, "rate": 2, "flat_amount": 300}, {"rate": 3, "flat_amount": 0}]}', 1050, 0, 205 + 306),
+    ('graduated_percentage', '{"tiers": [{"up_to": 1000, "rate": 1, "flat_amount": 200}, {"up_to": 10000, "rate": 2, "flat_amount": 300}, {"rate": 3, "flat_amount": 0}]}', 5050, 0, 591),
+    ('dynamic', '{"multiplier": 1.2}', 100, 0, 120), ('dynamic', '{}', 22, 0, 22),
+    ('per_unit', '{"unit_amount": 0.05, "minimum_amount": 100}', 1000, 0, 100), ('per_unit', '{"unit_amount": 0.05, "minimum_amount": 100}', 0, 0, 100),
+    ('per_unit', '{"unit_amount": 1, "maximum_amount": 100}', 120, 0, 100),
+    ('percentage', '{"rate": 1.2, "free_amount": 500}', 550, 0, 0.6), ('percentage', '{"rate": 1.2, "fixed_amount": 10}', 0, 0, 0)
+) AS v (m, p, q, i, want);
+SELECT is(qzpay.rate_usage('per_unit', '{"unit_amount": 1, "maximum_amount": 100}', 120) - qzpay.rate_usage('per_unit', '{"unit_amount": 1, "maximum_amount": 100}', 70), 30::numeric,
+          'a cap of 100 after a first line of 70 leaves 30');
+SELECT is(qzpay.rate_usage('percentage', '{"rate": 1.2, "fixed_amount": 0.1, "free_events": 3, "free_amount": 500}', 350, event_quantities => '{100,100,100,50}'), 0.70,
+          'percentage: the fourth event of 50 costs 0.70');
+SELECT is(qzpay.rate_usage('dynamic', '{}', 22, 0, 3, 3.45), 3.45, 'dynamic: 0.70 + 0.55 + 2.20');
+SELECT is(qzpay.rate_usage('dynamic', '{}', 22, 0, event_quantities => '{7,5,10}', event_amounts => '{0.70,0.55,2.20}'), 3.45, 'dynamic, from the events');
+SELECT is(qzpay.usage_amount('per_unit', '{"unit_amount": 0.5}', 1, 0, 'half_even', events => 1), 0::bigint, 'half to even');
+
+-- What cannot be.
+CREATE FUNCTION pg_temp.refused(call text, code text, message text) RETURNS text LANGUAGE sql AS $$ SELECT throws_ok('SELECT ' || call, code, message, message) $$;
+SELECT pg_temp.refused($$qzpay.rate_usage('percentage', '{"rate": 1, "fixed_amount": 1}', 5)$$, '22023', 'the number of events is wanted');
+SELECT pg_temp.refused($$qzpay.rate_usage('percentage', '{"rate": 1, "free_events": 1}', 5, 0, 2)$$, '22023', 'quantity and amount of each event are wanted');
+SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 1, 2, 7)$$, '22023', 'quantity and amount of each event are wanted');
+SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 0, event_quantities => '{2,2}')$$, '22023', 'the events do not add up to the quantity');
+SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 0, amount => 8, event_quantities => '{2,3}', event_amounts => '{4,3}')$$, '22023', 'the events do not add up to the amount');
+SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 0, 3, event_quantities => '{2,3}')$$, '22023', 'the events do not add up to the number of events');
+SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 0, event_quantities => '{2,3}', event_amounts => '{4}')$$, '22023', 'there must be as many quantities as amounts of events');
+SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 0, event_amounts => '{4}')$$, '22023', 'there must be as many quantities as amounts of events');
+SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 0, event_quantities => '{5,NULL}')$$, '22004', 'the quantity of an event must not be null');
+SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 0, event_quantities => '{{5},{0}}')$$, '2202E', 'quantities and amounts of events must be arrays of one dimension');
+SELECT pg_temp.refused($$qzpay.rate_usage('percentage', '{"rate": 1, "free_events": 1}', 5, 0, event_quantities => '{6,-1}')$$, '22023', 'quantity or amount of an event must not be negative');
+SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 0, -1)$$, '22023', 'number of events must not be negative');
+SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 0, 1, -1)$$, '22023', 'amount must not be negative');
+SELECT pg_temp.refused($$qzpay.rate_usage('percentage', '{"fixed_amount": 1}', 0)$$, '22023', 'invalid pricing: "rate" is missing');
+SELECT pg_temp.refused($$qzpay.rate_usage('percentage', '{"rate": 1, "free_events": 1.5}', 0)$$, '22023', 'invalid pricing: "free_events" must be a whole number');
+SELECT pg_temp.refused($$qzpay.rate_usage('percentage', '{"rate": 1, "free_events": -1}', 0)$$, '22023', 'invalid pricing: the number of free events is negative');
+SELECT pg_temp.refused($$qzpay.rate_usage('percentage', '{"rate": -1}', 0)$$, '22023', 'invalid pricing: the unit amount or rate is negative or not a number');
+SELECT pg_temp.refused($$qzpay.rate_usage('percentage', '{"rate": 1, "event_minimum": 2, "event_maximum": 1}', 0)$$, '22023', 'invalid pricing: the minimum is above the maximum');
+SELECT pg_temp.refused($$qzpay.rate_usage('per_unit', '{"unit_amount": 1, "rate": 1}', 0)$$, '22023', 'invalid pricing: "rate" has no meaning here');
+SELECT pg_temp.refused($$qzpay.rate_usage('graduated_percentage', '{"tiers": [{"unit_amount": 1}]}', 0)$$, '22023', 'invalid pricing: "unit_amount" has no meaning here (tier 1)');
+SELECT pg_temp.refused($$qzpay.rate_usage('graduated', '{"tiers": [{"unit_amount": 1, "minimum_amount": 1}]}', 0)$$, '22023', 'invalid pricing: "minimum_amount" has no meaning here (tier 1)');
+SELECT pg_temp.refused($$qzpay.rate_usage('per_unit', '{"unit_amount": 1, "minimum_amount": 2, "maximum_amount": 1}', 0)$$, '22023', 'invalid pricing: the minimum is above the maximum');
+SELECT is(qzpay.rate_usage('dynamic', '{}', NULL) IS NULL AND qzpay.usage_amount('dynamic', '{}', 1, 0, NULL) IS NULL, true, 'NULL for NULL');
+
+-- A period billed in slices costs what it costs billed once, and no slice is negative; volume must wait for the end.
+CREATE TEMP TABLE offers AS
+SELECT row_number() OVER () AS offer, m AS model, p::jsonb AS pricing
+FROM (VALUES ('flat', '{"amount": 50}'), ('per_unit', '{"unit_amount": 0.37}'), ('package', '{"amount": 15, "size": 7}'),
+             ('graduated', '{"tiers": [{"up_to": 30, "unit_amount": 2, "flat_amount": 5}, {"up_to": 100, "unit_amount": 1.25}, {"unit_amount": 0.1, "flat_amount": 3}], "flat_on_zero": false}'),
+             ('percentage', '{"rate": 1.25, "fixed_amount": 3}'), ('percentage', '{"rate": 1.25, "fixed_amount": 3, "free_events": 5, "free_amount": 40}'),
+             ('percentage', '{"rate": 30, "event_minimum": 2, "event_maximum": 4.5}'),
+             ('graduated_percentage', '{"tiers": [{"up_to": 30, "rate": 2, "flat_amount": 5}, {"up_to": 100, "rate": 1.25}, {"rate": 0.1, "flat_amount": 3}]}'),
+             ('dynamic', '{"multiplier": 1.1}'), ('per_unit', '{"unit_amount": 0.37, "minimum_amount": 20, "maximum_amount": 50}')) v (m, p);
+SELECT setseed(0.42) \g /dev/null
+CREATE TEMP TABLE uses AS SELECT n, round((random() * 20)::numeric, 1) AS quantity, CASE n % 3 WHEN 0 THEN NULL ELSE round((random() * 30)::numeric, 2) END AS amount FROM generate_series(1, 40) n;
+CREATE TEMP TABLE slices AS
+SELECT o.offer, i.included, i.own, u.n, sum(u.quantity) OVER w AS quantity, CASE WHEN i.own THEN sum(coalesce(u.amount, u.quantity)) OVER w END AS amount,
+       qzpay.rate_usage(o.model, o.pricing, sum(u.quantity) OVER w, i.included, event_quantities => array_agg(u.quantity) OVER w,
+                        event_amounts => CASE WHEN i.own THEN array_agg(u.amount) OVER w END) AS exact
+FROM offers o, uses u, (VALUES (0, false), (37, false), (0, true), (37, true)) AS i (included, own)
+WINDOW w AS (PARTITION BY o.offer, i.included, i.own ORDER BY u.n);
+SELECT is(count(*), 0::bigint, 'no slice of a period has a negative price')
+FROM (SELECT s.exact - lag(s.exact, 1, 0::numeric) OVER (PARTITION BY offer, included, own ORDER BY n) AS step FROM slices s) s WHERE s.step < 0;
+SELECT is(sum(s.step), (SELECT sum(exact) FROM slices WHERE n = 40), 'any number of slices cost what the period costs at once')
+FROM (SELECT s.exact - lag(s.exact, 1, 0::numeric) OVER (PARTITION BY offer, included, own ORDER BY n) AS step FROM slices s WHERE s.n % 7 = 0 OR s.n = 40) s;
+SELECT is(count(*) FILTER (WHERE qzpay.rate_usage(o.model, o.pricing, s.quantity, s.included, s.n, s.amount) <> s.exact) || ' of ' || (count(*) > 1000), '0 of true',
+          'where totals suffice, they say what the events say')
+FROM slices s JOIN offers o USING (offer) WHERE NOT qzpay._rates_events(o.model, o.pricing, s.quantity, s.included, s.own);
+
+-- A billed month of each model.  Events are ordered by when they occurred: the card payment of 5000 is recorded first and is the fourth.
+SELECT lives_ok($test$ SELECT qzpay.import_catalog('{
+  "currency": "USD",
+  "meters": {"nothing": {}, "calls": {}, "minutes": {}, "mails": {}, "messages": {}, "tokens": {}, "card": {}, "sales": {}, "fees": {"aggregation": "count"}, "calls_min": {}, "calls_max": {},
+             "half": {}, "balance": {}, "peak": {"aggregation": "max"}},
+  "plans": [{"id": "all", "name": "All models", "prices": {"month": {"amount": 1000}}, "usage": {
+      "nothing": {"model": "flat", "pricing": {"amount": 700}},
+      "calls": {"model": "per_unit", "pricing": {"unit_amount": 0.05}},
+      "minutes": {"model": "graduated", "pricing": {"tiers": [{"up_to": 100, "unit_amount": 1}, {"up_to": 200, "unit_amount": 0.5}, {"unit_amount": 0.1}]}},
+      "mails": {"model": "volume", "pricing": {"tiers": [{"up_to": 10000, "unit_amount": 0.001}, {"unit_amount": 0.0006, "flat_amount": 10}]}},
+      "messages": {"included": 10000, "overageRate": 15, "unit": 10},
+      "tokens": {"included": 1000000, "overageRate": 5, "unit": 1000},
+      "card": {"model": "percentage", "pricing": {"rate": 1.2, "fixed_amount": 10, "free_events": 3, "free_amount": 50000}},
+      "sales": {"model": "graduated_percentage", "pricing": {"tiers": [{"up_to": 100000, "rate": 1, "flat_amount": 20000}, {"up_to": 1000000, "rate": 2, "flat_amount": 30000}, {"rate": 3}]}},
+      "fees": {"included": 1, "model": "dynamic", "pricing": {}},
+      "calls_min": {"model": "per_unit", "pricing": {"unit_amount": 1, "minimum_amount": 10000}},
+      "calls_max": {"model": "per_unit", "pricing": {"unit_amount": 1, "maximum_amount": 100}},
+      "half": {"model": "per_unit", "pricing": {"unit_amount": 0.5, "rounding": "half_even"}},
+      "balance": {"model": "percentage", "pricing": {"rate": 1, "fixed_amount": 30, "event_maximum": 1000}},
+      "peak": {"model": "percentage", "pricing": {"rate": 50, "fixed_amount": 7}}
+  }}]}') $test$, 'a catalog of all models');
+SELECT is(count(*), 0::bigint, 'exported and imported, it is the same') FROM qzpay.import_catalog(qzpay.export_catalog());
+
+SELECT qzpay.create_test_clock('2026-01-05 09:00+00') AS clock \gset
+SELECT id AS customer FROM qzpay.sync_customer('org_rated', 'rated@example.org', test_clock => :'clock') \gset
+SELECT qzpay.attach_payment_method(:'customer', 'sandbox', 'tok_ok') \g /dev/null
+SELECT id AS subscription FROM qzpay.subscribe(:'customer', 'all') \gset
+SELECT count(*) FROM qzpay.advance_test_clock(:'clock', '2026-01-20 09:00+00') \g /dev/null
+SELECT is(string_agg(r.status, ','), string_agg('recorded', ','), 'a month of usage')
+FROM (VALUES ('calls', 1000::numeric, '2026-01-06 10:00+00'::timestamptz, 'increment', NULL::numeric), ('minutes', 250, '2026-01-06 10:00+00', 'increment', NULL), ('mails', 65000, '2026-01-06 10:00+00', 'increment', NULL),
+             ('messages', 10505, '2026-01-06 10:00+00', 'increment', NULL), ('tokens', 1500000, '2026-01-06 10:00+00', 'increment', NULL),
+             ('card', 5000, '2026-01-09 10:00+00', 'increment', NULL), ('card', 10000, '2026-01-06 10:00+00', 'increment', NULL), ('card', 10000, '2026-01-07 10:00+00', 'increment', NULL),
+             ('card', 10000, '2026-01-08 10:00+00', 'increment', NULL),
+             ('sales', 50000, '2026-01-06 10:00+00', 'increment', NULL), ('sales', 55000, '2026-01-07 10:00+00', 'increment', NULL), ('sales', 400000, '2026-01-08 10:00+00', 'increment', NULL),
+             ('fees', 1, '2026-01-08 10:00+00', 'increment', 70), ('fees', 1, '2026-01-06 10:00+00', 'increment', 999), ('fees', 1, '2026-01-07 10:00+00', 'increment', 55.5), ('fees', 1, '2026-01-09 10:00+00', 'increment', 219.5),
+             ('calls_min', 5000, '2026-01-06 10:00+00', 'increment', NULL), ('calls_max', 70, '2026-01-06 10:00+00', 'increment', NULL), ('calls_max', 50, '2026-01-07 10:00+00', 'increment', NULL),
+             ('half', 1, '2026-01-06 10:00+00', 'increment', NULL), ('balance', 9000, '2026-01-06 10:00+00', 'set', NULL), ('balance', 3000, '2026-01-07 10:00+00', 'set', NULL),
+             ('peak', 10, '2026-01-06 10:00+00', 'increment', NULL), ('peak', 40, '2026-01-07 10:00+00', 'increment', NULL), ('peak', 20, '2026-01-08 10:00+00', 'increment', NULL)) AS v (meter, quantity, at, action, amount)
+CROSS JOIN LATERAL qzpay.record_usage(:'customer'::uuid, meter, quantity, NULL, at, action, NULL, amount) r;
+CREATE TEMP TABLE expected (meter text, amount bigint);
+INSERT INTO expected VALUES ('nothing', 700), ('calls', 50), ('minutes', 155), ('mails', 49), ('messages', 765), ('tokens', 2500), ('card', 70), ('sales', 59100), ('fees', 345), ('calls_min', 10000),
+                            ('calls_max', 100), ('half', 0), ('balance', 60), ('peak', 27);
+SELECT results_eq(format('SELECT meter, amount FROM qzpay.usage_summary(%L::uuid) ORDER BY meter', :'customer'), 'SELECT * FROM expected ORDER BY meter', 'the live estimate');
+CREATE TEMP TABLE preview AS SELECT description, quantity, amount FROM qzpay.preview_invoice(:'subscription') WHERE kind = 'usage';
+SELECT count(*) FROM qzpay.advance_test_clock(:'clock', '2026-02-05 09:00+00') \g /dev/null
+SELECT results_eq(format($$ SELECT m.code, l.amount FROM qzpay.invoice_lines l JOIN qzpay.invoices i USING (tenant_id) JOIN qzpay.meters m ON m.id = l.meter_id
+                            WHERE i.id = l.invoice_id AND i.customer_id = %L ORDER BY m.code $$, :'customer'),
+                  'SELECT * FROM expected ORDER BY meter', 'the invoice, line by line');
+SELECT results_eq('SELECT description, quantity, amount FROM preview ORDER BY 1',
+                  format($$ SELECT l.description, l.quantity, l.amount FROM qzpay.invoice_lines l JOIN qzpay.invoices i USING (tenant_id) WHERE i.id = l.invoice_id AND i.customer_id = %L AND l.kind = 'usage' ORDER BY 1 $$, :'customer'),
+                  'the preview said so');
+SELECT is(string_agg(i.total || ' ' || i.status, ', ' ORDER BY i.series_number), '1000 paid, 74921 paid', 'two invoices') FROM qzpay.invoices i WHERE i.customer_id = :'customer';
+-- A month without usage: what is due all the same.
+SELECT count(*) FROM qzpay.advance_test_clock(:'clock', '2026-03-05 09:00+00') \g /dev/null
+SELECT is(string_agg(l.kind || ' ' || l.quantity || ' ' || l.amount, ', ' ORDER BY l.position), 'plan 1 1000, usage 0 10000, usage 0 700, usage 0 20000', 'without usage: the plan, the minimum, the flat prices')
+FROM qzpay.invoices i JOIN qzpay.invoice_lines l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id WHERE i.customer_id = :'customer' AND i.issued_at = '2026-03-05 09:00+00';
+
+SELECT is(coalesce(string_agg(c.check_name || ' ' || c.evidence, ', '), 'pass'), 'pass', 'the books are right') FROM qzpay.check_integrity() c WHERE c.status <> 'pass';
+SELECT * FROM finish();
+ROLLBACK;
