@@ -12,10 +12,10 @@ BEGIN
         WITH rights (roles, privileges, tables) AS (VALUES
             -- what a tenant may read of itself, and the catalog
             ('qzpay_app, qzpay_tenant', 'SELECT', 'balance_entries balances customers dunning_cases entitlements events invoice_lines invoice_parties invoices ledger_transfers limit_counters pending_lines periods
-                subscription_items subscriptions tenants transitions usage_alerts usage_events usage_totals payment_attempts payment_methods payments
+                subscription_items subscriptions tenants transitions usage_alerts usage_events usage_late usage_totals usage_values payment_attempts payment_methods payments
                 charges event_types features ledger_accounts meters prices product_features product_relations products'),
             -- append-only
-            ('qzpay_worker', 'INSERT', 'balance_entries events invoice_parties ledger_transfers transitions usage_events'),
+            ('qzpay_worker', 'INSERT', 'balance_entries events invoice_parties ledger_transfers transitions usage_events usage_late usage_values'),
             -- what runs, jobs and settlements write
             ('qzpay_worker', 'INSERT, UPDATE', 'balances billing_errors customers dunning_cases entitlements invoice_lines invoice_series invoices payment_attempts
                 payment_methods payments periods sandbox_charges subscription_items subscriptions tenants usage_alerts usage_totals'),
@@ -59,7 +59,7 @@ BEGIN
                 contains_pan currency_exponent format_amount interval_parse period_boundary prorate rate_usage redact round_amount split_amount status_allowed usage_amount
                 apply_discounts validate_promo_code
                 check_limit check_overage feature_limit has_access has_entitlement require_active_subscription require_entitlement require_limit
-                usage_history usage_summary
+                invoice_line_events invoice_line_events_csv usage_breakdown usage_history usage_report usage_summary usage_violations
                 attach_payment_method cancel detach_payment_method invoice_html pay_invoice preview_change preview_invoice set_default_payment_method uncancel'),
             -- app
             ('qzpay_worker, qzpay_app', 'installation_id set_tenant _issue_token
