@@ -31,6 +31,7 @@ CODE_SQL += sql/usage/functions.sql
 CODE_SQL += sql/usage/report.sql
 CODE_SQL += sql/invoice/functions.sql
 CODE_SQL += sql/invoice/rating.sql
+CODE_SQL += sql/invoice/commitment.sql
 CODE_SQL += sql/ledger/balance.sql
 CODE_SQL += sql/payment/outbox.sql
 CODE_SQL += sql/payment/settle.sql

@@ -68,6 +68,7 @@ BEGIN
     -- Nobody adds to the usage that is about to be read, and whoever had begun to has ended.
     PERFORM qzpay._close_usage(array_agg(r.tenant_id), array_agg(r.customer_id), array_agg(r.usage_start)) FROM unnest(v_rolls) r WHERE r.closes_usage HAVING count(*) > 0;
     v_lines := qzpay._advance_lines(v_rolls) || qzpay._usage_lines(v_rolls);
+    v_lines := v_lines || qzpay._commitment_lines(v_rolls, v_lines);
     INSERT INTO qzpay.periods (tenant_id, subscription_id, cycle, period_start, period_end, ordinal, invoice_id)
     SELECT r.tenant_id, r.subscription_id, r.cycle, r.bill_start, r.bill_end, r.ordinal, l.invoice_id
     FROM unnest(v_rolls) r LEFT JOIN (SELECT DISTINCT l.invoice_id FROM unnest(v_lines) l WHERE l.amount <> 0) l USING (invoice_id) WHERE r.bills

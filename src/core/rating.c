@@ -582,6 +582,13 @@ take_included(Course *course, const QzpayUse *event, QzpayDecimal *amount, bool 
 	course->included = *inside ? left : zero;
 	if (*inside)
 		return QZPAY_OK;
+	/* An amount that is the quantity is divided exactly. */
+	if (qzpay_decimal_compare(*amount, units) == 0)
+	{
+		amount->coef = -left.coef;
+		amount->scale = left.scale;
+		return QZPAY_OK;
+	}
 	/* The amount times the units beyond, by all its units.  The subtraction has brought them to this scale already. */
 	(void) qzpay_decimal_rescale(units, left.scale, &units);
 	scale = amount->scale > SPLIT_SCALE ? amount->scale : SPLIT_SCALE;

@@ -150,6 +150,65 @@ SELECT count(*) FROM qzpay.advance_test_clock(:'clock', '2026-03-05 09:00+00') \
 SELECT is(string_agg(l.kind || ' ' || l.quantity || ' ' || l.amount, ', ' ORDER BY l.position), 'plan 1 1000, usage 0 10000, usage 0 700, usage 0 20000', 'without usage: the plan, the minimum, the flat prices')
 FROM qzpay.invoices i JOIN qzpay.invoice_lines l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id WHERE i.customer_id = :'customer' AND i.issued_at = '2026-03-05 09:00+00';
 
+-- Commitments: 500 committed, 420 spent, 80 missing; and what cuts a period or changes what it cost.
+SELECT lives_ok($test$ SELECT qzpay.import_catalog('{
+  "currency": "USD", "meters": {"gigabytes": {}},
+  "plans": [{"id": "committed", "name": "Committed", "prices": {"month": {"amount": 10000, "commitment": 50000}, "year": {"amount": 100000, "commitment": 500000}},
+             "usage": {"gigabytes": {"model": "per_unit", "pricing": {"unit_amount": 100, "minimum_amount": 3100}}}}]}') $test$, 'a catalog with a commitment');
+SELECT throws_ok($$ SELECT qzpay.import_catalog('{"currency": "USD", "addons": [{"id": "a", "name": "A", "prices": {"month": {"amount": 1, "commitment": 2}}}]}') $$, 'QZ601',
+                 'invalid catalog document: only a plan has a commitment', 'only a plan has a commitment');
+SELECT is(qzpay.export_catalog() #> '{plans,1,prices,month}', '{"amount": 10000, "currency": "USD", "commitment": 50000}', 'a commitment is exported');
+SELECT is(count(*), 0::bigint, 'and imported unchanged') FROM qzpay.import_catalog(qzpay.export_catalog());
+CREATE TEMP TABLE life (name text PRIMARY KEY, clock uuid, customer uuid, subscription uuid);
+CREATE FUNCTION pg_temp.begin_life(life_name text, at timestamptz, plan text, per text DEFAULT 'month', days integer DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    l life;
+BEGIN
+    l.name := life_name;
+    l.clock := qzpay.create_test_clock(at, life_name);
+    l.customer := (qzpay.sync_customer(life_name, life_name || '@example.org', life_name, test_clock => l.clock)).id;
+    PERFORM qzpay.attach_payment_method(l.customer, 'sandbox', 'tok_ok');
+    l.subscription := (qzpay.subscribe(l.customer, plan, per, trial_days => days)).id;
+    INSERT INTO life VALUES (l.*);
+END $$;
+CREATE FUNCTION pg_temp.go(life_name text, at timestamptz) RETURNS text LANGUAGE sql AS $$
+    SELECT (SELECT 'now ' || a.now_at FROM life l, qzpay.advance_test_clock(l.clock, at) a WHERE l.name = life_name)
+$$;
+CREATE FUNCTION pg_temp.use(life_name text, quantity numeric) RETURNS text LANGUAGE sql AS $$
+    SELECT r.status FROM life l, qzpay.record_usage(l.customer, 'gigabytes', quantity, NULL) r WHERE l.name = life_name
+$$;
+CREATE FUNCTION pg_temp.lines(life_name text, at timestamptz) RETURNS text LANGUAGE sql AS $$
+    SELECT coalesce(string_agg(n.kind || ' ' || n.amount, ', ' ORDER BY n.position), 'none')
+    FROM life l JOIN qzpay.invoices i ON i.customer_id = l.customer JOIN qzpay.invoice_lines n ON n.tenant_id = i.tenant_id AND n.invoice_id = i.id WHERE l.name = life_name AND i.issued_at = at
+$$;
+SELECT pg_temp.begin_life('committed', '2026-01-10 09:00+00', 'committed') \g /dev/null
+SELECT pg_temp.use('committed', 320) \g /dev/null
+SELECT is((SELECT string_agg(p.kind || ' ' || p.amount, ', ' ORDER BY p.line_position) FROM life l, qzpay.preview_invoice(l.subscription) p WHERE l.name = 'committed'),
+          'plan 10000, usage 32000, commitment 8000', 'committed: the preview');
+SELECT pg_temp.go('committed', '2026-02-10 09:00+00') \g /dev/null
+SELECT is(pg_temp.lines('committed', '2026-01-10 09:00+00'), 'plan 10000', 'committed: the plan in advance');
+SELECT is(pg_temp.lines('committed', '2026-02-10 09:00+00'), 'plan 10000, usage 32000, commitment 8000', 'committed: 50000 less 10000 less 32000');
+SELECT is((SELECT n.description || ' ' || tstzrange(n.period_start, n.period_end) FROM qzpay.invoice_lines n JOIN life l ON l.name = 'committed' JOIN qzpay.invoices i ON i.customer_id = l.customer AND i.id = n.invoice_id
+           WHERE n.kind = 'commitment'), 'Committed: minimum commitment ["2026-01-10 09:00:00+00","2026-02-10 09:00:00+00")', 'committed: for the period that ended');
+SELECT pg_temp.use('committed', 400) \g /dev/null
+SELECT pg_temp.go('committed', '2026-03-10 09:00+00') \g /dev/null
+SELECT is(pg_temp.lines('committed', '2026-03-10 09:00+00'), 'plan 10000, usage 40000', 'committed: spent in full, nothing missing');
+SELECT pg_temp.go('committed', '2026-04-10 09:00+00') \g /dev/null
+SELECT is(pg_temp.lines('committed', '2026-04-10 09:00+00'), 'plan 10000, usage 3100, commitment 36900', 'committed: the minimum of a charge counts as spent');
+-- A contract that ends within a period: 10 of 30 days of the commitment and of the minimum.
+SELECT pg_temp.go('committed', '2026-04-20 09:00+00') \g /dev/null
+SELECT qzpay.cancel(subscription, 'now') FROM life WHERE name = 'committed' \g /dev/null
+SELECT is(pg_temp.lines('committed', '2026-04-20 09:00+00'), 'usage 1033, commitment 5634', 'committed: canceled after a third of the period');
+-- A trial commits to nothing; a yearly plan is settled once a year.
+SELECT pg_temp.begin_life('trying', '2026-01-10 09:00+00', 'committed', days => 14) \g /dev/null
+SELECT pg_temp.go('trying', '2026-02-24 09:00+00') \g /dev/null
+SELECT is(pg_temp.lines('trying', '2026-01-24 09:00+00') || '; ' || pg_temp.lines('trying', '2026-02-24 09:00+00'), 'plan 10000; plan 10000, usage 3100, commitment 36900', 'trying: from the trial''s end on');
+SELECT pg_temp.begin_life('yearly', '2026-01-10 09:00+00', 'committed', 'year') \g /dev/null
+SELECT pg_temp.use('yearly', 1000) \g /dev/null
+SELECT pg_temp.go('yearly', '2027-01-10 09:00+00') \g /dev/null
+SELECT is(pg_temp.lines('yearly', '2026-02-10 09:00+00') || '; ' || pg_temp.lines('yearly', '2026-03-10 09:00+00') || '; ' || pg_temp.lines('yearly', '2027-01-10 09:00+00'),
+          'usage 100000; usage 3100; plan 100000, usage 3100, commitment 265900', 'yearly: 500000 less 100000 less 100000 less 11 times 3100');
+
 SELECT is(coalesce(string_agg(c.check_name || ' ' || c.evidence, ', '), 'pass'), 'pass', 'the books are right') FROM qzpay.check_integrity() c WHERE c.status <> 'pass';
 SELECT * FROM finish();
 ROLLBACK;

@@ -637,6 +637,8 @@ test_amounts(void)
 	/* The event in which what is included ends is worth a third of its amount. */
 	check_use("3:600 1:4850", "2", QZPAY_NEEDS_EVENTS, "591");
 	check_use("3:100", "1", QZPAY_NEEDS_EVENTS, "200.66666667");
+	/* Exactly, where its amount is its quantity. */
+	check_use("3 1:1", "1.000000000001", QZPAY_NEEDS_EVENTS, "200.02999999999999");
 	check_use("", "0", QZPAY_NEEDS_TOTALS, "200");
 	check_use("5:700", "6", QZPAY_NEEDS_TOTALS, "200");
 	pricing.flat_on_zero = false;
