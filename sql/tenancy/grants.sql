@@ -12,7 +12,7 @@ BEGIN
         WITH rights (roles, privileges, tables) AS (VALUES
             -- what a tenant may read of itself, and the catalog
             ('qzpay_app, qzpay_tenant', 'SELECT', 'balance_entries balances customers dunning_cases entitlements events invoice_lines invoice_parties invoices ledger_transfers limit_counters pending_lines periods
-                subscription_items subscriptions tenants transitions usage_alerts usage_events usage_late usage_totals usage_values payment_attempts payment_methods payments
+                subscription_items subscriptions tenants transitions usage_alerts usage_archived usage_events usage_late usage_totals usage_values payment_attempts payment_methods payments
                 charges event_types features ledger_accounts meters prices product_features product_relations products'),
             -- append-only
             ('qzpay_worker', 'INSERT', 'balance_entries events invoice_parties ledger_transfers transitions usage_events usage_late usage_values'),
@@ -20,6 +20,8 @@ BEGIN
             ('qzpay_worker', 'INSERT, UPDATE', 'balances billing_errors customers dunning_cases entitlements invoice_lines invoice_series invoices payment_attempts
                 payment_methods payments periods sandbox_charges subscription_items subscriptions tenants usage_alerts usage_totals'),
             ('qzpay_worker', 'UPDATE', 'discounts jobs providers test_clocks'),
+            ('qzpay_worker', 'INSERT, UPDATE', 'usage_archived'),
+            ('qzpay_worker', 'DELETE', 'usage_values'),
             ('qzpay_worker', 'INSERT, UPDATE, DELETE', 'idempotency_keys limit_counters pending_lines workers'),
             ('qzpay_worker', 'DELETE', 'invoice_lines invoices'),
             -- what staff decides

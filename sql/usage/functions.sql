@@ -5,14 +5,14 @@ CREATE OR REPLACE FUNCTION qzpay.record_usage(customer uuid, meter text, quantit
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'qzpay_record_usage';
 COMMENT ON FUNCTION qzpay.record_usage(uuid, text, numeric, text, timestamptz, text, jsonb, numeric, text) IS
-'Records usage of a meter in the transaction of the caller. The same key never counts twice (status duplicate), as long as the month of its recording is kept; NULL: no such protection. '
+'Records usage of a meter in the transaction of the caller. The same key never counts twice (status duplicate), until the usage period that counts it is closed and as long as usage_retention_months says; NULL: no such protection. '
 'occurred_at defaults to the customer''s now. action set states the total of the usage period instead of adding to it. '
 'late says what becomes of usage of a period that is closed: refuse, or next: it keeps its time, counts in the running period and is named on its invoice line. '
 'A meter that counts distinct values (aggregation unique) takes the value from its property and leaves the quantity aside; total is the mean where it averages. '
 'amount is what the event is worth, in minor units of the currency it is billed in, for charges that rate amounts (percentage, graduated_percentage, dynamic); without it that is the quantity. '
 'Thresholds emit usage.warning, usage.limit.reached and usage.overage.started, each once per period. '
 'Errors: QZ401 unknown meter, QZ404 unknown customer, QZ501 the key was used for other content, QZ502 more than five minutes in the future, QZ503 the usage period is closed and late is not next, QZ504 quantity or amount negative or not finite, '
-'QZ505 a hard limit would be exceeded (in a trial every limit is hard), QZ204 increments and readings mixed, 22023 the property to count is missing, 40001 the contract changed meanwhile.';
+'QZ505 a hard limit would be exceeded (in a trial every limit is hard), QZ204 increments and readings mixed, QZ403 paused without access, 22023 the property to count is missing, 40001 the contract changed meanwhile.';
 
 CREATE OR REPLACE FUNCTION qzpay.record_usage(customer text, meter text, quantity numeric, idempotency_key text, occurred_at timestamptz DEFAULT NULL,
         action text DEFAULT 'increment', properties jsonb DEFAULT NULL, amount numeric DEFAULT NULL, late text DEFAULT 'refuse') RETURNS qzpay.usage_result
@@ -79,7 +79,63 @@ BEGIN
                    v_name, v_month::timestamptz, (v_month + interval '1 month')::timestamptz);
 END $$;
 COMMENT ON FUNCTION qzpay._make_usage_partition(date) IS
-'Makes the partition of usage_events for the month (UTC) of this day, if it isn''t there: unique keys, row security of its own, no rights of its own. The only DDL outside of install() and upgrade().';
+'Makes the partition of usage_events for the month (UTC) of this day, if it isn''t there: unique keys, row security of its own, no rights of its own. With the dropping of old ones the only DDL outside of install() and upgrade().';
+
+CREATE OR REPLACE FUNCTION qzpay._forget_usage(p_limit integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC' AS $$
+DECLARE
+    v_keep integer := (qzpay.setting('usage_retention_months') #>> '{}')::integer;
+    v_month timestamptz;
+    v_done bigint := 0;
+BEGIN
+    FOR v_month IN
+        SELECT to_timestamp(substr(c.relname, 14), 'YYYYMM') FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = to_regclass('qzpay.usage_events') AND c.relname ~ '^usage_events_[0-9]{6}$'
+          AND to_timestamp(substr(c.relname, 14), 'YYYYMM') < date_trunc('month', qzpay._recorded_at()) - v_keep * interval '1 month'
+        ORDER BY 1
+    LOOP
+        EXIT WHEN v_done >= p_limit;
+        -- A key has to be found as long as its event could be reported again: until the usage period that counts it is closed.
+        CONTINUE WHEN EXISTS (
+            SELECT FROM qzpay.usage_events e
+            LEFT JOIN qzpay.entitlements n ON n.tenant_id = e.tenant_id AND n.customer_id = e.customer_id
+            WHERE e.recorded_at >= v_month AND e.recorded_at < v_month + interval '1 month'
+              AND e.period_start >= coalesce(n.usage_start, qzpay.now(e.customer_id) - n.usage_count * ('1 ' || n.usage_unit)::interval + interval '1 microsecond'));
+        INSERT INTO qzpay.usage_archived AS a (tenant_id, customer_id, meter_id, period_start, quantity, events, amount)
+        SELECT e.tenant_id, e.customer_id, e.meter_id, e.period_start, sum(e.quantity), count(*), sum(coalesce(e.amount, e.quantity))
+        FROM qzpay.usage_events e WHERE e.recorded_at >= v_month AND e.recorded_at < v_month + interval '1 month'
+        GROUP BY e.tenant_id, e.customer_id, e.meter_id, e.period_start
+        ON CONFLICT (tenant_id, customer_id, meter_id, period_start)
+            DO UPDATE SET quantity = a.quantity + EXCLUDED.quantity, events = a.events + EXCLUDED.events, amount = a.amount + EXCLUDED.amount;
+        DELETE FROM qzpay.usage_values v
+        USING (SELECT DISTINCT e.tenant_id, e.customer_id, e.meter_id, e.period_start FROM qzpay.usage_events e JOIN qzpay.meters m ON m.id = e.meter_id AND m.aggregation = 'unique'
+               WHERE e.recorded_at >= v_month AND e.recorded_at < v_month + interval '1 month') e
+        WHERE v.tenant_id = e.tenant_id AND v.customer_id = e.customer_id AND v.meter_id = e.meter_id AND v.period_start = e.period_start;
+        PERFORM qzpay._drop_usage_partition(v_month::date);
+        v_done := v_done + 1;
+    END LOOP;
+    RETURN v_done;
+END $$;
+COMMENT ON FUNCTION qzpay._forget_usage(integer) IS
+'Drops up to p_limit months of usage events that the setting usage_retention_months no longer keeps, oldest first, after adding what they counted to usage_archived. '
+'A month with an event of a usage period that is still open is kept: so a key never counts twice while its period is open, nor in the months kept. Returns how many were dropped.';
+
+CREATE OR REPLACE FUNCTION qzpay._drop_usage_partition(p_month date) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET lock_timeout = '2s' AS $$
+BEGIN
+    -- Whoever may call this may not choose what is lost.
+    IF p_month >= date_trunc('month', qzpay._recorded_at()) - (qzpay.setting('usage_retention_months') #>> '{}')::integer * interval '1 month' THEN
+        RAISE EXCEPTION 'usage events of % are kept', to_char(p_month, 'YYYY-MM') USING ERRCODE = 'QZ204';
+    END IF;
+    -- This waits for whoever reads events and makes others wait behind it: not for long, the job comes again.
+    EXECUTE format('DROP TABLE qzpay.%I', 'usage_events_' || to_char(p_month, 'YYYYMM'));
+END $$;
+COMMENT ON FUNCTION qzpay._drop_usage_partition(date) IS 'Drops a month of usage events, if the setting usage_retention_months does not keep it. Errors: QZ204 it does, 55P03 somebody has been reading events for more than two seconds.';
 
 CREATE OR REPLACE FUNCTION qzpay._note_late_usage(p_tenant uuid, p_customer uuid, p_meter uuid, p_period_start timestamptz, p_event uuid, p_occurred_at timestamptz,
         p_quantity numeric) RETURNS void

@@ -48,6 +48,19 @@ CREATE TABLE qzpay.usage_values (
 COMMENT ON TABLE qzpay.usage_values IS
 'The values (as hashes) that meters which aggregate by unique have counted in a usage period: their number is the total. Written directly: row triggers don''t fire.';
 
+CREATE TABLE qzpay.usage_archived (
+    tenant_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    meter_id uuid NOT NULL,
+    period_start timestamptz NOT NULL,
+    quantity numeric NOT NULL,
+    events bigint NOT NULL,
+    amount numeric NOT NULL,
+    PRIMARY KEY (tenant_id, customer_id, meter_id, period_start)
+);
+COMMENT ON TABLE qzpay.usage_archived IS
+'What the events of months that are no longer kept added to the totals of their usage periods: totals = events that are kept + this. amount counts the quantity of events without one.';
+
 CREATE TABLE qzpay.usage_late (
     tenant_id uuid NOT NULL,
     customer_id uuid NOT NULL,

@@ -32,6 +32,8 @@
 
 static QzpayRelation alerts = {.table = "usage_alerts",.index = "usage_alerts_pkey"};
 
+static QzpayRelation subscriptions = {.table = "subscriptions",.index = "subscriptions_customer_id_idx"};
+
 static QzpayCall note_late = {
 	.sql = "SELECT qzpay._note_late_usage($1, $2, $3, $4, $5, $6, $7)",
 	.nargs = 7,
@@ -503,6 +505,37 @@ raise_alerts(const Booking *booking)
 	}
 }
 
+/*
+ * Whether nothing gives access and a paused subscription is the reason; the version of the entitlement that was read decides, so the newest
+ * state of subscriptions goes with it or the recording fails.
+ */
+static bool
+is_paused(const QzpayEntitlement *entitlement)
+{
+	Snapshot	latest;
+	ScanKeyData keys[2];
+	QzpayScan	scan;
+	TupleTableSlot *slot;
+	bool		paused = false;
+
+	if (qzpay_entitlement_access(entitlement, entitlement->now))
+		return false;
+	latest = RegisterSnapshot(GetLatestSnapshot());
+	qzpay_scan_key_uuid(&keys[0], 1, &entitlement->tenant);
+	qzpay_scan_key_uuid(&keys[1], 2, &entitlement->customer);
+	qzpay_scan_begin(&scan, &subscriptions, latest, keys, 2);
+	while (!paused && (slot = qzpay_scan_next(&scan)) != NULL)
+	{
+		bool		isnull;
+		Datum		status = slot_getattr(slot, qzpay_relation_column(&subscriptions, "status"), &isnull);
+
+		paused = strcmp(DatumGetCString(DirectFunctionCall1(enum_out, status)), "paused") == 0;
+	}
+	qzpay_scan_end(&scan);
+	UnregisterSnapshot(latest);
+	return paused;
+}
+
 /* Says that an event came after its own period was closed. */
 static void
 mark_late(const Booking *booking)
@@ -577,6 +610,12 @@ qzpay_usage_record(const QzpayCatalog *catalog, const QzpayEntitlement *entitlem
 		refuse(result, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("meter \"%s\" counts the values of the property \"%s\", which the report lacks",
 																report->meter->code, report->meter->value_property), NULL,
 			   pstrdup("It must be a string, a number, true or false."));
+		return;
+	}
+	if (is_paused(entitlement))
+	{
+		refuse(result, ERRCODE_QZPAY_NO_ACCESS, psprintf("usage of \"%s\" is refused while the subscription is paused", report->meter->code), NULL,
+			   pstrdup("Resume the subscription, or keep its access while it is paused."));
 		return;
 	}
 	fill_event(&booking);

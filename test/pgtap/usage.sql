@@ -1,6 +1,6 @@
 -- Usage by what it means: periods, trials, limits, late events, distinct values, means, dimensions, reports, and the way back from an invoice line.
 BEGIN;
-SELECT plan(65);
+SELECT plan(72);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -148,9 +148,25 @@ SELECT is((SELECT string_agg(concat_ws('/', r.meter, round(r.total, 1), r.events
           'messages/10500.0/10500/1050.000000/10500.0/2026-01-20/10', 'report: total, events, daily average, peak and its day');
 SELECT throws_ok($$ SELECT * FROM qzpay.usage_report('n2', unit => 'year') $$, '22023', NULL, 'report: an unknown unit');
 
--- 9. The books.
-SELECT is((SELECT count(*) FROM qzpay.usage_values v JOIN qzpay.usage_totals t USING (tenant_id, customer_id, meter_id, period_start)), (SELECT sum(t.quantity)::bigint FROM qzpay.usage_totals t JOIN qzpay.meters m ON m.id = t.meter_id WHERE m.aggregation = 'unique'),
-          'the values seen are as many as the totals say');
+-- 9. A pause refuses usage, unless access is kept.
+SELECT qzpay.import_catalog('{"plans": [{"id": "sleepy", "name": "Sleepy", "prices": {"month": {"amount": 500, "currency": "USD"}}, "trial": {"days": 7, "endBehavior": "pause"}}]}') \g /dev/null
+SELECT pg_temp.make('paused', '2026-01-01 00:00+00', NULL) \g /dev/null
+SELECT qzpay.detach_payment_method(m.id) FROM qzpay.payment_methods m JOIN qzpay.customers c ON c.id = m.customer_id WHERE c.external_id = 'paused' \g /dev/null
+SELECT qzpay.subscribe(c.id, 'sleepy') FROM qzpay.customers c WHERE c.external_id = 'paused' \g /dev/null
+SELECT pg_temp.go('paused', '2026-01-09 00:00+00') \g /dev/null
+SELECT is((SELECT s.status::text FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id WHERE c.external_id = 'paused'), 'paused', 'a trial without a method ends paused');
+SELECT throws_ok($$ SELECT qzpay.record_usage('paused', 'messages', 1, 'p1') $$, 'QZ403', NULL, 'usage is refused while paused');
+SELECT is((SELECT error FROM qzpay.record_usage_batch('[{"customer": "paused", "meter": "messages", "quantity": 1}]')), 'QZ403: usage of "messages" is refused while the subscription is paused', 'in a batch too');
+UPDATE qzpay.subscriptions s SET pause_access = 'full' FROM qzpay.customers c WHERE c.id = s.customer_id AND c.external_id = 'paused';
+SELECT is((SELECT r.status FROM qzpay.record_usage('paused', 'messages', 1, 'p1') r), 'recorded', 'not where access is kept');
+
+-- 10. Settings. How months are forgotten stands in test/sql/usage.sql: it takes several transactions.
+SELECT lives_ok($$ SELECT qzpay.set_setting('usage_retention_months', '3') $$, 'retention is a setting');
+SELECT throws_ok($$ SELECT qzpay.set_setting('usage_retention_months', '2') $$, '22023', NULL, 'of at least three months');
+SELECT throws_ok($$ SELECT qzpay.set_setting('usage_alert_percents', '[50, 101]') $$, '22023', NULL, 'thresholds are percents');
+SELECT throws_ok($$ SELECT qzpay._drop_usage_partition(current_date) $$, 'QZ204', NULL, 'nobody drops a month that is to be kept');
+
+-- 11. The books.
 SELECT is((SELECT string_agg(check_name || ': ' || evidence, ', ') FROM qzpay.check_integrity() WHERE status <> 'pass'), NULL, 'every invariant holds');
 SELECT * FROM finish();
 ROLLBACK;
