@@ -33,6 +33,7 @@ CODE_SQL += sql/subscription/functions.sql
 CODE_SQL += sql/entitlement/functions.sql
 CODE_SQL += sql/entitlement/limits.sql
 CODE_SQL += sql/usage/functions.sql
+CODE_SQL += sql/usage/report.sql
 CODE_SQL += sql/invoice/functions.sql
 CODE_SQL += sql/invoice/rating.sql
 CODE_SQL += sql/invoice/commitment.sql

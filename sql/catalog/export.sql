@@ -13,7 +13,7 @@ BEGIN
     PERFORM qzpay._check_schema_version();
     RETURN QUERY
     SELECT 'meter', m.code, NULL, false,
-           qzpay._catalog_prune(jsonb_build_object('name', nullif(m.name, m.code), 'aggregation', m.aggregation, 'unit', m.unit_name,
+           qzpay._catalog_prune(jsonb_build_object('name', nullif(m.name, m.code), 'aggregation', m.aggregation, 'valueProperty', m.value_property, 'unit', m.unit_name,
                                                    'dimensions', m.dimensions, 'active', m.active, 'metadata', m.metadata),
                                 '{"aggregation": "sum", "active": true}')
     FROM qzpay.meters m

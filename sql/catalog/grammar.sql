@@ -30,6 +30,7 @@ BEGIN
         ('{meter,plan,addon,service}', 'unit', 'one', 'text', false, NULL, NULL, NULL),
         ('{meter}', 'aggregation', 'one', 'word', false, NULL, NULL, '{sum,count,max,last,unique,avg}'),
         ('{meter}', 'dimensions', 'list', 'code', false, NULL, NULL, NULL),
+        ('{meter}', 'valueProperty', 'one', 'code', false, NULL, NULL, NULL),
         ('{feature}', 'kind', 'one', 'word', false, NULL, NULL, '{boolean,text}'),
         ('{limit}', 'kind', 'one', 'word', false, NULL, NULL, '{stock,period,rate,value,concurrency}'),
         ('{limit}', 'meter', 'one', 'code', false, NULL, NULL, NULL),

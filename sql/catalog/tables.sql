@@ -3,12 +3,16 @@ CREATE TABLE qzpay.meters (
     code text NOT NULL UNIQUE CHECK (code <> ''),
     name text NOT NULL,
     aggregation text NOT NULL DEFAULT 'sum' CHECK (aggregation IN ('sum', 'count', 'max', 'last', 'unique', 'avg')),
+    value_property text CHECK (value_property <> ''),
     unit_name text,
     dimensions text[] NOT NULL DEFAULT '{}',
     active boolean NOT NULL DEFAULT true,
-    metadata jsonb NOT NULL DEFAULT '{}'
+    metadata jsonb NOT NULL DEFAULT '{}',
+    CHECK ((aggregation = 'unique') = (value_property IS NOT NULL))
 );
 COMMENT ON TABLE qzpay.meters IS 'What can be counted: how events become one number per usage period.';
+COMMENT ON COLUMN qzpay.meters.value_property IS 'The property of an event whose distinct values are counted, where aggregation is unique.';
+COMMENT ON COLUMN qzpay.meters.dimensions IS 'The properties of events by which usage may be broken down.';
 
 CREATE TABLE qzpay.features (
     code text PRIMARY KEY CHECK (code <> ''),

@@ -65,6 +65,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._catalog_product_faults(jsonb) IS 'Products that contradict themselves, each other or the tables.';
 
+CREATE OR REPLACE FUNCTION qzpay._catalog_averages(p_doc jsonb) RETURNS SETOF text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    WITH said AS (
+        SELECT coalesce(e.item ->> 'id', e.key) AS code, coalesce(e.item ->> 'aggregation', 'sum') AS aggregation FROM qzpay._catalog_entries('meters', p_doc -> 'meters') e
+    )
+    SELECT s.code FROM said s WHERE s.aggregation = 'avg'
+    UNION ALL
+    SELECT m.code FROM qzpay.meters m WHERE m.aggregation = 'avg' AND NOT EXISTS (SELECT FROM said s WHERE s.code = m.code);
+END $$;
+COMMENT ON FUNCTION qzpay._catalog_averages(jsonb) IS 'Codes of the meters that aggregate by avg, by the document or, where it is silent, by the tables.';
+
 CREATE OR REPLACE FUNCTION qzpay._catalog_feature_faults(p_doc jsonb) RETURNS TABLE (path text, message text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -87,6 +101,13 @@ BEGIN
     UNION ALL
     SELECT f.path || '.meter', 'only a limit of kind period is counted by a meter'
     FROM feature f WHERE f.body ->> 'kind' IS DISTINCT FROM 'period' AND f.body ->> 'meter' IS NOT NULL
+    UNION ALL
+    SELECT e.path || '.valueProperty', CASE WHEN e.item ? 'valueProperty' THEN 'only a meter that aggregates by unique counts the values of a property'
+                                            ELSE 'a meter that aggregates by unique needs the property whose values it counts' END
+    FROM qzpay._catalog_entries('meters', p_doc -> 'meters') e WHERE (coalesce(e.item ->> 'aggregation', 'sum') = 'unique') <> (e.item ->> 'valueProperty' IS NOT NULL)
+    UNION ALL
+    SELECT f.path || '.meter', format('meter "%s" aggregates by avg, which is reported and never limited', f.body ->> 'meter')
+    FROM feature f JOIN qzpay._catalog_averages(p_doc) a ON a = f.body ->> 'meter'
     UNION ALL
     SELECT f.path || '.meter', format('unknown meter "%s"', f.body ->> 'meter') FROM feature f
     WHERE f.body ->> 'meter' IS NOT NULL AND NOT EXISTS (SELECT FROM meter m WHERE m.code = f.body ->> 'meter')
@@ -134,6 +155,8 @@ BEGIN
     FROM qzpay._catalog_products(p_doc) p CROSS JOIN LATERAL qzpay._catalog_entries(p.path || '.overage', p.item -> 'overage') e WHERE e.key !~ '.Price$'
     UNION ALL
     SELECT c.path, format('unknown meter "%s"', c.meter) FROM charge c WHERE c.meter NOT IN (SELECT m.code FROM meter m)
+    UNION ALL
+    SELECT c.path, format('meter "%s" aggregates by avg, which is reported and never billed', c.meter) FROM charge c JOIN qzpay._catalog_averages(p_doc) a ON a = c.meter
     UNION ALL
     SELECT c.path || '.currency', '"currency" is missing' FROM charge c WHERE c.currency IS NULL
     UNION ALL
