@@ -18,6 +18,7 @@ CORE_SRCS += src/core/status.c
 # store: rows read and written from C
 STORE_SRCS += src/store/call.c
 STORE_SRCS += src/store/catalog_cache.c
+STORE_SRCS += src/store/catalog_read.c
 STORE_SRCS += src/store/clock.c
 STORE_SRCS += src/store/context.c
 STORE_SRCS += src/store/decimal.c

@@ -2,6 +2,8 @@
 INSERT INTO qzpay.event_types (type, aliases, description) VALUES
     ('customer.created', '{CUSTOMER_CREATED}', 'A customer was made by sync_customer().'),
     ('customer.updated', '{CUSTOMER_UPDATED}', 'A customer''s data changed.'),
+    ('customer.entitlement.set', '{}', 'A feature was decided for one customer by set_entitlement().'),
+    ('customer.entitlement.cleared', '{}', 'What had been decided for one customer was taken back.'),
     ('subscription.created', '{SUBSCRIPTION_CREATED}', 'A subscription was made, in whatever status.'),
     ('subscription.changed', '{SUBSCRIPTION_UPDATED}', 'A change took effect: first payment, plan, quantity or add-on.'),
     ('subscription.expiring', '{SUBSCRIPTION_EXPIRING}', 'A contract that will not renew ends in daysRemaining days.'),
@@ -13,6 +15,7 @@ INSERT INTO qzpay.event_types (type, aliases, description) VALUES
     ('subscription.past_due', '{SUBSCRIPTION_PAST_DUE}', 'A renewal payment definitely failed; grace runs.'),
     ('subscription.recovered', '{SUBSCRIPTION_RECOVERED}', 'What was overdue is paid; the subscription is active again.'),
     ('subscription.restricted', '{SUBSCRIPTION_RESTRICTED}', 'Access was reduced by dunning or an administrator.'),
+    ('subscription.unrestricted', '{SUBSCRIPTION_UNRESTRICTED}', 'A restriction was lifted by hand.'),
     ('trial.started', '{TRIAL_STARTED}', 'A trial began.'),
     ('trial.expiring', '{TRIAL_EXPIRING}', 'A trial ends in daysRemaining days.'),
     ('trial.expired', '{TRIAL_EXPIRED}', 'A trial ended without a payment method.'),

@@ -81,8 +81,8 @@ BEGIN
             SELECT e.customer_id::text FROM qzpay.entitlements e
             FULL JOIN qzpay._entitlement_facts((SELECT array_agg(tenant_id ORDER BY id) FROM qzpay.customers), (SELECT array_agg(id ORDER BY id) FROM qzpay.customers)) f
                 ON f.tenant_id = e.tenant_id AND f.customer_id = e.customer_id
-            WHERE (e.products, e.quantities, e.since, e.until, e.usage_start, e.usage_end, e.test_clock_id)
-                  IS DISTINCT FROM (f.products, f.quantities, f.since, f.until, f.usage_start, f.usage_end, f.test_clock_id)$q$),
+            WHERE (e.products, e.quantities, e.since, e.until, e.full_until, e.overrides, e.added, e.negotiated, e.usage_start, e.usage_end, e.test_clock_id)
+                  IS DISTINCT FROM (f.products, f.quantities, f.since, f.until, f.full_until, f.overrides, f.added, f.negotiated, f.usage_start, f.usage_end, f.test_clock_id)$q$),
         ('tenants_are_walled', $q$
             SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'qzpay'
             WHERE c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)$q$)

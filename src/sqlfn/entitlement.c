@@ -24,6 +24,8 @@ QZPAY_FUNCTION(qzpay_check_limit);
 QZPAY_FUNCTION(qzpay_check_limit_ref);
 QZPAY_FUNCTION(qzpay_feature_limit);
 QZPAY_FUNCTION(qzpay_feature_limit_ref);
+QZPAY_FUNCTION(qzpay_feature_value);
+QZPAY_FUNCTION(qzpay_feature_value_ref);
 QZPAY_FUNCTION(qzpay_has_access);
 QZPAY_FUNCTION(qzpay_has_access_ref);
 QZPAY_FUNCTION(qzpay_has_entitlement);
@@ -268,6 +270,34 @@ Datum
 qzpay_feature_limit_ref(PG_FUNCTION_ARGS)
 {
 	return feature_limit(fcinfo, BY_EXTERNAL_ID);
+}
+
+static Datum
+feature_value(FunctionCallInfo fcinfo, CustomerBy by)
+{
+	const QzpayCatalog *catalog = qzpay_catalog(qzpay_scan_snapshot());
+	const QzpayFeature *feature = find_feature(catalog, PG_GETARG_TEXT_PP(1), false);
+	QzpayEntitlement entitlement;
+	Jsonb	   *value;
+
+	read_customer(fcinfo, by, feature->meter != NULL, &entitlement);
+	value = qzpay_entitlement_value(catalog, &entitlement, feature);
+	if (value == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(value);
+}
+
+/* feature_value(customer, feature) */
+Datum
+qzpay_feature_value(PG_FUNCTION_ARGS)
+{
+	return feature_value(fcinfo, BY_ID);
+}
+
+Datum
+qzpay_feature_value_ref(PG_FUNCTION_ARGS)
+{
+	return feature_value(fcinfo, BY_EXTERNAL_ID);
 }
 
 static bool

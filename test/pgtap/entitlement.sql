@@ -1,0 +1,168 @@
+-- What customers have: limited access, decisions for one customer, where it comes from.
+BEGIN;
+SELECT no_plan();
+SET LOCAL client_min_messages = warning;
+SET LOCAL timezone = 'UTC';
+
+SELECT lives_ok($$ SELECT qzpay.import_catalog('{
+    "currency": "USD", "defaultPlan": "none",
+    "features": {"level": {"kind": "text"}},
+    "limits": {"perMinute": {"kind": "rate"}, "upload": {"kind": "value"}, "exports": {"kind": "concurrency"}, "monthly": {"kind": "period", "meter": "calls"}, "billed": {"kind": "period", "meter": "texts"}},
+    "meters": {"calls": {}, "texts": {}},
+    "plans": [
+        {"id": "none", "name": "None", "prices": {"month": {"amount": 0}}, "entitlements": {"read": true}, "limits": {"seats": 1, "monthly": 10}},
+        {"id": "team", "name": "Team", "prices": {"month": {"amount": 1000}}, "graceAccess": "limited", "limitedFeatures": ["export", "seats", "level", "monthly"],
+         "entitlements": {"read": true, "write": true, "export": true, "level": "silver"}, "limits": {"seats": 5, "bots": 10, "monthly": 1000, "billed": 50, "perMinute": 60, "upload": 25.5, "exports": 2},
+         "usage": {"texts": {"included": 50, "overageRate": 2, "limitType": "soft"}}},
+        {"id": "free", "name": "Free of charge", "prices": {"month": {"amount": 0}}, "entitlements": {"read": true, "write": false}, "limits": {"seats": null}}],
+    "addons": [
+        {"id": "more-seats", "name": "More seats", "price": 100, "limits": {"seats": 2, "bots": 1}},
+        {"id": "gold", "name": "Gold", "price": 100, "entitlements": {"level": "gold", "sso": true}}]}') $$, 'a catalog with every kind of feature imports');
+SELECT throws_ok($$ SELECT qzpay.import_catalog('{"plans": [{"id": "x", "name": "X", "limitedFeatures": ["nothing"]}]}') $$, 'QZ601', NULL, 'a limited feature must exist');
+SELECT is_empty($$ SELECT * FROM qzpay.import_catalog(qzpay.export_catalog()) $$, 'the catalog comes back as it went out');
+SELECT is((SELECT p ->> 'limitedFeatures' FROM jsonb_array_elements(qzpay.export_catalog() -> 'plans') p WHERE p ->> 'id' = 'team'), '["export", "level", "monthly", "seats"]', 'limited features are exported');
+
+CREATE TEMP TABLE life (name text PRIMARY KEY, clock uuid, customer uuid, subscription uuid);
+CREATE FUNCTION pg_temp.begin_life(life_name text, plan text DEFAULT 'team', token text DEFAULT 'tok_ok') RETURNS uuid LANGUAGE plpgsql AS $$
+DECLARE
+    l life;
+BEGIN
+    l.name := life_name;
+    l.clock := qzpay.create_test_clock('2026-01-19 09:00+00', life_name);
+    l.customer := (qzpay.sync_customer(life_name, test_clock => l.clock)).id;
+    IF plan IS NOT NULL THEN
+        PERFORM qzpay.attach_payment_method(l.customer, 'sandbox', token);
+        l.subscription := (qzpay.subscribe(l.customer, plan, trial_days => 0)).id;
+    END IF;
+    INSERT INTO life VALUES (l.*);
+    RETURN l.customer;
+END $$;
+CREATE FUNCTION pg_temp.go(life_name text, at timestamptz) RETURNS text LANGUAGE sql AS $$
+    SELECT (SELECT 'now ' || a.now_at FROM life l, qzpay.advance_test_clock(l.clock, at) a WHERE l.name = life_name)
+$$;
+CREATE FUNCTION pg_temp.add(life_name text, addon text, n integer DEFAULT 1) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO qzpay.subscription_items (tenant_id, id, subscription_id, product_id, price_id, kind, quantity, valid_from, created_at)
+    SELECT s.tenant_id, qzpay.uuid_v7(), s.id, p.id, c.id, 'addon', n, qzpay.now(s.customer_id), s.created_at
+    FROM life l JOIN qzpay.subscriptions s ON s.id = l.subscription, qzpay.products p JOIN qzpay.prices c ON c.product_id = p.id WHERE l.name = life_name AND p.code = addon
+$$;
+-- The features a customer has, and its limits.
+CREATE FUNCTION pg_temp.has(life_name text) RETURNS text LANGUAGE sql AS $$
+    SELECT coalesce(string_agg(f.code, ' ' ORDER BY f.code), 'nothing') FROM life l, qzpay.features f
+    WHERE l.name = life_name AND f.kind <> 'limit' AND qzpay.has_entitlement(l.customer, f.code)
+$$;
+CREATE FUNCTION pg_temp.limits(life_name text, codes text DEFAULT '^(bots|seats|monthly)$') RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(f.code || ' ' || coalesce(qzpay.feature_value(l.customer, f.code)::text, '-'), ', ' ORDER BY f.code) FROM life l, qzpay.features f WHERE l.name = life_name AND f.kind = 'limit' AND f.code ~ codes
+$$;
+CREATE FUNCTION pg_temp.happened(life_name text, types text) RETURNS text LANGUAGE sql AS $$
+    SELECT coalesce(string_agg(to_char(e.occurred_at, 'MM-DD HH24:MI ') || e.type, ', ' ORDER BY e.id), 'nothing')
+    FROM life l JOIN qzpay.events e ON e.customer_id = l.customer WHERE l.name = life_name AND e.type ~ types
+$$;
+
+-- 1. Limited access: in a grace that is limited.
+SELECT pg_temp.begin_life('grace') AS grace \gset
+SELECT is(pg_temp.has('grace'), 'export level read write', 'in full access everything');
+SELECT is(pg_temp.limits('grace'), 'bots 10, monthly 1000, seats 5', 'and every limit');
+SELECT pg_temp.add('grace', 'more-seats', 2) \g /dev/null
+SELECT pg_temp.add('grace', 'gold') \g /dev/null
+SELECT is(pg_temp.limits('grace'), 'bots 12, monthly 1000, seats 9', 'add-ons add');
+SELECT is(qzpay.feature_value('grace', 'level'), '"gold"', 'an add-on''s text stands before the plan''s');
+SELECT qzpay.attach_payment_method(:'grace', 'sandbox', 'tok_declined') \g /dev/null
+SELECT pg_temp.go('grace', '2026-02-19 09:00+00') \g /dev/null
+SELECT is((SELECT status || ' ' || has_access FROM qzpay.subscription_overview WHERE external_id = 'grace'), 'past_due true', 'a renewal failed, grace runs');
+SELECT is(pg_temp.has('grace'), 'export level', 'limited access is what the plan keeps');
+SELECT is(pg_temp.limits('grace'), 'bots -, monthly 1000, seats 9', 'limits likewise; add-ons of a limit that is kept still add');
+SELECT is((qzpay.check_limit('grace', 'bots', 0)).reason, 'no_access', 'a limit that is not kept allows nothing');
+SELECT is(qzpay.feature_value('grace', 'level'), '"gold"', 'a text that is kept');
+SELECT is((SELECT count(*) FROM qzpay.list_entitlements(:'grace') WHERE limited), (SELECT count(*) FROM qzpay.list_entitlements(:'grace')), 'every source is limited');
+SELECT qzpay.attach_payment_method(:'grace', 'sandbox', 'tok_ok') \g /dev/null
+SELECT pg_temp.go('grace', '2026-02-20 09:00+00') \g /dev/null
+SELECT is(pg_temp.has('grace'), 'export level read sso write', 'paid: everything again');
+
+-- 2. Restricted by an administrator; free access is full.
+SELECT pg_temp.begin_life('bad') AS bad \gset
+SELECT subscription AS bad_sub FROM life WHERE name = 'bad' \gset
+SELECT throws_ok(format('SELECT qzpay.restrict(%L, %L)', :'bad_sub', ' '), '22023', NULL, 'no restriction without a reason');
+SELECT is(qzpay.restrict(:'bad_sub', 'abuse'), '2026-01-19 09:00+00', 'restricted from now on');
+SELECT is(pg_temp.has('bad'), 'export level', 'restricted to what the plan keeps');
+SELECT is(qzpay.has_access('bad'), true, 'it is access, though limited');
+SELECT pg_temp.go('bad', '2026-01-20 09:00+00') \g /dev/null
+SELECT is(qzpay.restrict(:'bad_sub', 'again'), '2026-01-19 09:00+00', 'restricting twice changes nothing');
+UPDATE qzpay.subscriptions SET comp_until = '2026-01-25 09:00+00' WHERE id = :'bad_sub';
+SELECT is(pg_temp.has('bad'), 'export level read write', 'free access is full');
+SELECT is((SELECT string_agg(DISTINCT source, ' ') FROM qzpay.list_entitlements(:'bad')), 'comp', 'and says where it comes from');
+SELECT pg_temp.go('bad', '2026-01-25 08:59:59.999999+00') \g /dev/null
+SELECT is(pg_temp.has('bad'), 'export level read write', 'to its last microsecond');
+SELECT pg_temp.go('bad', '2026-01-25 09:00+00') \g /dev/null
+SELECT is(pg_temp.has('bad'), 'export level', 'then restricted again, without anybody doing anything');
+SELECT ok(qzpay.unrestrict(:'bad_sub'), 'lifted by hand');
+SELECT ok(NOT qzpay.unrestrict(:'bad_sub'), 'once');
+SELECT is(pg_temp.has('bad'), 'export level read write', 'and everything is back');
+SELECT is(pg_temp.happened('bad', 'restricted'), '01-19 09:00 subscription.restricted, 01-25 09:00 subscription.unrestricted', 'each told once');
+SELECT qzpay.cancel(:'bad_sub', 'now') \g /dev/null
+SELECT throws_ok(format('SELECT qzpay.restrict(%L, %L)', :'bad_sub', 'abuse'), 'QZ204', NULL, 'what has ended is not restricted');
+
+-- 3. Decided for one customer.
+SELECT pg_temp.begin_life('special') AS special \gset
+SELECT pg_temp.begin_life('nobody', NULL) AS nobody \gset
+SELECT ok(qzpay.set_entitlement(:'special', 'sso', 'true', reason => 'agreed'), 'a feature is given');
+SELECT ok(NOT qzpay.set_entitlement(:'special', 'sso', 'true', reason => 'agreed'), 'deciding the same again changes nothing');
+SELECT ok(qzpay.set_entitlement(:'special', 'write', 'false', until => '2026-02-01 00:00+00'), 'another is taken, for a while');
+SELECT ok(qzpay.set_entitlement(:'special', 'bots', '25'), 'a limit is set');
+SELECT ok(qzpay.set_entitlement(:'special', 'seats', 'null'), 'a limit is lifted');
+SELECT ok(qzpay.set_entitlement(:'special', 'level', '"platinum"'), 'a text');
+SELECT is(pg_temp.has('special'), 'export level read sso', 'what was decided stands before the plan');
+SELECT is(pg_temp.limits('special'), 'bots 25, monthly 1000, seats null', 'limits too');
+SELECT is((qzpay.check_limit('special', 'bots', 24)).allowed AND NOT (qzpay.check_limit('special', 'bots', 25)).allowed AND (qzpay.check_limit('special', 'seats', 1e9)).unlimited, true, 'check_limit() goes by it');
+SELECT is(qzpay.feature_limit('special', 'bots'), 25::numeric, 'so does feature_limit()');
+SELECT is(qzpay.feature_value('special', 'level'), '"platinum"', 'so does feature_value()');
+SELECT pg_temp.add('special', 'more-seats', 3) \g /dev/null
+SELECT is(qzpay.feature_limit('special', 'bots'), 28::numeric, 'what an add-on adds comes on top: it is paid for');
+SELECT set_eq(format('SELECT feature, source, value::text, effective::text FROM qzpay.list_entitlements(%L) WHERE feature IN (''bots'', ''sso'', ''write'')', :'special'),
+    $$ VALUES ('bots', 'plan', '10', '28'), ('bots', 'addon', '1', '28'), ('bots', 'override', '25', '28'), ('sso', 'override', 'true', 'true'), ('write', 'plan', 'true', 'false'), ('write', 'override', 'false', 'false') $$,
+    'every source says its part');
+SELECT pg_temp.go('special', '2026-01-31 23:59:59.999999+00') \g /dev/null
+SELECT is(qzpay.has_entitlement('special', 'write'), false, 'until its end');
+SELECT pg_temp.go('special', '2026-02-01 00:00+00') \g /dev/null
+SELECT is(qzpay.has_entitlement('special', 'write'), true, 'no longer at it');
+SELECT ok(qzpay.clear_entitlement(:'special', 'bots'), 'taken back');
+SELECT ok(NOT qzpay.clear_entitlement(:'special', 'bots'), 'once');
+SELECT is(qzpay.feature_limit('special', 'bots'), 13::numeric, 'the plan speaks again');
+SELECT is(pg_temp.happened('special', 'customer.entitlement'),
+    '01-19 09:00 customer.entitlement.set, 01-19 09:00 customer.entitlement.set, 01-19 09:00 customer.entitlement.set, 01-19 09:00 customer.entitlement.set, 01-19 09:00 customer.entitlement.set, 02-01 00:00 customer.entitlement.cleared',
+    'each change is an event, what changes nothing is none');
+-- limited access limits this too
+SELECT subscription AS special_sub FROM life WHERE name = 'special' \gset
+SELECT qzpay.restrict(:'special_sub', 'abuse') \g /dev/null
+SELECT is(pg_temp.has('special') || '; ' || pg_temp.limits('special'), 'export level; bots -, monthly 1000, seats null', 'decisions count for what is kept');
+SELECT qzpay.unrestrict(:'special_sub') \g /dev/null
+-- who has no subscription has the default plan, and what was decided
+SELECT is(pg_temp.has('nobody') || '; ' || pg_temp.limits('nobody'), 'read; bots -, monthly 10, seats 1', 'the default plan');
+SELECT ok(qzpay.set_entitlement(:'nobody', 'export', 'true') AND qzpay.set_entitlement(:'nobody', 'monthly', '12'), 'decided without a subscription');
+SELECT is(pg_temp.has('nobody') || '; ' || pg_temp.limits('nobody'), 'export read; bots -, monthly 12, seats 1', 'it counts');
+SELECT is((SELECT string_agg(DISTINCT source, ' ' ORDER BY source) FROM qzpay.list_entitlements(:'nobody')), 'default_plan override', 'and says so');
+SELECT qzpay.record_usage(:'nobody', 'calls', 12, 'dozen') \g /dev/null
+SELECT throws_ok(format('SELECT qzpay.record_usage(%L::uuid, %L, 1, %L)', :'nobody', 'calls', 'thirteenth'), 'QZ505', NULL, 'the limit of a meter without a charge is what was decided');
+SAVEPOINT no_default;
+SELECT qzpay.set_setting('default_plan', 'null') \g /dev/null
+SELECT is(pg_temp.has('nobody') || '; ' || pg_temp.limits('nobody', 'seats|bots'), 'nothing; bots -, seats -', 'a decision opens no access where there is none');
+ROLLBACK TO no_default;
+-- what does not fit
+SELECT throws_ok(format('SELECT qzpay.set_entitlement(%L, %L, %L)', :'special', f, v), code, NULL, format('%s cannot be %s', f, v))
+FROM (VALUES ('read', '1', '22023'), ('read', 'null', '22023'), ('bots', '-1', '22023'), ('bots', 'true', '22023'), ('bots', '1e15', '22023'), ('bots', '"inf"', '22023'), ('level', '""', '22023'), ('level', 'true', '22023'),
+             ('read', '{}', '22023'), ('fly', 'true', 'QZ401'), ('billed', '100', 'QZ204'), ('level', '"4111 1111 1111 1111"', '22023')) AS x (f, v, code);
+SELECT throws_ok(format('SELECT qzpay.set_entitlement(%L, %L, NULL)', :'special', 'bots'), '22004', NULL, 'nothing is no decision');
+SELECT throws_ok(format('SELECT qzpay.set_entitlement(%L, %L, %L, %L)', :'special', 'bots', '1', at), '22023', NULL, 'until ' || at)
+FROM unnest('{2026-02-01 00:00+00,infinity,-infinity}'::text[]) at;
+SELECT throws_ok($$ SELECT qzpay.set_entitlement('00000000-0000-4000-8000-000000000000', 'bots', '1') $$, 'QZ404', NULL, 'for nobody');
+SELECT unalike((SELECT string_agg(data::text, '') FROM qzpay.events), '%4111%', 'a refused card number is nowhere');
+-- a tenant decides nothing for itself
+CREATE ROLE regress_ent_self LOGIN;
+SELECT qzpay.grant_access('regress_ent_self', 'tenant', (SELECT tenant_id FROM qzpay.customers WHERE id = :'special')) \g /dev/null
+SET LOCAL ROLE regress_ent_self;
+SELECT throws_ok(format('SELECT qzpay.%s', f), '42501', NULL, f) FROM (VALUES (format('set_entitlement(%L, %L, %L)', :'special', 'sso', 'true')), (format('clear_entitlement(%L, %L)', :'special', 'sso')),
+    (format('restrict(%L, %L)', :'special_sub', 'x')), (format('unrestrict(%L)', :'special_sub'))) AS x (f);
+RESET ROLE;
+
+SELECT is_empty($$ SELECT check_name, evidence FROM qzpay.check_integrity() WHERE status <> 'pass' AND check_name <> 'nothing_is_billed_late' $$, 'the books agree');
+SELECT * FROM finish();
+ROLLBACK;
