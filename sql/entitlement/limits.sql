@@ -93,5 +93,6 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     DELETE FROM qzpay.limit_counters c WHERE c.relation = p_relation AND (p_feature IS NULL OR c.feature_code = p_feature);
+    UPDATE qzpay.overages o SET next_look_at = '-infinity' WHERE p_feature IS NULL OR o.feature_code = p_feature;
 END $$;
-COMMENT ON FUNCTION qzpay._forget_counters(oid, text) IS 'Removes the counters of a table, of one limit or of all, for every tenant.';
+COMMENT ON FUNCTION qzpay._forget_counters(oid, text) IS 'Removes the counters of a table, of one limit or of all, for every tenant; the job looks anew at who was over.';

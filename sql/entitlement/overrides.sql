@@ -50,6 +50,7 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM qzpay._refresh_entitlements(ARRAY[v_customer.tenant_id], ARRAY[v_customer.id]);
+    PERFORM qzpay._look_for_overages(ARRAY[v_customer.tenant_id], ARRAY[v_customer.id]);
     PERFORM qzpay._emit_event(v_customer.tenant_id, 'customer.entitlement.set', 'customer', v_customer.id, v_customer.id,
         jsonb_build_object('customerId', v_customer.id, 'feature', p_feature, 'value', p_value, 'until', p_until, 'reason', p_reason), NULL, v_at);
     RETURN true;
@@ -75,6 +76,7 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM qzpay._refresh_entitlements(ARRAY[v_tenant], ARRAY[p_customer]);
+    PERFORM qzpay._look_for_overages(ARRAY[v_tenant], ARRAY[p_customer]);
     PERFORM qzpay._emit_event(v_tenant, 'customer.entitlement.cleared', 'customer', p_customer, p_customer,
         jsonb_build_object('customerId', p_customer, 'feature', p_feature, 'reason', p_reason), NULL, v_at);
     RETURN true;

@@ -58,3 +58,23 @@ CREATE TABLE qzpay.entitlement_overrides (
 );
 COMMENT ON TABLE qzpay.entitlement_overrides IS
 'What was decided for one customer and stands before what its plans say: true or false, a number (null: unlimited), a text; until (exclusive) or for good. Its history is in the events.';
+
+CREATE TABLE qzpay.overages (
+    tenant_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    feature_code text NOT NULL REFERENCES qzpay.features,
+    subscription_id uuid,
+    test_clock_id uuid,
+    since timestamptz NOT NULL,
+    deadline timestamptz NOT NULL,
+    limit_value numeric NOT NULL,
+    expired_at timestamptz,
+    next_look_at timestamptz,
+    PRIMARY KEY (tenant_id, customer_id, feature_code),
+    FOREIGN KEY (tenant_id, customer_id) REFERENCES qzpay.customers
+);
+COMMENT ON TABLE qzpay.overages IS
+'Limits that a customer is over since a change of its contract, and until when it has time to come back within. A row goes as soon as that is so; what was is in the events.';
+COMMENT ON COLUMN qzpay.overages.next_look_at IS 'When time itself has work here: at the deadline, or at the end of the usage period that is over. NULL: the count or the contract has to move.';
+CREATE INDEX overages_next_look_at_idx ON qzpay.overages (next_look_at) WHERE next_look_at IS NOT NULL AND test_clock_id IS NULL;
+CREATE INDEX overages_test_clock_id_idx ON qzpay.overages (test_clock_id, next_look_at) WHERE test_clock_id IS NOT NULL;

@@ -5,5 +5,7 @@ INSERT INTO qzpay.settings (name, value, description) VALUES
     ('dunning_policy', '"default"', 'Code of the dunning policy of plans that name none; it also gives their days of grace.'),
     ('trial_reminder_days', '[7, 3, 1]', 'Days (of 24 hours) before the end of a trial at which trial.expiring is emitted; an array of integers from 1 to 999.'),
     ('late_renewal_days', '30', 'Days (of 24 hours) for which a renewal without a definite outcome keeps access at most, from 0 to 3650.'),
+    ('payment_method_expiry_days', '[30, 7, 1]', 'Days (of 24 hours) before the end of the month in which a payment method expires at which payment_method.expiring is emitted; an array of integers from 1 to 999.'),
+    ('overage_grace_days', '7', 'Days (of 24 hours) that a customer has to come back within limits after a downgrade, from 0 to 3650.'),
     ('idempotency_days', '40', 'Days after which an idempotency key may be forgotten, from 35 to 3650.')
 ON CONFLICT (name) DO UPDATE SET description = EXCLUDED.description;

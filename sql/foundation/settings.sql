@@ -29,10 +29,10 @@ BEGIN
         RETURN v_is = 'string' AND v_text ~ '^[A-Z]{3}$' AND qzpay.currency_exponent(v_text) IS NOT NULL;
     WHEN 'dunning_policy' THEN
         RETURN v_is = 'string' AND EXISTS (SELECT FROM qzpay.dunning_policies d WHERE d.code = v_text);
-    WHEN 'trial_reminder_days' THEN
+    WHEN 'trial_reminder_days', 'payment_method_expiry_days' THEN
         RETURN v_is = 'array' AND NOT EXISTS (SELECT FROM jsonb_array_elements(CASE WHEN v_is = 'array' THEN p_value ELSE '[]' END) d (day)
                                               WHERE jsonb_typeof(d.day) <> 'number' OR d.day::text !~ '^[1-9][0-9]{0,2}$');
-    WHEN 'late_renewal_days' THEN
+    WHEN 'late_renewal_days', 'overage_grace_days' THEN
         RETURN v_is = 'number' AND v_text ~ '^[0-9]{1,4}$' AND v_text::integer <= 3650;
     WHEN 'idempotency_days' THEN
         RETURN v_is = 'number' AND v_text ~ '^[0-9]{1,4}$' AND v_text::integer BETWEEN 35 AND 3650;

@@ -30,6 +30,7 @@ QZPAY_FUNCTION(qzpay_has_access);
 QZPAY_FUNCTION(qzpay_has_access_ref);
 QZPAY_FUNCTION(qzpay_has_entitlement);
 QZPAY_FUNCTION(qzpay_has_entitlement_ref);
+QZPAY_FUNCTION(qzpay_limit_in_full);
 QZPAY_FUNCTION(qzpay_require_active_subscription);
 QZPAY_FUNCTION(qzpay_require_active_subscription_ref);
 QZPAY_FUNCTION(qzpay_require_entitlement);
@@ -270,6 +271,26 @@ Datum
 qzpay_feature_limit_ref(PG_FUNCTION_ARGS)
 {
 	return feature_limit(fcinfo, BY_EXTERNAL_ID);
+}
+
+/* _limit_in_full(customer, plan, feature) */
+Datum
+qzpay_limit_in_full(PG_FUNCTION_ARGS)
+{
+	const QzpayCatalog *catalog = qzpay_catalog(qzpay_scan_snapshot());
+	const QzpayFeature *feature;
+	QzpayEntitlement entitlement;
+	QzpayAllowance limit;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
+		PG_RETURN_NULL();
+	feature = find_feature(catalog, PG_GETARG_TEXT_PP(2), true);
+	read_customer(fcinfo, BY_ID, feature->meter != NULL, &entitlement);
+	qzpay_entitlement_in_full(&entitlement, catalog, PG_ARGISNULL(1) ? NULL : PG_GETARG_UUID_P(1));
+	qzpay_entitlement_limit(catalog, &entitlement, feature, &limit);
+	if (limit.unlimited || (limit.given && limit.type != QZPAY_LIMIT_HARD))
+		PG_RETURN_NULL();
+	PG_RETURN_NUMERIC(limit.value != NULL ? limit.value : qzpay_number_zero());
 }
 
 static Datum

@@ -74,7 +74,7 @@ extern void qzpay_entitlement_limit(const QzpayCatalog *catalog, const QzpayEnti
 extern void qzpay_entitlement_meter(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayMeter *meter, TimestampTz at,
 									QzpayAllowance *result);
 extern Jsonb *qzpay_entitlement_value(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayFeature *feature);
-extern void qzpay_entitlement_change_plan(QzpayEntitlement *entitlement, const QzpayCatalog *catalog, const pg_uuid_t *plan);
+extern void qzpay_entitlement_in_full(QzpayEntitlement *entitlement, const QzpayCatalog *catalog, const pg_uuid_t *plan);
 extern bool qzpay_entitlement_in_trial(const QzpayEntitlement *entitlement, TimestampTz at);
 
 #endif							/* QZPAY_STORE_ENTITLEMENT_H */

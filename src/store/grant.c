@@ -485,30 +485,36 @@ qzpay_entitlement_value(const QzpayCatalog *catalog, const QzpayEntitlement *ent
 }
 
 /*
- * qzpay_entitlement_change_plan
- *		Makes of what a customer holds what it would hold on another plan, with the add-ons that are in force now and in full.
+ * qzpay_entitlement_in_full
+ *		Makes of what a customer holds now what it would hold with full access, and on another plan unless that is NULL.
  */
 void
-qzpay_entitlement_change_plan(QzpayEntitlement *entitlement, const QzpayCatalog *catalog, const pg_uuid_t *plan)
+qzpay_entitlement_in_full(QzpayEntitlement *entitlement, const QzpayCatalog *catalog, const pg_uuid_t *plan)
 {
 	QzpayHeld  *held = palloc((entitlement->n_held + 1) * sizeof(QzpayHeld));
 	int			n = 0;
 
-	held[n].product = *plan;
-	held[n].quantity = 1;
-	held[n].since = DT_NOBEGIN;
-	held[n].added = entitlement->now;
-	n++;
+	if (plan != NULL)
+	{
+		held[n].product = *plan;
+		held[n].quantity = 1;
+		held[n].since = DT_NOBEGIN;
+		held[n].until = DT_NOEND;
+		held[n].full_until = DT_NOEND;
+		held[n].added = DT_NOEND;	/* the newest version of its charges */
+		n++;
+	}
 	for (int i = 0; i < entitlement->n_held; i++)
 	{
 		const QzpayHeld *old = &entitlement->held[i];
 		const QzpayProduct *product = qzpay_catalog_product(catalog, &old->product);
 
-		if (product != NULL && !product->is_plan && old->since <= entitlement->now && entitlement->now < old->until)
-			held[n++] = *old;
+		if (plan != NULL && (product == NULL || product->is_plan))
+			continue;
+		held[n] = *old;
+		held[n].full_until = DT_NOEND;
+		n++;
 	}
-	for (int i = 0; i < n; i++)
-		held[i].until = held[i].full_until = DT_NOEND;
 	entitlement->held = held;
 	entitlement->n_held = n;
 }

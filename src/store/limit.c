@@ -35,6 +35,12 @@ static QzpayCall set = {
 	.types = {COUNTER_TYPES, INT8OID}
 };
 
+static QzpayCall look = {
+	.sql = "SELECT qzpay._look_for_overage($1, $2)",
+	.nargs = 2,
+	.types = {UUIDOID, UUIDOID}
+};
+
 static void
 key_arguments(const QzpayCounter *counter, Datum *values)
 {
@@ -102,6 +108,19 @@ qzpay_counter_set(const QzpayCounter *counter, int64 used)
 	key_arguments(counter, values);
 	values[5] = Int64GetDatum(used);
 	qzpay_call(&set, &counter->tenant, values, NULL, false, 1, &nothing, &isnull);
+}
+
+/* To be called after a counter above its limit has gone down: the countdown may be over. */
+void
+qzpay_counter_was_over(const QzpayCounter *counter)
+{
+	Datum		values[2];
+	Datum		nothing;
+	bool		isnull;
+
+	values[0] = UUIDPGetDatum(&counter->tenant);
+	values[1] = UUIDPGetDatum(&counter->customer);
+	qzpay_call(&look, &counter->tenant, values, NULL, false, 1, &nothing, &isnull);
 }
 
 /*

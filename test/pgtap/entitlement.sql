@@ -163,6 +163,80 @@ SELECT throws_ok(format('SELECT qzpay.%s', f), '42501', NULL, f) FROM (VALUES (f
     (format('restrict(%L, %L)', :'special_sub', 'x')), (format('unrestrict(%L)', :'special_sub'))) AS x (f);
 RESET ROLE;
 
+-- 4. Over the limit after a change: what is there stays, nothing new, seven days.
+CREATE TABLE public.ent_bots (id integer PRIMARY KEY, org text);
+SELECT qzpay.add_limit('public.ent_bots', 'bots', 'org') \g /dev/null
+SELECT pg_temp.begin_life('over') AS over \gset
+SELECT subscription AS over_sub FROM life WHERE name = 'over' \gset
+INSERT INTO public.ent_bots SELECT n, 'over' FROM generate_series(1, 8) n;
+SELECT qzpay.record_usage(:'over'::uuid, 'calls', 40, 'forty') \g /dev/null
+SELECT set_eq(format('SELECT * FROM qzpay.check_overage(%L, %L)', :'over', 'none'), $$ VALUES ('bots', 8::numeric, 0::numeric, 8::numeric, false), ('monthly', 40, 10, 30, false) $$, 'what the free plan would put over');
+SELECT set_eq(format('SELECT * FROM qzpay.check_overage(%L, %L)', :'over', 'team'), $$ VALUES ('bots', 8::numeric, 10::numeric, 0::numeric, true), ('monthly', 40, 1000, 0, true) $$, 'and the plan it has');
+SELECT set_eq(format('SELECT * FROM qzpay.check_overage(%L, %L, %L)', :'over', 'free', '{"seats": 100, "bots": 0, "billed": 7.5}'),
+    $$ VALUES ('bots', 0::numeric, 0::numeric, 0::numeric, true), ('monthly', 40, 0, 40, false), ('seats', 100, NULL, 0, true), ('billed', 7.5, 0, 7.5, false) $$, 'counts of the application''s own stand first; unlimited is within');
+SELECT is((SELECT within FROM qzpay.check_overage(:'over', 'team', '{"billed": 500}') WHERE feature = 'billed'), true, 'what is billed beyond is within');
+SELECT throws_ok(format('SELECT * FROM qzpay.check_overage(%L, %L, %L)', :'over', p, c), code, NULL, concat_ws(' ', p, c))
+FROM (VALUES ('nothing', '{}', 'QZ401'), (NULL, '{}', 'QZ401'), ('team', '{"wings": 1}', 'QZ401'), ('team', '{"write": 1}', 'QZ401'), ('team', '{"bots": -1}', '22023'), ('team', '{"bots": "1"}', '22023'), ('team', '[]', '22023')) AS x (p, c, code);
+SELECT is_empty(format('SELECT * FROM qzpay.overage_state(%L)', :'over_sub'), 'within');
+-- the contract ends at an instant: nothing new from there on, though no job has looked
+SELECT qzpay.cancel(:'over_sub', '2026-02-01 12:00+00') \g /dev/null
+SAVEPOINT unlooked;
+UPDATE qzpay.test_clocks SET now_at = '2026-02-01 11:59:59.999999+00' WHERE id = (SELECT clock FROM life WHERE name = 'over');
+INSERT INTO public.ent_bots VALUES (9, 'over');
+UPDATE qzpay.test_clocks SET now_at = '2026-02-01 12:00+00' WHERE id = (SELECT clock FROM life WHERE name = 'over');
+SELECT throws_ok($$ INSERT INTO public.ent_bots VALUES (10, 'over') $$, 'QZ402', NULL, 'not one more from the instant of the end');
+ROLLBACK TO unlooked;
+SELECT pg_temp.go('over', '2026-02-01 12:00+00') \g /dev/null
+SELECT is(pg_temp.happened('over', 'overage'), '02-01 12:00 subscription.overage.started, 02-01 12:00 subscription.overage.started', 'both limits start their countdown');
+SELECT set_eq(format('SELECT feature, current, limit_value, excess, since, deadline, grace_days_remaining, expired FROM qzpay.overage_state(%L)', :'over_sub'),
+    $$ VALUES ('bots', 8::numeric, 0::numeric, 8::numeric, '2026-02-01 12:00+00'::timestamptz, '2026-02-08 12:00+00'::timestamptz, 7, false), ('monthly', 40, 10, 30, '2026-02-01 12:00+00', '2026-02-08 12:00+00', 7, false) $$, 'rows and usage');
+SELECT is((SELECT count(*) FROM public.ent_bots WHERE org = 'over'), 8::bigint, 'existing rows stay');
+SELECT throws_ok($$ INSERT INTO public.ent_bots VALUES (10, 'over') $$, 'QZ402', NULL, 'new ones are refused');
+DELETE FROM public.ent_bots WHERE id <= 3;
+SELECT is((SELECT current || ' ' || excess FROM qzpay.overage_state(:'over_sub') WHERE feature = 'bots'), '5 5', 'it goes by the counter');
+SELECT pg_temp.go('over', '2026-02-08 00:00+00') \g /dev/null
+SELECT is((SELECT min(grace_days_remaining) FROM qzpay.overage_state(:'over_sub')), 0, '0 on the last day');
+SAVEPOINT in_time;
+DELETE FROM public.ent_bots WHERE org = 'over';
+SELECT matches(pg_temp.happened('over', 'overage'), '02-08 00:00 subscription.overage.resolved$', 'resolved by the last row that goes');
+SELECT is((SELECT string_agg(feature, ' ') FROM qzpay.overage_state(:'over_sub')), 'monthly', 'and over');
+ROLLBACK TO in_time;
+SELECT pg_temp.go('over', '2026-02-10 00:00+00') \g /dev/null
+SELECT matches(pg_temp.happened('over', 'overage'), '02-08 12:00 subscription.overage.expired, 02-08 12:00 subscription.overage.expired$', 'or expired at the deadline');
+SELECT is((SELECT bool_and(expired) FROM qzpay.overage_state(:'over_sub')), true, 'and says so');
+SELECT is((SELECT data ->> 'excess' FROM qzpay.events WHERE type = 'subscription.overage.expired' AND data ->> 'limit' = 'bots'), '5', 'with what is too much');
+SELECT pg_temp.go('over', '2026-03-10 00:00+00') \g /dev/null
+SELECT is((SELECT count(*) FROM qzpay.events WHERE customer_id = :'over' AND type = 'subscription.overage.expired'), 2::bigint, 'once each');
+SELECT matches(pg_temp.happened('over', 'overage'), '02-19 09:00 subscription.overage.resolved$', 'a new usage period resolves what is counted per period');
+SELECT qzpay.set_entitlement(:'over', 'bots', '5') \g /dev/null
+SELECT matches(pg_temp.happened('over', 'overage'), '03-10 00:00 subscription.overage.resolved$', 'a limit that rises resolves too');
+-- limited access is no downgrade
+SELECT pg_temp.begin_life('calm') AS calm \gset
+INSERT INTO public.ent_bots SELECT 100 + n, 'calm' FROM generate_series(1, 8) n;
+SELECT qzpay.restrict(subscription, 'abuse') FROM life WHERE name = 'calm' \g /dev/null
+SELECT is(pg_temp.happened('calm', 'overage'), 'nothing', 'a restriction begins no countdown');
+SELECT throws_ok($$ INSERT INTO public.ent_bots VALUES (200, 'calm') $$, 'QZ402', NULL, 'though nothing new is let in');
+DELETE FROM public.ent_bots WHERE id = 101;
+SELECT is(pg_temp.happened('calm', 'overage'), 'nothing', 'nor does what goes meanwhile');
+-- fewer of an add-on
+SELECT qzpay.unrestrict(subscription) FROM life WHERE name = 'calm' \g /dev/null
+SELECT pg_temp.add('calm', 'more-seats', 3) \g /dev/null
+INSERT INTO public.ent_bots SELECT 120 + n, 'calm' FROM generate_series(1, 6) n;
+SELECT pg_temp.go('calm', '2026-01-20 09:00+00') \g /dev/null
+UPDATE qzpay.subscription_items i SET valid_until = '2026-01-20 09:00+00' FROM life l WHERE l.name = 'calm' AND i.subscription_id = l.subscription AND i.kind = 'addon';
+SELECT is((SELECT feature || ' ' || excess FROM qzpay.overage_state((SELECT subscription FROM life WHERE name = 'calm'))), 'bots 3', 'an add-on that goes is a downgrade');
+SELECT pg_temp.add('calm', 'more-seats', 3) \g /dev/null
+SELECT is(pg_temp.happened('calm', 'overage'), '01-20 09:00 subscription.overage.started, 01-20 09:00 subscription.overage.resolved', 'and bought again resolves it');
+-- counters that are forgotten are looked at by the job
+SELECT qzpay.set_entitlement(:'calm', 'bots', '1') \g /dev/null
+SELECT is((SELECT count(*) FROM qzpay.overage_state((SELECT subscription FROM life WHERE name = 'calm'))), 1::bigint, 'over again');
+ALTER TABLE public.ent_bots DISABLE TRIGGER USER;
+DELETE FROM public.ent_bots WHERE org = 'calm';
+ALTER TABLE public.ent_bots ENABLE TRIGGER USER;
+SELECT qzpay.recount_limit('public.ent_bots', 'bots') \g /dev/null
+SELECT pg_temp.go('calm', '2026-01-20 10:00+00') \g /dev/null
+SELECT matches(pg_temp.happened('calm', 'overage'), '01-20 09:00 subscription.overage.resolved$', 'a recount resolves at the next look');
+
 SELECT is_empty($$ SELECT check_name, evidence FROM qzpay.check_integrity() WHERE status <> 'pass' AND check_name <> 'nothing_is_billed_late' $$, 'the books agree');
 SELECT * FROM finish();
 ROLLBACK;
