@@ -86,7 +86,7 @@ COMMENT ON FUNCTION qzpay._check_address(jsonb) IS 'Raises 22023 for an address 
 CREATE OR REPLACE FUNCTION qzpay.delete_customer(customer uuid, reason text DEFAULT 'requested') RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
 COMMENT ON FUNCTION qzpay.delete_customer(uuid, text) IS
-'Ends a customer: its subscriptions are canceled now (a last invoice for usage included), payments that were not sent are called off, its payment methods removed. Documents, debts and balances stay; '
+'Ends a customer: its subscriptions are canceled at once (a last invoice for usage included), payments that were not sent are called off, its payment methods removed. Documents, debts and balances stay; '
 'sync_customer() with the same external id brings it back. Returns false if it was deleted already. Errors: QZ404, 22023.';
 
 CREATE OR REPLACE FUNCTION qzpay._delete_customer(p_customer uuid, p_reason text) RETURNS boolean
@@ -131,7 +131,7 @@ CREATE OR REPLACE FUNCTION qzpay.erase_customer(customer uuid) RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
 COMMENT ON FUNCTION qzpay.erase_customer(uuid) IS
 'Removes the personal data of a customer for good: name, address, e-mail, external id, tax ids, metadata everywhere, the buyer on its invoices, tokens and what is shown of its payment methods, properties of its usage, and what events said of them. '
-'Amounts, numbers, dates, the ledger and the provider''s references of payments stay. Deletes the customer first if it is not. The external id is free again: sync_customer() with it brings the same id back, without the data. '
+'Amounts, numbers, dates, the ledger and the ids of payments at the provider stay. Deletion comes first where it has not been. The external id is free again: sync_customer() with it brings the same id back, without the data. '
 'Returns false if it was erased already. For administrators. Errors: QZ404, QZ204 while an invoice is open, a payment under way or a balance left.';
 
 CREATE OR REPLACE FUNCTION qzpay._erase_customer(p_customer uuid) RETURNS boolean

@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION qzpay._limit_in_full(p_customer uuid, p_plan uuid, p_
     LANGUAGE c STABLE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'qzpay_limit_in_full';
 COMMENT ON FUNCTION qzpay._limit_in_full(uuid, uuid, text) IS
-'The limit that a customer would have on another plan (a product''s id), with the add-ons it holds now, or by what it holds now (NULL), in either case with full access. 0 where nothing gives it; NULL where nothing is refused.';
+'The limit that a customer would have on another plan (a product''s id), with the add-ons it holds now, or by what it holds (NULL), in either case with full access. 0 where nothing gives it; NULL where nothing is refused.';
 
 CREATE OR REPLACE FUNCTION qzpay._counted(p_tenant uuid, p_customer uuid) RETURNS TABLE (feature text, current numeric, period_end timestamptz)
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
