@@ -31,6 +31,7 @@ CODE_SQL += sql/entitlement/functions.sql
 CODE_SQL += sql/entitlement/limits.sql
 CODE_SQL += sql/entitlement/overage.sql
 CODE_SQL += sql/entitlement/overrides.sql
+CODE_SQL += sql/entitlement/rates.sql
 CODE_SQL += sql/entitlement/restriction.sql
 CODE_SQL += sql/usage/functions.sql
 CODE_SQL += sql/invoice/functions.sql

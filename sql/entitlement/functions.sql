@@ -163,12 +163,25 @@ CREATE OR REPLACE FUNCTION qzpay.check_limit(customer uuid, feature text, curren
 COMMENT ON FUNCTION qzpay.check_limit(uuid, text, numeric, numeric) IS
 'Whether the customer may go from current_count to current_count + increment: the greatest plan value plus what add-ons add. '
 'A limit that a meter counts is decided by the charge of that meter where there is one: soft allows with reason overage, none allows; in a trial both refuse. '
+'Of a limit of kind value current_count is the value, which must not be above it, and increment counts for nothing. '
 'To make a limit impossible to exceed, put enforce_limit() on the table. All NULL, that is no, for a NULL argument. Errors: QZ401 unknown limit, QZ404 unknown customer, 22023 negative count.';
 
 CREATE OR REPLACE FUNCTION qzpay.check_limit(customer text, feature text, current_count numeric, increment numeric DEFAULT 1) RETURNS qzpay.limit_check
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'qzpay_check_limit_ref';
 COMMENT ON FUNCTION qzpay.check_limit(text, text, numeric, numeric) IS 'check_limit() by external id.';
+
+CREATE OR REPLACE FUNCTION qzpay.check_limit(customer uuid, feature text, current_count numeric, increment numeric, scope text) RETURNS qzpay.limit_check
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_check_limit_in';
+COMMENT ON FUNCTION qzpay.check_limit(uuid, text, numeric, numeric, text) IS
+'check_limit() for one group of rows, such as the photos of one property, each of which has the limit for itself: scope is a value of the group column of enforce_limit(), NULL where there is none. '
+'current_count NULL: what enforce_limit() has counted there so far. NULL for any other NULL argument.';
+
+CREATE OR REPLACE FUNCTION qzpay.check_limit(customer text, feature text, current_count numeric, increment numeric, scope text) RETURNS qzpay.limit_check
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_check_limit_in_ref';
+COMMENT ON FUNCTION qzpay.check_limit(text, text, numeric, numeric, text) IS 'check_limit() of a group by external id.';
 
 CREATE OR REPLACE FUNCTION qzpay.feature_limit(customer uuid, feature text) RETURNS numeric
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
@@ -222,3 +235,13 @@ CREATE OR REPLACE FUNCTION qzpay.require_limit(customer text, feature text, curr
     LANGUAGE c STABLE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'qzpay_require_limit_ref';
 COMMENT ON FUNCTION qzpay.require_limit(text, text, numeric, numeric) IS 'require_limit() by external id.';
+
+CREATE OR REPLACE FUNCTION qzpay.require_limit(customer uuid, feature text, current_count numeric, increment numeric, scope text) RETURNS void
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_require_limit';
+COMMENT ON FUNCTION qzpay.require_limit(uuid, text, numeric, numeric, text) IS 'require_limit() for one group of rows; current_count NULL: what enforce_limit() has counted there.';
+
+CREATE OR REPLACE FUNCTION qzpay.require_limit(customer text, feature text, current_count numeric, increment numeric, scope text) RETURNS void
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_require_limit_ref';
+COMMENT ON FUNCTION qzpay.require_limit(text, text, numeric, numeric, text) IS 'require_limit() of a group by external id.';

@@ -78,3 +78,18 @@ COMMENT ON TABLE qzpay.overages IS
 COMMENT ON COLUMN qzpay.overages.next_look_at IS 'When time itself has work here: at the deadline, or at the end of the usage period that is over. NULL: the count or the contract has to move.';
 CREATE INDEX overages_next_look_at_idx ON qzpay.overages (next_look_at) WHERE next_look_at IS NOT NULL AND test_clock_id IS NULL;
 CREATE INDEX overages_test_clock_id_idx ON qzpay.overages (test_clock_id, next_look_at) WHERE test_clock_id IS NOT NULL;
+
+CREATE TABLE qzpay.limit_slots (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    feature_code text NOT NULL REFERENCES qzpay.features,
+    holder text,
+    acquired_at timestamptz NOT NULL,
+    lease_until timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, customer_id) REFERENCES qzpay.customers
+) WITH (fillfactor = 70);
+COMMENT ON TABLE qzpay.limit_slots IS
+'Slots of limits on how many at once that are taken, until released or their lease (real time) is over. Counted in limit_counters like rows of the application''s own.';
+CREATE INDEX limit_slots_customer_id_idx ON qzpay.limit_slots (tenant_id, customer_id, feature_code);

@@ -11,7 +11,7 @@ BEGIN
     FOR r IN
         WITH rights (roles, privileges, tables) AS (VALUES
             -- what a tenant may read of itself, and the catalog
-            ('qzpay_app, qzpay_tenant', 'SELECT', 'balance_entries balances customers dunning_cases entitlement_overrides entitlements events invoice_lines invoice_parties invoices ledger_transfers limit_counters overages pending_lines periods
+            ('qzpay_app, qzpay_tenant', 'SELECT', 'balance_entries balances customers dunning_cases entitlement_overrides entitlements events invoice_lines invoice_parties invoices ledger_transfers limit_counters limit_slots overages pending_lines periods
                 subscription_items subscriptions tenants transitions usage_alerts usage_events usage_totals payment_attempts payment_methods payments
                 charges event_types features ledger_accounts meters prices product_features product_relations products'),
             -- append-only
@@ -20,7 +20,7 @@ BEGIN
             ('qzpay_worker', 'INSERT, UPDATE', 'balances billing_errors customers dunning_cases entitlements invoice_lines invoice_series invoices payment_attempts
                 payment_methods payments periods sandbox_charges subscription_items subscriptions tenants usage_alerts usage_totals'),
             ('qzpay_worker', 'UPDATE', 'discounts jobs providers test_clocks'),
-            ('qzpay_worker', 'INSERT, UPDATE, DELETE', 'entitlement_overrides idempotency_keys limit_counters overages pending_lines workers'),
+            ('qzpay_worker', 'INSERT, UPDATE, DELETE', 'entitlement_overrides idempotency_keys limit_counters limit_slots overages pending_lines workers'),
             ('qzpay_worker', 'DELETE', 'invoice_lines invoices'),
             -- what staff decides
             ('qzpay_admin', 'INSERT, UPDATE, DELETE', 'charges discounts dunning_policies dunning_steps epochs event_types features jobs meters prices product_features
@@ -65,7 +65,7 @@ BEGIN
             -- app
             ('qzpay_worker, qzpay_app', 'installation_id set_tenant _issue_token
                 sync_customer update_customer delete_customer subscribe change_plan pause resume extend_trial add_addon set_addon_quantity remove_addon
-                set_entitlement clear_entitlement enforce_limit add_limit recount_limit record_usage record_usage_batch
+                acquire_slot check_rate release_slot renew_slot require_rate require_slot set_entitlement clear_entitlement enforce_limit add_limit recount_limit record_usage record_usage_batch
                 charge add_invoice_line create_invoice finalize_invoice
                 dry_run receive_webhook setting'),
             -- worker

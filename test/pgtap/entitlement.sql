@@ -237,6 +237,61 @@ SELECT qzpay.recount_limit('public.ent_bots', 'bots') \g /dev/null
 SELECT pg_temp.go('calm', '2026-01-20 10:00+00') \g /dev/null
 SELECT matches(pg_temp.happened('calm', 'overage'), '01-20 09:00 subscription.overage.resolved$', 'a recount resolves at the next look');
 
+-- 5. Limits per group of rows, of single values, per minute, at once
+SELECT pg_temp.begin_life('kinds') AS kinds \gset
+CREATE TABLE public.ent_photos (id integer PRIMARY KEY, org text, property text);
+SELECT qzpay.add_limit('public.ent_photos', 'seats', 'org', 'property') \g /dev/null
+INSERT INTO public.ent_photos SELECT n, 'kinds', CASE WHEN n <= 4 THEN 'flat' ELSE 'house' END FROM generate_series(1, 6) n;
+SELECT is((SELECT string_agg(concat_ws(' ', s, l.allowed, l.current_count, l.remaining), ', ' ORDER BY s) FROM unnest('{flat,house,boat}'::text[]) s, qzpay.check_limit(:'kinds'::uuid, 'seats', NULL, 1, s) l),
+    'boat t 0 5, flat t 4 1, house t 2 3', 'each group by its own count');
+SELECT is((qzpay.check_limit('kinds', 'seats', NULL, 2, 'flat')).reason, 'limit_reached', 'two more are too many');
+SELECT is((qzpay.check_limit('kinds', 'seats', 1, 2, 'flat')).allowed, true, 'a count of the application''s own stands first');
+SELECT is((qzpay.check_limit('kinds', 'seats', 4, 1, NULL)).allowed AND qzpay.check_limit('kinds', 'seats', 4, NULL, 'flat') IS NULL, true, 'no group is a group, no increment is none');
+SELECT throws_ok($$ SELECT qzpay.require_limit('kinds', 'seats', NULL, 2, 'flat') $$, 'QZ402', NULL, 'require_limit() of a group raises');
+SELECT lives_ok($$ SELECT qzpay.require_limit('kinds', 'seats', NULL, 1, 'flat') $$, 'or does not');
+SELECT throws_ok($$ SELECT qzpay.require_limit('kinds', 'seats', NULL, NULL, 'flat') $$, '22004', NULL, 'a guard is not asked about nothing');
+SELECT throws_ok($$ SELECT qzpay.require_limit('kinds', 'seats', NULL) $$, '22004', NULL, 'without a group the count is the application''s');
+-- a value
+SELECT is((SELECT string_agg(l.allowed::text, ' ' ORDER BY v) FROM unnest('{0,25.5,25.51}'::numeric[]) v, qzpay.check_limit('kinds', 'upload', v) l), 'true true false', 'a value up to the ceiling');
+SELECT throws_ok($$ SELECT qzpay.require_limit('kinds', 'upload', 26) $$, 'QZ402', NULL, 'not above');
+-- per minute
+SELECT is((SELECT string_agg(concat_ws(' ', r.allowed, r.limit_value, r.used, r.remaining, r.retry_after IS NULL, r.unlimited, r.reason), ', ') FROM generate_series(1, 3) n, qzpay.check_rate('kinds', 'perMinute', 20 + 0 * n) r),
+    't 60 20 40 t f, t 60 40 20 t f, t 60 60 0 t f', 'up to the limit');
+SELECT is((SELECT concat_ws(' ', allowed, used, remaining, retry_after BETWEEN '50 seconds' AND '63 seconds', reason) FROM qzpay.check_rate(:'kinds'::uuid, 'perMinute')), 'f 60 0 t limit_reached', 'then no more for a minute');
+SELECT is((SELECT concat_ws(' ', allowed, used) FROM qzpay.check_rate('kinds', 'perMinute', 0)), 't 60', 'cost 0 looks');
+SELECT is((SELECT retry_after FROM qzpay.check_rate('kinds', 'perMinute', 61)), NULL, 'more than the limit is never allowed');
+CREATE FUNCTION pg_temp.detail(sql text) RETURNS text LANGUAGE plpgsql AS $$ DECLARE d text; BEGIN EXECUTE sql; RETURN 'ok'; EXCEPTION WHEN SQLSTATE 'QZ402' THEN GET STACKED DIAGNOSTICS d = PG_EXCEPTION_DETAIL; RETURN regexp_replace(d, '"retry_after": [0-9]+', '"retry_after": n'); END $$;
+SELECT is(pg_temp.detail($$ SELECT qzpay.require_rate('kinds', 'perMinute') $$), '{"limit": "perMinute", "current": 60, "limit_value": 60, "retry_after": n}', 'require_rate() raises, with what a client needs');
+SELECT is((SELECT reason FROM qzpay.check_rate('nobody', 'perMinute')), 'no_access', 'nothing where nothing gives it');
+SELECT is(qzpay.check_rate('kinds', NULL) IS NULL, true, 'NULL of nothing');
+SELECT throws_ok(format('SELECT qzpay.check_rate(%s)', a), code, NULL, a) FROM (VALUES ('''kinds'', ''bots''', '22023'), ('''kinds'', ''read''', 'QZ401'), ('''kinds'', ''perMinute'', -1', '22023'), ('''no_one'', ''perMinute''', 'QZ404')) AS x (a, code);
+SAVEPOINT taken;
+SELECT qzpay.set_entitlement(:'kinds', 'perMinute', '61') \g /dev/null
+SELECT is((SELECT allowed FROM qzpay.check_rate('kinds', 'perMinute')), true, 'a higher limit leaves room');
+ROLLBACK TO taken;
+SELECT is((SELECT used FROM qzpay.check_rate('kinds', 'perMinute', 0)), 61::bigint, 'and a ROLLBACK gives nothing back');
+SELECT qzpay.set_entitlement(:'kinds', 'perMinute', 'null') \g /dev/null
+SELECT is((SELECT concat_ws(' ', allowed, unlimited, limit_value) FROM qzpay.check_rate('kinds', 'perMinute', 1000)), 't t', 'unlimited');
+SELECT lives_ok($$ SELECT qzpay.require_rate('kinds', 'perMinute', 1000) $$, 'for the guard too');
+-- at once
+SELECT qzpay.acquire_slot(:'kinds', 'exports') AS slot1 \gset
+SELECT qzpay.acquire_slot(:'kinds', 'exports', '1 hour', 'worker 7') AS slot2 \gset
+SELECT is(qzpay.acquire_slot(:'kinds', 'exports'), NULL, 'two slots, not three');
+SELECT is(pg_temp.detail(format('SELECT qzpay.require_slot(%L, %L)', :'kinds', 'exports'))::jsonb, '{"limit": "exports", "current": 2, "limit_value": 2}', 'require_slot() raises');
+SELECT ok(qzpay.release_slot(:'kinds', :'slot1') AND NOT qzpay.release_slot(:'kinds', :'slot1'), 'one is given back, once');
+SELECT isnt(qzpay.acquire_slot(:'kinds', 'exports'), NULL, 'and taken again');
+UPDATE qzpay.limit_slots SET lease_until = qzpay._real_now() WHERE id = :'slot2';
+SELECT ok(NOT qzpay.renew_slot(:'kinds', :'slot2'), 'a lease that is over is not renewed');
+SELECT isnt(qzpay.require_slot(:'kinds', 'exports'), NULL, 'its place is free');
+SELECT ok(NOT qzpay.release_slot(:'kinds', :'slot2'), 'and its holder hears so');
+SELECT is((SELECT bool_and(qzpay.renew_slot(:'kinds', id, '1 day')) FROM qzpay.limit_slots), true, 'those that run are renewed');
+SELECT is((SELECT used || ' ' || (SELECT count(*) FROM qzpay.limit_slots) FROM qzpay.limit_counters WHERE feature_code = 'exports'), '2 2', 'counted as they are');
+SELECT is(qzpay.acquire_slot(:'nobody', 'exports'), NULL, 'none where nothing gives any');
+SELECT throws_ok(format('SELECT qzpay.acquire_slot(%L, %s)', :'kinds', a), code, NULL, a)
+FROM (VALUES ('''bots''', '22023'), ('''wings''', 'QZ401'), ('NULL', '22004'), ('''exports'', NULL', '22004'), ('''exports'', ''0''', '22023'), ('''exports'', ''25 hours''', '22023'), ('''exports'', ''1 hour'', ''4111111111111111''', '22023')) AS x (a, code);
+SELECT throws_ok(format('SELECT qzpay.renew_slot(%L, id, %L) FROM qzpay.limit_slots', :'kinds', '2 days'), '22023', NULL, 'no endless lease');
+SELECT is(pg_temp.happened('kinds', 'overage'), 'nothing', 'slots are no overage');
+
 SELECT is_empty($$ SELECT check_name, evidence FROM qzpay.check_integrity() WHERE status <> 'pass' AND check_name <> 'nothing_is_billed_late' $$, 'the books agree');
 SELECT * FROM finish();
 ROLLBACK;
