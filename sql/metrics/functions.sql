@@ -13,10 +13,18 @@ BEGIN
             WHERE i.status <> 'draft' AND (i.line_count, i.subtotal, i.discount_total, i.tax_total) IS DISTINCT FROM (l.n, l.a, l.d, l.t)$q$),
         ('ledger_holds_every_invoice', $q$
             SELECT coalesce(i.id, t.cause_id)::text
-            FROM (SELECT * FROM qzpay.invoices WHERE status <> 'draft' AND total > 0) i
-            FULL JOIN (SELECT tenant_id, cause_id, currency, sum(amount) a FROM qzpay.ledger_transfers WHERE cause = 'invoice' AND debit_account = 'receivable' GROUP BY 1, 2, 3) t
+            FROM (SELECT * FROM qzpay.invoices WHERE status <> 'draft') i
+            FULL JOIN (SELECT tenant_id, cause_id, currency, sum(CASE 'receivable' WHEN debit_account THEN amount ELSE -amount END) a FROM qzpay.ledger_transfers
+                       WHERE cause = 'invoice' AND 'receivable' IN (debit_account, credit_account) GROUP BY 1, 2, 3) t
                 ON t.tenant_id = i.tenant_id AND t.cause_id = i.id
-            WHERE i.total IS DISTINCT FROM t.a OR i.currency IS DISTINCT FROM t.currency$q$),
+            WHERE i.id IS NULL OR i.total <> coalesce(t.a, 0) OR i.currency <> t.currency$q$),
+        ('balances_are_the_ledgers', $q$
+            SELECT coalesce(b.customer_id, t.customer_id) || ' ' || coalesce(b.currency, t.currency)
+            FROM qzpay.balances b
+            FULL JOIN (SELECT tenant_id, customer_id, currency, sum(CASE 'customer_balance' WHEN credit_account THEN amount ELSE -amount END) a FROM qzpay.ledger_transfers
+                       WHERE 'customer_balance' IN (debit_account, credit_account) GROUP BY 1, 2, 3) t
+                ON t.tenant_id = b.tenant_id AND t.customer_id = b.customer_id AND t.currency = b.currency
+            WHERE coalesce(b.amount, 0) <> coalesce(t.a, 0)$q$),
         ('ledger_holds_every_payment', $q$
             SELECT coalesce(p.id, t.cause_id)::text
             FROM (SELECT * FROM qzpay.payments WHERE status = 'succeeded') p
@@ -55,7 +63,7 @@ BEGIN
                 SELECT tenant_id, subscription_id, cycle, ordinal, period_start, lag(period_end) OVER (PARTITION BY tenant_id, subscription_id, cycle ORDER BY period_start) before
                 FROM qzpay.periods) p
             JOIN qzpay.subscriptions s ON s.tenant_id = p.tenant_id AND s.id = p.subscription_id
-            WHERE p.ordinal > 0 AND p.period_start <> p.before AND s.paused_at IS NULL$q$),
+            WHERE p.ordinal > 0 AND p.period_start <> p.before AND p.cycle IN ('usage', s.interval_count || ' ' || s.interval_unit)$q$),
         ('nothing_is_billed_late', $q$
             SELECT id::text FROM qzpay.subscriptions
             WHERE test_clock_id IS NULL AND set_aside_at IS NULL AND next_due_at < qzpay.now() - interval '1 hour'$q$),
