@@ -28,7 +28,7 @@ BEGIN
         jsonb_build_object('name', p.name, 'description', p.description, 'aliases', p.aliases, 'unit', p.unit_label, 'categories', p.categories,
             'tierRank', p.tier_rank, 'usageInterval', qzpay._interval_name(p.usage_interval_unit, p.usage_interval_count),
             'trial', jsonb_build_object('days', p.trial_days, 'requiresPaymentMethod', p.trial_requires_payment_method, 'endBehavior', p.trial_end_behavior),
-            'graceDays', p.grace_days, 'graceAccess', p.grace_access, 'dunningPolicy', p.dunning_policy,
+            'graceDays', p.grace_days, 'graceAccess', p.grace_access, 'limitedFeatures', p.limited_features, 'dunningPolicy', p.dunning_policy,
             'minQuantity', p.min_quantity, 'maxQuantity', p.max_quantity, 'selfService', p.self_service, 'visible', p.visible, 'active', p.active,
             'displayFeatures', p.display -> 'features', 'isFeatured', p.display -> 'featured', 'badgeText', p.display -> 'badge', 'sortOrder', p.display -> 'sortOrder',
             'display', p.display - '{features,featured,badge,sortOrder}'::text[], 'metadata', p.metadata,

@@ -66,12 +66,13 @@ DECLARE
     v_at timestamptz := qzpay.now();
 BEGIN
     INSERT INTO qzpay.products AS p (id, code, aliases, kind, name, description, unit_label, categories, tier_rank, trial_days, trial_requires_payment_method,
-        trial_end_behavior, usage_interval_unit, usage_interval_count, grace_days, grace_access, dunning_policy, min_quantity, max_quantity,
+        trial_end_behavior, usage_interval_unit, usage_interval_count, grace_days, grace_access, limited_features, dunning_policy, min_quantity, max_quantity,
         self_service, visible, active, display, metadata, created_at, updated_at)
     SELECT qzpay.uuid_v5(v_installation, 'product:' || c.code), c.code, ARRAY(SELECT jsonb_array_elements_text(b -> 'aliases')), c.kind, b ->> 'name', b ->> 'description',
            b ->> 'unit', ARRAY(SELECT jsonb_array_elements_text(b -> 'categories')), (b ->> 'tierRank')::integer,
            coalesce((b #>> '{trial,days}')::integer, 0), coalesce((b #>> '{trial,requiresPaymentMethod}')::boolean, false), coalesce(b #>> '{trial,endBehavior}', 'cancel'),
-           u.unit, u.count, (b ->> 'graceDays')::integer, coalesce(b ->> 'graceAccess', 'full'), b ->> 'dunningPolicy',
+           u.unit, u.count, (b ->> 'graceDays')::integer, coalesce(b ->> 'graceAccess', 'full'),
+           ARRAY(SELECT jsonb_array_elements_text(b -> 'limitedFeatures')), b ->> 'dunningPolicy',
            coalesce((b ->> 'minQuantity')::integer, 1), (b ->> 'maxQuantity')::integer,
            coalesce((b ->> 'selfService')::boolean, true), coalesce((b ->> 'visible')::boolean, true), coalesce((b ->> 'active')::boolean, true),
            coalesce(b -> 'display', '{}') || jsonb_strip_nulls(jsonb_build_object('features', b -> 'displayFeatures', 'featured', b -> 'isFeatured',
@@ -85,7 +86,7 @@ BEGIN
         aliases = EXCLUDED.aliases, name = EXCLUDED.name, description = EXCLUDED.description, unit_label = EXCLUDED.unit_label, categories = EXCLUDED.categories,
         tier_rank = EXCLUDED.tier_rank, trial_days = EXCLUDED.trial_days, trial_requires_payment_method = EXCLUDED.trial_requires_payment_method,
         trial_end_behavior = EXCLUDED.trial_end_behavior, usage_interval_unit = EXCLUDED.usage_interval_unit, usage_interval_count = EXCLUDED.usage_interval_count,
-        grace_days = EXCLUDED.grace_days, grace_access = EXCLUDED.grace_access, dunning_policy = EXCLUDED.dunning_policy,
+        grace_days = EXCLUDED.grace_days, grace_access = EXCLUDED.grace_access, limited_features = EXCLUDED.limited_features, dunning_policy = EXCLUDED.dunning_policy,
         min_quantity = EXCLUDED.min_quantity, max_quantity = EXCLUDED.max_quantity, self_service = EXCLUDED.self_service, visible = EXCLUDED.visible,
         active = EXCLUDED.active, display = EXCLUDED.display, metadata = EXCLUDED.metadata, updated_at = EXCLUDED.updated_at;
 

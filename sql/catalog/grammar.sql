@@ -50,6 +50,7 @@ BEGIN
         ('{plan}', 'usageInterval', 'one', 'interval', false, NULL, NULL, NULL),
         ('{plan}', 'graceDays', 'one', 'integer', false, 0, 3650, NULL),
         ('{plan}', 'graceAccess', 'one', 'word', false, NULL, NULL, '{full,limited,none}'),
+        ('{plan,addon}', 'limitedFeatures', 'list', 'code', false, NULL, NULL, NULL),
         ('{plan}', 'dunningPolicy', 'one', 'code', false, NULL, NULL, NULL),
         ('{plan,addon,service}', 'minQuantity', 'one', 'integer', false, 0, 1000000000, NULL),
         ('{plan,addon,service}', 'maxQuantity', 'one', 'integer', false, 0, 1000000000, NULL),

@@ -57,6 +57,7 @@ SET search_path = pg_catalog, pg_temp AS $$
             'limits', (SELECT jsonb_object_agg(l.key, qzpay._catalog_limit_value(l.value)) FROM jsonb_each(nullif(p_item -> 'limits', 'null')) l),
             'trial', CASE WHEN p_item #> '{trial,days}' > '0'
                           THEN qzpay._catalog_prune(p_item -> 'trial', '{"requiresPaymentMethod": false, "endBehavior": "cancel"}') END,
+            'limitedFeatures', (SELECT jsonb_agg(DISTINCT f.code) FROM jsonb_array_elements(nullif(p_item -> 'limitedFeatures', 'null')) f (code)),
             'usageInterval', qzpay._catalog_interval(p_item ->> 'usageInterval'),
             'applicablePlans', r.applicable_plans, 'includedIn', r.included_in, 'requires', r.requires, 'incompatibleWith', r.incompatible_with),
         '{"active": true, "visible": true, "selfService": true, "minQuantity": 1, "graceAccess": "full", "usageInterval": "month", "isFeatured": false}')

@@ -117,7 +117,12 @@ BEGIN
     CROSS JOIN (VALUES ('entitlements'), ('limits')) AS u (section)
     CROSS JOIN LATERAL qzpay._catalog_entries(p.path || '.' || u.section, p.item -> u.section) v
     JOIN type t ON t.code = v.key
-    WHERE t.type <> CASE WHEN u.section = 'limits' THEN 'limit' WHEN jsonb_typeof(v.item) = 'string' THEN 'text' ELSE 'boolean' END;
+    WHERE t.type <> CASE WHEN u.section = 'limits' THEN 'limit' WHEN jsonb_typeof(v.item) = 'string' THEN 'text' ELSE 'boolean' END
+    UNION ALL
+    SELECT v.path, format('unknown feature "%s"', v.item #>> '{}')
+    FROM qzpay._catalog_products(p_doc) p
+    CROSS JOIN LATERAL qzpay._catalog_entries(p.path || '.limitedFeatures', p.item -> 'limitedFeatures') v
+    WHERE NOT EXISTS (SELECT FROM feature f WHERE f.code = v.item #>> '{}') AND NOT EXISTS (SELECT FROM qzpay.features t WHERE t.code = v.item #>> '{}');
 END $$;
 COMMENT ON FUNCTION qzpay._catalog_feature_faults(jsonb) IS 'Features and limits used as what they are not, and limits without or with a wrong meter.';
 

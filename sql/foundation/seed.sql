@@ -5,6 +5,8 @@ INSERT INTO qzpay.settings (name, value, description) VALUES
     ('dunning_policy', '"default"', 'Code of the dunning policy of plans that name none; it also gives their days of grace.'),
     ('trial_reminder_days', '[7, 3, 1]', 'Days (of 24 hours) before the end of a trial at which trial.expiring is emitted; an array of integers from 1 to 999.'),
     ('late_renewal_days', '30', 'Days (of 24 hours) for which a renewal without a definite outcome keeps access at most, from 0 to 3650.'),
+    ('payment_method_expiry_days', '[30, 7, 1]', 'Days (of 24 hours) before the end of the month in which a payment method expires at which payment_method.expiring is emitted; an array of integers from 1 to 999.'),
+    ('overage_grace_days', '7', 'Days (of 24 hours) that a customer has to come back within limits after a downgrade, from 0 to 3650.'),
     ('expiring_reminder_days', '[7, 3, 1]', 'The same for subscription.expiring, before the end of a contract that will not renew.'),
     ('proration_unit', '"second"', 'Measure of prorations: second, or day (of the customer''s calendar).'),
     ('proration_behavior', '"always_invoice"', 'What change_plan() does with prorations unless told: always_invoice (at once), create_prorations (with the next invoice) or none.'),
