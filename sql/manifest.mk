@@ -32,6 +32,7 @@ CODE_SQL += sql/subscription/functions.sql
 CODE_SQL += sql/entitlement/functions.sql
 CODE_SQL += sql/entitlement/limits.sql
 CODE_SQL += sql/usage/functions.sql
+CODE_SQL += sql/discount/functions.sql
 CODE_SQL += sql/invoice/functions.sql
 CODE_SQL += sql/ledger/balance.sql
 CODE_SQL += sql/payment/outbox.sql
