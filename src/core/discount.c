@@ -817,7 +817,7 @@ sort_both(Run *run)
 		for (; at > 0 && compare_lines(line, room->sorted[at - 1]) < 0; at--)
 			room->sorted[at] = room->sorted[at - 1];
 		room->sorted[at] = line;
-		room->left[i] = line->amount;
+		room->left[i] = line->amount > 0 ? line->amount : 0;
 	}
 	return QZPAY_OK;
 }
