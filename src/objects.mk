@@ -34,6 +34,7 @@ STORE_SRCS += src/store/row.c
 STORE_SRCS += src/store/secrets.c
 STORE_SRCS += src/store/settings.c
 STORE_SRCS += src/store/tenant_of.c
+STORE_SRCS += src/store/throttle.c
 STORE_SRCS += src/store/usage.c
 STORE_SRCS += src/store/usage_event.c
 STORE_SRCS += src/store/usage_total.c

@@ -11,13 +11,16 @@
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
+#include "utils/uuid.h"
 
 #include "core/discount.h"
 #include "qzpay.h"
 #include "sqlfn/discount_json.h"
 #include "store/decimal.h"
+#include "store/throttle.h"
 
 QZPAY_FUNCTION(qzpay_discounts_on_cart);
+QZPAY_FUNCTION(qzpay_failed_guesses);
 
 #define KEPT_LISTS 4
 
@@ -267,4 +270,11 @@ qzpay_discounts_on_cart(PG_FUNCTION_ARGS)
 	if (code != QZPAY_OK)
 		qzpay_core_error(code, "cart");
 	PG_RETURN_JSONB_P(answer(&cart, list, room.order, judgements));
+}
+
+/* _failed_guesses(tenant, failed) */
+Datum
+qzpay_failed_guesses(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32(qzpay_throttle_failures(PG_GETARG_UUID_P(0), PG_GETARG_BOOL(1)));
 }

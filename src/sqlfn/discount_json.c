@@ -1021,6 +1021,26 @@ local_time(int64 usec, pg_tz *zone, QzpayDiscountFacts *facts)
 	facts->has_local = true;
 }
 
+/* What is known under "automatic:CODE" or "promo_code:CODE", or under the code alone. */
+static bool
+find_redemption(const QzpayDiscountOptions *options, const QzpayDiscount *d, JsonbValue *value)
+{
+	char		key[128];
+	const char *trigger = d->trigger == QZPAY_AUTOMATIC ? "automatic:" : "promo_code:";
+	int			prefix = strlen(trigger);
+
+	if (options->redemptions == NULL)
+		return false;
+	if (prefix + d->code.length <= (int) sizeof(key))
+	{
+		memcpy(key, trigger, prefix);
+		memcpy(key + prefix, d->code.data, d->code.length);
+		if (getKeyJsonValueFromContainer(options->redemptions, key, prefix + d->code.length, value) != NULL)
+			return value->type != jbvNull;
+	}
+	return getKeyJsonValueFromContainer(options->redemptions, d->code.data, d->code.length, value) != NULL && value->type != jbvNull;
+}
+
 /*
  * qzpay_discount_facts_read
  *		What the options know of each discount; facts has room for one per discount.
@@ -1038,8 +1058,7 @@ qzpay_discount_facts_read(const QzpayDiscountOptions *options, const QzpayDiscou
 
 		if (d->schedule.given && options->has_at)
 			local_time(options->at, list->zones[i], &facts[i]);
-		if (options->redemptions != NULL &&
-			getKeyJsonValueFromContainer(options->redemptions, d->code.data, d->code.length, &value) != NULL && value.type != jbvNull)
+		if (find_redemption(options, d, &value))
 			read_redemption(container_of(&value, false, &place, "redemptions"), &place, &facts[i]);
 	}
 }
