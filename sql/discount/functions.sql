@@ -108,11 +108,13 @@ BEGIN
         SELECT l.invoice_id, array_agg(l.ordinality ORDER BY l.ordinality) AS positions,
                jsonb_agg(jsonb_build_object('kind', CASE l.kind WHEN 'proration' THEN 'plan' ELSE l.kind END, 'product', p.code,
                                             'categories', coalesce(nullif(to_jsonb(p.categories), '[]'), CASE jsonb_typeof(l.metadata -> 'categories') WHEN 'array' THEN l.metadata -> 'categories' END),
-                                            'quantity', least(round(l.quantity, 12), 999999999999999), 'amount', l.amount, 'proration', l.proration) ORDER BY l.ordinality) AS lines,
+                                            'quantity', least(round(l.quantity, 12), 999999999999999), 'amount', l.amount - coalesce(c.amount, 0), 'proration', l.proration) ORDER BY l.ordinality) AS lines,
                max(l.period_end) FILTER (WHERE l.proration) AS proration_end, max(l.period_end) FILTER (WHERE l.kind IN ('plan', 'addon')) AS period_end
         FROM unnest(p_lines) WITH ORDINALITY l
         LEFT JOIN qzpay.products p ON p.id = l.product_id
-        -- What gives a debit back has lost that debit's discount already.
+        -- What gives a debit back is net of that debit's discount; where both are new the debit counts with what is left of it.
+        LEFT JOIN (SELECT c.invoice_id, c.source_line_id, -sum(c.amount) AS amount FROM unnest(p_lines) c WHERE c.source_line_id IS NOT NULL GROUP BY 1, 2) c
+             ON c.invoice_id = l.invoice_id AND c.source_line_id = l.id AND c.amount BETWEEN 0 AND l.amount
         WHERE l.source_line_id IS NULL AND l.amount >= 0 AND l.kind <> 'balance'
         GROUP BY l.invoice_id
     )

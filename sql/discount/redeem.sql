@@ -166,7 +166,7 @@ BEGIN
         PERFORM qzpay._refuse_promo_code(p_code, '{"reason": "already_redeemed"}');
     END IF;
     SELECT array_agg(ROW(p_tenant, v_id, i.kind, i.product_id, i.price_id, NULL, i.id, NULL, p.name, NULL, NULL, i.quantity, NULL, NULL,
-                         qzpay.round_amount(coalesce(i.unit_amount, c.unit_amount) * i.quantity), false, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line) INTO v_lines
+                         qzpay.round_amount(coalesce(i.unit_amount, c.unit_amount) * i.quantity), false, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line) INTO v_lines
     FROM qzpay.subscription_items i JOIN qzpay.products p ON p.id = i.product_id JOIN qzpay.prices c ON c.id = i.price_id
     WHERE i.tenant_id = p_tenant AND i.subscription_id = p_subscription AND i.valid_from <= greatest(p_at, v_sub.started_at) AND i.valid_until > p_at;
     v_judgement := qzpay._judge_promo_code(p_tenant, p_customer, v_discount.id, v_discount.uses - 1,
