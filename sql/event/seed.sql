@@ -43,5 +43,6 @@ INSERT INTO qzpay.event_types (type, aliases, description) VALUES
     ('usage.warning', '{USAGE_LIMIT_WARNING}', 'A threshold (percent) of the included quantity was reached.'),
     ('usage.limit.reached', '{USAGE_LIMIT_REACHED}', 'A hard limit was reached; more is refused.'),
     ('usage.overage.started', '{USAGE_OVERAGE_STARTED}', 'Usage went beyond what is included and is billed from here.'),
+    ('promo_code.applied', '{PROMO_CODE_APPLIED}', 'A promo code was redeemed: code, and what it takes off the first invoice (discount, minor units).'),
     ('alert.raised', '{}', 'Something a person should look at; level and message say what.')
 ON CONFLICT (type) DO UPDATE SET aliases = EXCLUDED.aliases, description = EXCLUDED.description;

@@ -132,7 +132,7 @@ BEGIN
     IF v_bills IS NULL THEN
         RETURN 0;
     END IF;
-    v_lines := qzpay._with_excess_lines(p_lines);
+    v_lines := qzpay._with_excess_lines(qzpay._discount_lines(v_bills, p_lines, p_at));
     PERFORM qzpay._lock_balances(v_bills);
     FOR v_group IN SELECT b.seller_id, b.livemode, array_agg(b) AS bills FROM unnest(v_bills) b GROUP BY b.seller_id, b.livemode LOOP
         SELECT * INTO STRICT v_block FROM qzpay._take_numbers(v_group.seller_id, v_group.livemode, p_at, cardinality(v_group.bills));

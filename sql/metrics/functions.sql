@@ -105,6 +105,22 @@ BEGIN
             FROM (SELECT tenant_id, customer_id, feature_code, count(*) AS n FROM qzpay.limit_slots GROUP BY 1, 2, 3) s
             FULL JOIN (SELECT * FROM qzpay.limit_counters WHERE relation = 'qzpay.limit_slots'::regclass) c USING (tenant_id, customer_id, feature_code)
             WHERE coalesce(s.n, 0) <> coalesce(c.used, 0)$q$),
+        ('discounts_are_used_as_redeemed', $q$
+            SELECT d.trigger || ' ' || d.code FROM qzpay.discounts d
+            LEFT JOIN (SELECT discount_id, count(*) n FROM qzpay.redemptions WHERE state <> 'returned' GROUP BY 1) r ON r.discount_id = d.id
+            WHERE d.uses <> coalesce(r.n, 0)$q$),
+        ('discounts_fit_their_lines', $q$
+            SELECT l.id::text FROM qzpay.invoice_lines l
+            LEFT JOIN LATERAL (SELECT sum((x.item -> 'amount')::bigint) a FROM jsonb_array_elements(l.discounts) x (item)) x ON true
+            WHERE l.discount_amount <> coalesce(x.a, 0) OR l.discount_amount NOT BETWEEN 0 AND greatest(l.amount, 0)$q$),
+        ('discounts_are_explained', $q$
+            SELECT coalesce(l.invoice_id, d.invoice_id)::text
+            FROM (SELECT tenant_id, invoice_id, x.item ->> 'code' code, sum((x.item -> 'amount')::bigint) a
+                  FROM qzpay.invoice_lines, jsonb_array_elements(discounts) x (item) GROUP BY 1, 2, 3) l
+            FULL JOIN (SELECT tenant_id, invoice_id, x.item ->> 'code' code, sum((x.item -> 'amount')::bigint) a
+                       FROM qzpay.invoice_discounts, jsonb_array_elements(considered) x (item) WHERE x.item -> 'amount' <> '0' GROUP BY 1, 2, 3) d
+                ON (l.tenant_id, l.invoice_id, l.code) = (d.tenant_id, d.invoice_id, d.code)
+            WHERE l.a IS DISTINCT FROM d.a$q$),
         ('tenants_are_walled', $q$
             SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'qzpay'
             WHERE c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)$q$)
