@@ -12,6 +12,7 @@ CORE_SRCS += src/core/outcome.c
 CORE_SRCS += src/core/proration.c
 CORE_SRCS += src/core/rating.c
 CORE_SRCS += src/core/redact.c
+CORE_SRCS += src/core/render.c
 CORE_SRCS += src/core/signature.c
 CORE_SRCS += src/core/status.c
 
@@ -47,6 +48,7 @@ SQLFN_SRCS += src/sqlfn/live.c
 SQLFN_SRCS += src/sqlfn/money.c
 SQLFN_SRCS += src/sqlfn/payment.c
 SQLFN_SRCS += src/sqlfn/rating.c
+SQLFN_SRCS += src/sqlfn/render.c
 SQLFN_SRCS += src/sqlfn/status.c
 SQLFN_SRCS += src/sqlfn/tenancy.c
 SQLFN_SRCS += src/sqlfn/triggers.c

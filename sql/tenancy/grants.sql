@@ -23,7 +23,7 @@ BEGIN
             ('qzpay_worker', 'INSERT, UPDATE, DELETE', 'idempotency_keys limit_counters pending_lines workers'),
             ('qzpay_worker', 'DELETE', 'invoice_lines invoices'),
             -- what staff decides
-            ('qzpay_admin', 'INSERT, UPDATE, DELETE', 'charges discounts dunning_policies dunning_steps epochs event_types features jobs meters prices product_features
+            ('qzpay_admin', 'INSERT, UPDATE, DELETE', 'charges discounts document_texts dunning_policies dunning_steps epochs event_types features jobs meters prices product_features
                 product_relations products provider_limits providers sellers settings tenant_roles test_clocks')),
         -- Tokens and references of providers are for staff only.
         hidden (name, columns) AS (VALUES
@@ -60,7 +60,7 @@ BEGIN
                 apply_discounts validate_promo_code
                 check_limit check_overage feature_limit has_access has_entitlement require_active_subscription require_entitlement require_limit
                 usage_history usage_summary
-                attach_payment_method cancel detach_payment_method invoice_html pay_invoice preview_change preview_invoice set_default_payment_method uncancel'),
+                attach_payment_method cancel detach_payment_method invoice_document invoice_html invoice_pdf pay_invoice preview_change preview_invoice set_default_payment_method uncancel'),
             -- app
             ('qzpay_worker, qzpay_app', 'installation_id set_tenant _issue_token
                 sync_customer subscribe change_plan pause resume extend_trial add_addon set_addon_quantity remove_addon
