@@ -17,6 +17,7 @@ CORE_SRCS += src/core/proration.c
 CORE_SRCS += src/core/rate.c
 CORE_SRCS += src/core/rating.c
 CORE_SRCS += src/core/redact.c
+CORE_SRCS += src/core/render.c
 CORE_SRCS += src/core/signature.c
 CORE_SRCS += src/core/status.c
 
@@ -62,6 +63,7 @@ SQLFN_SRCS += src/sqlfn/money.c
 SQLFN_SRCS += src/sqlfn/payment.c
 SQLFN_SRCS += src/sqlfn/rate.c
 SQLFN_SRCS += src/sqlfn/rating.c
+SQLFN_SRCS += src/sqlfn/render.c
 SQLFN_SRCS += src/sqlfn/status.c
 SQLFN_SRCS += src/sqlfn/tenancy.c
 SQLFN_SRCS += src/sqlfn/triggers.c

@@ -25,7 +25,7 @@ BEGIN
             ('qzpay_worker', 'INSERT, UPDATE, DELETE', 'entitlement_overrides idempotency_keys limit_counters limit_slots overages pending_lines workers'),
             ('qzpay_worker', 'DELETE', 'invoice_lines invoices periods subscription_items'),
             -- what staff decides
-            ('qzpay_admin', 'INSERT, UPDATE, DELETE', 'charges discounts dunning_policies dunning_steps epochs event_types features jobs meters prices product_features
+            ('qzpay_admin', 'INSERT, UPDATE, DELETE', 'charges discounts document_texts dunning_policies dunning_steps epochs event_types features jobs meters prices product_features
                 product_relations products provider_limits providers sellers settings tenant_roles test_clocks')),
         -- Tokens and references of providers are for staff only.
         hidden (name, columns) AS (VALUES
@@ -63,7 +63,7 @@ BEGIN
                 feature_value list_entitlements overage_state export_customer replace_payment_method update_payment_method
                 check_limit check_overage feature_limit has_access has_entitlement require_active_subscription require_entitlement require_limit
                 usage_history usage_summary
-                attach_payment_method cancel cancel_scheduled_change detach_payment_method invoice_html pay_invoice preview_change preview_invoice set_default_payment_method invoice_line_events invoice_line_events_csv usage_breakdown usage_report usage_violations uncancel'),
+                attach_payment_method cancel cancel_scheduled_change detach_payment_method invoice_html pay_invoice preview_change preview_invoice set_default_payment_method invoice_line_events invoice_line_events_csv usage_breakdown usage_report usage_violations invoice_document invoice_pdf uncancel'),
             -- app
             ('qzpay_worker, qzpay_app', 'installation_id set_tenant _issue_token
                 sync_customer subscribe change_plan pause resume extend_trial end_trial add_addon set_addon_quantity remove_addon set_auto_renew set_item_terms
