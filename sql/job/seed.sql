@@ -1,5 +1,6 @@
 INSERT INTO qzpay.jobs (name, function, every, batch_size, position, next_run_at, description) VALUES
     ('billing', '_job_billing', '10 seconds', 1000, 1, '-infinity', 'Trial ends and reminders, renewals, usage, ends, dunning steps of customers in real time.'),
     ('usage_partitions', '_job_usage_partitions', '6 hours', 1, 2, '-infinity', 'Makes the monthly partitions of usage_events ahead.'),
+    ('grant_expiry', '_job_grant_expiry', '1 hour', 1000, 5, '-infinity', 'Books what prepaid and promotional credit has left when it expires.'),
     ('idempotency_retention', '_job_idempotency_retention', '1 day', 10000, 3, '-infinity', 'Forgets idempotency keys older than the setting idempotency_days.')
 ON CONFLICT (name) DO UPDATE SET function = EXCLUDED.function, position = EXCLUDED.position, description = EXCLUDED.description;

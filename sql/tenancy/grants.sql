@@ -11,14 +11,14 @@ BEGIN
     FOR r IN
         WITH rights (roles, privileges, tables) AS (VALUES
             -- what a tenant may read of itself, and the catalog
-            ('qzpay_app, qzpay_tenant', 'SELECT', 'balance_entries balances customers dunning_cases entitlements events invoice_lines invoice_parties invoices ledger_transfers limit_counters pending_lines periods
-                subscription_changes subscription_items subscriptions tenants transitions usage_alerts usage_events usage_totals payment_attempts payment_methods payments
+            ('qzpay_app, qzpay_tenant', 'SELECT', 'balance_entries balances credit_grants credit_note_lines credit_notes customers dunning_cases entitlements events grant_uses invoice_lines invoice_parties invoices ledger_transfers limit_counters pending_lines periods
+                subscription_changes subscription_items subscriptions tenants transitions usage_alerts usage_events usage_totals payment_attempts payment_methods payments refund_requests
                 charges event_types features ledger_accounts meters prices product_features product_relations products'),
             -- append-only
-            ('qzpay_worker', 'INSERT', 'balance_entries events invoice_parties ledger_transfers transitions usage_events'),
+            ('qzpay_worker', 'INSERT', 'balance_entries credit_note_lines credit_notes events grant_uses invoice_parties ledger_transfers transitions usage_events'),
             -- what runs, jobs and settlements write
-            ('qzpay_worker', 'INSERT, UPDATE', 'balances billing_errors customers dunning_cases entitlements invoice_lines invoice_series invoices payment_attempts
-                payment_methods payments periods sandbox_charges subscription_changes subscription_items subscriptions tenants usage_alerts usage_totals'),
+            ('qzpay_worker', 'INSERT, UPDATE', 'balances billing_errors credit_grants customers dunning_cases entitlements invoice_lines invoice_series invoices payment_attempts
+                payment_methods payments periods refund_requests sandbox_charges subscription_changes subscription_items subscriptions tax_answers tenants usage_alerts usage_totals'),
             ('qzpay_worker', 'UPDATE', 'discounts jobs providers test_clocks'),
             ('qzpay_worker', 'INSERT, UPDATE, DELETE', 'idempotency_keys limit_counters pending_lines workers'),
             ('qzpay_worker', 'DELETE', 'invoice_lines invoices periods subscription_items'),
@@ -56,7 +56,7 @@ BEGIN
         WITH levels (roles, functions) AS (VALUES
             -- tenant
             ('qzpay_worker, qzpay_app, qzpay_tenant', 'current_tenant enter library_version now schema_version uuid_v5 uuid_v7
-                contains_pan currency_exponent format_amount interval_parse period_boundary prorate rate_usage redact round_amount split_amount status_allowed usage_amount
+                contains_pan currency_exponent format_amount interval_parse period_boundary prorate rate_usage redact round_amount split_amount status_allowed tax_amounts usage_amount
                 apply_discounts validate_promo_code
                 check_limit check_overage feature_limit has_access has_entitlement require_active_subscription require_entitlement require_limit
                 usage_history usage_summary
@@ -65,13 +65,13 @@ BEGIN
             ('qzpay_worker, qzpay_app', 'installation_id set_tenant _issue_token
                 sync_customer subscribe change_plan pause resume extend_trial end_trial add_addon set_addon_quantity remove_addon set_auto_renew set_item_terms
                 enforce_limit add_limit recount_limit record_usage record_usage_batch
-                charge add_invoice_line create_invoice finalize_invoice
+                charge add_invoice_line create_invoice delete_draft_invoice finalize_invoice set_billing_details statement trial_balance
                 dry_run receive_webhook setting'),
             -- worker
-            ('qzpay_worker', 'deliver is_live run_billing run_due_jobs sandbox_outcome sandbox_request stripe_outcome stripe_request'),
+            ('qzpay_worker', 'deliver is_live run_billing run_due_jobs sandbox_outcome sandbox_request sandbox_tax stripe_outcome stripe_request'),
             -- admin
-            ('qzpay_admin', 'advance_test_clock check_config check_integrity churn comp create_test_clock credit_invoice doctor env_example export_catalog go_live grant_access
-                import_catalog mrr pause_provider refund replay_webhook resolve_attempt resume_provider retry_billing sandbox_authenticate sandbox_set_token set_setting void_invoice'))
+            ('qzpay_admin', 'adjust_balance advance_test_clock cancel_refund check_config check_integrity churn comp create_test_clock credit_invoice doctor end_tax_rate env_example export_catalog go_live grant_access grant_credit
+                import_catalog mark_uncollectible mrr pause_provider record_refund refund refund_balance reissue_invoice replay_webhook resolve_attempt resume_provider retry_billing sandbox_authenticate sandbox_set_token set_setting set_tax_rate void_invoice'))
         SELECT g.roles, p.oid::regprocedure AS name
         FROM levels g
         CROSS JOIN LATERAL regexp_split_to_table(g.functions, '\s+') AS f (name)
