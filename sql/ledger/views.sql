@@ -12,4 +12,4 @@ LEFT JOIN LATERAL (SELECT sum(x.remaining)::bigint AS remaining FROM qzpay.credi
 LEFT JOIN LATERAL (SELECT sum(x.amount_due - x.amount_paid - x.amount_credited - x.amount_written_off)::bigint AS amount FROM qzpay.invoices x
                    WHERE x.tenant_id = k.tenant_id AND x.customer_id = k.customer_id AND x.currency = k.currency AND x.status = 'open') o ON true;
 COMMENT ON VIEW qzpay.customer_balances IS
-'Per customer and currency, in minor units: credit (balance), the part of it that may be paid out (refundable), prepaid and promotional credit usable now (grants), and what open invoices ask for (owed).';
+'Per customer and currency, in minor units: credit (balance), the part of it that may be paid out (refundable), prepaid and promotional credit usable at present (grants), and what open invoices ask for (owed).';
