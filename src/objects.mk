@@ -4,6 +4,7 @@
 # core: pure arithmetic and rules, compiled without any server header
 CORE_SRCS += src/core/address.c
 CORE_SRCS += src/core/calendar.c
+CORE_SRCS += src/core/change.c
 CORE_SRCS += src/core/code.c
 CORE_SRCS += src/core/currency.c
 CORE_SRCS += src/core/hash.c
@@ -39,6 +40,7 @@ STORE_SRCS += src/store/uuid.c
 # sqlfn: the SQL-callable functions
 SQLFN_SRCS += src/sqlfn/argument.c
 SQLFN_SRCS += src/sqlfn/calendar.c
+SQLFN_SRCS += src/sqlfn/change.c
 SQLFN_SRCS += src/sqlfn/currency.c
 SQLFN_SRCS += src/sqlfn/entitlement.c
 SQLFN_SRCS += src/sqlfn/foundation.c

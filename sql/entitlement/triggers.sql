@@ -6,6 +6,8 @@ CREATE OR REPLACE TRIGGER entitlements_insert AFTER INSERT ON qzpay.subscription
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION qzpay._items_changed();
 CREATE OR REPLACE TRIGGER entitlements_update AFTER UPDATE ON qzpay.subscription_items
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION qzpay._items_changed();
+CREATE OR REPLACE TRIGGER entitlements_delete AFTER DELETE ON qzpay.subscription_items
+    REFERENCING OLD TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION qzpay._items_changed();
 CREATE OR REPLACE TRIGGER entitlements_insert AFTER INSERT ON qzpay.customers
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION qzpay._customers_changed();
 CREATE OR REPLACE TRIGGER entitlements_update AFTER UPDATE ON qzpay.customers

@@ -23,7 +23,7 @@ SET search_path = pg_catalog, pg_temp AS $$
         WHEN p_to = 'unpaid' THEN ARRAY['subscription.restricted']
         WHEN p_to = 'incomplete_expired' THEN ARRAY['subscription.expired']
         WHEN p_to = 'canceled' AND p_reason = 'trial_expired' THEN ARRAY['trial.expired', 'subscription.expired']
-        WHEN p_to = 'canceled' AND p_reason = 'expired' THEN ARRAY['subscription.expired']
+        WHEN p_to = 'canceled' AND p_reason IN ('expired', 'comp_expired') THEN ARRAY['subscription.expired']
         WHEN p_to = 'canceled' THEN ARRAY['subscription.canceled']
         WHEN p_to = 'active' AND p_from = 'trialing' THEN ARRAY['trial.converted']
         WHEN p_to = 'active' AND p_from = 'paused' THEN ARRAY['subscription.resumed']

@@ -5,5 +5,11 @@ INSERT INTO qzpay.settings (name, value, description) VALUES
     ('dunning_policy', '"default"', 'Code of the dunning policy of plans that name none; it also gives their days of grace.'),
     ('trial_reminder_days', '[7, 3, 1]', 'Days (of 24 hours) before the end of a trial at which trial.expiring is emitted; an array of integers from 1 to 999.'),
     ('late_renewal_days', '30', 'Days (of 24 hours) for which a renewal without a definite outcome keeps access at most, from 0 to 3650.'),
+    ('expiring_reminder_days', '[7, 3, 1]', 'The same for subscription.expiring, before the end of a contract that will not renew.'),
+    ('proration_unit', '"second"', 'Measure of prorations: second, or day (of the customer''s calendar).'),
+    ('proration_behavior', '"always_invoice"', 'What change_plan() does with prorations unless told: always_invoice (at once), create_prorations (with the next invoice) or none.'),
+    ('change_rules', '{"upgrade": "now", "downgrade": "period_end", "lateral": "now"}', 'When a change takes effect unless told, by its direction: now or period_end.'),
+    ('trial_reuse', '"never"', 'Whether a customer may have another trial: never, per_plan (once for each) or always.'),
+    ('signup_plan', 'null', 'Code of the plan to which a new customer is subscribed by itself, with its trial; null: none.'),
     ('idempotency_days', '40', 'Days after which an idempotency key may be forgotten, from 35 to 3650.')
 ON CONFLICT (name) DO UPDATE SET description = EXCLUDED.description;

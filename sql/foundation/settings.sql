@@ -29,7 +29,18 @@ BEGIN
         RETURN v_is = 'string' AND v_text ~ '^[A-Z]{3}$' AND qzpay.currency_exponent(v_text) IS NOT NULL;
     WHEN 'dunning_policy' THEN
         RETURN v_is = 'string' AND EXISTS (SELECT FROM qzpay.dunning_policies d WHERE d.code = v_text);
-    WHEN 'trial_reminder_days' THEN
+    WHEN 'signup_plan' THEN
+        RETURN v_is = 'null' OR v_is = 'string' AND EXISTS (SELECT FROM qzpay.products p WHERE p.code = v_text AND p.kind = 'plan' AND p.tenant_id IS NULL);
+    WHEN 'proration_unit' THEN
+        RETURN p_value IN ('"second"', '"day"');
+    WHEN 'proration_behavior' THEN
+        RETURN p_value IN ('"always_invoice"', '"create_prorations"', '"none"');
+    WHEN 'trial_reuse' THEN
+        RETURN p_value IN ('"never"', '"per_plan"', '"always"');
+    WHEN 'change_rules' THEN
+        RETURN v_is = 'object' AND p_value ?& '{upgrade,downgrade,lateral}' AND NOT EXISTS (
+            SELECT FROM jsonb_each(CASE WHEN v_is = 'object' THEN p_value ELSE '{}' END) r WHERE r.key NOT IN ('upgrade', 'downgrade', 'lateral') OR r.value NOT IN ('"now"', '"period_end"'));
+    WHEN 'trial_reminder_days', 'expiring_reminder_days' THEN
         RETURN v_is = 'array' AND NOT EXISTS (SELECT FROM jsonb_array_elements(CASE WHEN v_is = 'array' THEN p_value ELSE '[]' END) d (day)
                                               WHERE jsonb_typeof(d.day) <> 'number' OR d.day::text !~ '^[1-9][0-9]{0,2}$');
     WHEN 'late_renewal_days' THEN

@@ -1,23 +1,28 @@
-CREATE OR REPLACE FUNCTION qzpay._advance_lines(p_rolls qzpay._roll[]) RETURNS qzpay._line[]
+CREATE OR REPLACE FUNCTION qzpay._advance_lines(p_cycles qzpay._cycle[]) RETURNS qzpay._line[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN (
         SELECT array_agg(ROW(r.tenant_id, r.invoice_id, i.kind, i.product_id, i.price_id, NULL, i.id, NULL, coalesce(i.name, p.name),
-                             r.bill_start, r.bill_end, i.quantity, x.unit_amount, x.unit_amount * i.quantity, qzpay.round_amount(x.unit_amount * i.quantity), false,
-                             NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line
+                             r.period_start, r.period_end, i.quantity, x.unit_amount, y.exact_amount, y.amount, x.part,
+                             NULL, NULL, NULL, NULL, NULL, i.metadata, NULL)::qzpay._line
                          ORDER BY i.kind DESC, p.code)
-        FROM unnest(p_rolls) r
+        FROM unnest(p_cycles) r
         JOIN qzpay.subscription_items i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
-             AND i.valid_from <= r.bill_start AND i.valid_until > r.bill_start
+             AND i.valid_from <= r.period_start AND i.valid_until > r.period_start
         JOIN qzpay.products p ON p.id = i.product_id
         JOIN qzpay.prices c ON c.id = i.price_id AND c.interval_unit = r.interval_unit AND c.interval_count = r.interval_count
-        CROSS JOIN LATERAL (SELECT coalesce(i.unit_amount, c.unit_amount) AS unit_amount) x
-        WHERE r.bills
+        CROSS JOIN LATERAL (SELECT coalesce(i.unit_amount, c.unit_amount) AS unit_amount, r.full_start < r.period_start AS part) x
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN x.part THEN z.unused ELSE x.unit_amount * i.quantity END AS exact_amount, CASE WHEN x.part THEN z.unused ELSE z.whole END AS amount
+            FROM (SELECT w.whole, CASE WHEN x.part THEN qzpay._prorated(r.tenant_id, r.subscription_id, w.whole, r.full_start, r.period_end, r.period_start) END AS unused
+                  FROM (SELECT qzpay.round_amount(x.unit_amount * i.quantity) AS whole) w) z) y
+        WHERE NOT coalesce(r.comped, false)
     );
 END $$;
-COMMENT ON FUNCTION qzpay._advance_lines(qzpay._roll[]) IS
-'Lines billed in advance for the periods that begin: each item in force at the start, quantity × unit amount (negotiated before catalog), rounded once.';
+COMMENT ON FUNCTION qzpay._advance_lines(qzpay._cycle[]) IS
+'Lines billed in advance for the periods that begin: each item in force at the start that has their interval, quantity × unit amount (negotiated before catalog), rounded once; '
+'of a first part of a period, its share.';
 
 CREATE OR REPLACE FUNCTION qzpay._usage_lines(p_rolls qzpay._roll[]) RETURNS qzpay._line[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
@@ -26,13 +31,13 @@ BEGIN
     RETURN (
         SELECT array_agg(ROW(k.tenant_id, k.invoice_id, 'usage', k.product_id, k.price_id, k.charge_id, k.item_id, k.meter_id, k.display_name,
                              k.usage_start, k.usage_end, t.quantity - b.quantity, NULL, x.exact, qzpay.round_amount(x.exact, coalesce(k.pricing ->> 'rounding', 'half_up')), false,
-                             NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line
+                             NULL, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line
                          ORDER BY m.code)
         FROM (
-            SELECT r.tenant_id, r.invoice_id, r.customer_id, r.subscription_id, r.usage_start, r.usage_end, i.id AS item_id, i.product_id, i.price_id, i.included AS negotiated,
+            SELECT r.tenant_id, r.invoice_id, r.customer_id, r.subscription_id, r.usage_start, r.usage_end, s.usage_share, i.id AS item_id, i.product_id, i.price_id, i.included AS negotiated,
                    c.id AS charge_id, c.meter_id, c.display_name, c.model, c.included,
                    CASE WHEN c.pricing ? 'minimum_amount'
-                        THEN qzpay._pricing_of_part(c.pricing, greatest(r.usage_start, i.valid_from), r.usage_end, r.usage_start, s.usage_period_end) ELSE c.pricing END AS pricing,
+                        THEN qzpay._pricing_of_part(c.pricing, s.anchor, s.usage_unit, s.usage_count, s.timezone, greatest(r.usage_start, i.valid_from), r.usage_end) ELSE c.pricing END AS pricing,
                    rank() OVER (PARTITION BY r.tenant_id, r.customer_id, c.meter_id, r.usage_start ORDER BY s.started_at DESC, s.id DESC) AS place
             FROM unnest(p_rolls) r
             JOIN qzpay.subscriptions s ON s.tenant_id = r.tenant_id AND s.id = r.subscription_id
@@ -61,11 +66,13 @@ BEGIN
         CROSS JOIN LATERAL (
             -- Free up to the negotiated or the charge's quantity, plus what add-ons raise it by, per unit.
             SELECT CASE WHEN bool_or(pf.unlimited) THEN NULL
-                        ELSE coalesce((k.negotiated ->> m.code)::numeric, k.included) + coalesce(sum(pf.limit_value * a.quantity), 0) END AS quantity
-            FROM qzpay.subscription_items a
+                        ELSE CASE WHEN k.usage_share IS NULL THEN n.included ELSE floor(n.included * k.usage_share) END + coalesce(sum(pf.limit_value * a.quantity), 0) END AS quantity
+            FROM (SELECT coalesce((k.negotiated ->> m.code)::numeric, k.included) AS included) n
+            LEFT JOIN (qzpay.subscription_items a
             JOIN qzpay.product_features pf ON pf.product_id = a.product_id
-            JOIN qzpay.features f ON f.code = pf.feature_code AND f.meter_id = k.meter_id
-            WHERE a.tenant_id = k.tenant_id AND a.subscription_id = k.subscription_id AND a.kind = 'addon' AND a.valid_from < k.usage_end AND a.valid_until >= k.usage_end
+            JOIN qzpay.features f ON f.code = pf.feature_code)
+                ON f.meter_id = k.meter_id AND a.tenant_id = k.tenant_id AND a.subscription_id = k.subscription_id AND a.kind = 'addon' AND a.valid_from < k.usage_end AND a.valid_until >= k.usage_end
+            GROUP BY n.included
         ) n
         CROSS JOIN LATERAL (
             SELECT greatest(qzpay._rate_period(k.model, k.pricing, n.quantity, t.quantity, t.events, t.amount, t.gauge OR m.aggregation NOT IN ('sum', 'count'),
@@ -150,7 +157,7 @@ BEGIN
         INSERT INTO qzpay.invoice_lines (tenant_id, id, invoice_id, position, kind, product_id, price_id, charge_id, subscription_item_id, meter_id, description,
                                          period_start, period_end, quantity, unit_amount, exact_amount, amount, proration, source_line_id,
                                          discount_amount, tax_amount, discounts, taxes, metadata)
-        SELECT l.tenant_id, qzpay.uuid_v7(), l.invoice_id, row_number() OVER (PARTITION BY l.invoice_id ORDER BY l.ordinality), l.kind,
+        SELECT l.tenant_id, coalesce(l.id, qzpay.uuid_v7()), l.invoice_id, row_number() OVER (PARTITION BY l.invoice_id ORDER BY l.ordinality), l.kind,
                l.product_id, l.price_id, l.charge_id, l.subscription_item_id, l.meter_id, l.description,
                l.period_start, l.period_end, l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id,
                coalesce(l.discount_amount, 0), coalesce(l.tax_amount, 0), l.discounts, l.taxes, coalesce(l.metadata, '{}')
@@ -187,7 +194,7 @@ BEGIN
     END IF;
     RETURN p_lines || coalesce((
         SELECT array_agg(ROW(t.tenant_id, t.invoice_id, 'balance', NULL, NULL, NULL, NULL, NULL, 'Credited to the balance', NULL, NULL, 1, NULL, -t.total, -t.total, false,
-                             NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line ORDER BY t.invoice_id)
+                             NULL, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line ORDER BY t.invoice_id)
         FROM (SELECT l.tenant_id, l.invoice_id, sum(l.amount - coalesce(l.discount_amount, 0) + coalesce(l.tax_amount, 0))::bigint AS total
               FROM unnest(p_lines) l GROUP BY l.tenant_id, l.invoice_id) t WHERE t.total < 0), '{}');
 END $$;
@@ -299,18 +306,19 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_sub qzpay.subscriptions%ROWTYPE;
     v_due timestamptz;
+    v_known uuid[];
     v_rows jsonb;
 BEGIN
     SELECT * INTO STRICT v_sub FROM qzpay.subscriptions s WHERE s.id = p_subscription FOR UPDATE;
-    v_due := least(CASE WHEN v_sub.status = 'trialing' THEN v_sub.trial_end END, v_sub.current_period_end, v_sub.usage_period_end, v_sub.cancel_at);
+    v_due := least(CASE WHEN v_sub.status = 'trialing' THEN v_sub.trial_end END, v_sub.current_period_end, v_sub.usage_period_end, v_sub.cycle_due_at, v_sub.cancel_at, v_sub.pause_at);
+    v_known := (SELECT coalesce(array_agg(i.id), '{}') FROM qzpay.invoices i WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id);
     BEGIN
         PERFORM qzpay._advance_subscriptions(ARRAY[v_sub.tenant_id], ARRAY[v_sub.id], ARRAY[v_due], v_due);
         SELECT jsonb_agg(jsonb_build_object('due_at', v_due, 'line_position', l.position, 'kind', l.kind, 'description', l.description, 'period_start', l.period_start,
                                             'period_end', l.period_end, 'quantity', l.quantity, 'amount', l.amount, 'invoice_total', i.total, 'currency', i.currency)
                          ORDER BY l.position) INTO v_rows
         FROM qzpay.invoices i JOIN qzpay.invoice_lines l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id
-        WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id AND i.issued_at >= v_due
-          AND i.id = qzpay.uuid_v5(qzpay.installation_id(), 'invoice:subscription:' || v_sub.id::text || ':' || extract(epoch FROM v_due)::text);
+        WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id AND i.id <> ALL (v_known);
         RAISE EXCEPTION USING ERRCODE = 'QZ999';
     EXCEPTION WHEN SQLSTATE 'QZ999' THEN
         NULL;

@@ -4,7 +4,8 @@ CREATE TYPE qzpay._line AS (
     source_line_id uuid,            -- the debit that a credit takes back; its discount and tax are settled with it
     discount_amount bigint,         -- NULL: none, or not judged yet
     tax_amount bigint,
-    discounts jsonb, taxes jsonb, metadata jsonb
+    discounts jsonb, taxes jsonb, metadata jsonb,
+    id uuid                         -- of a pending line; NULL: a new one
 );
 COMMENT ON TYPE qzpay._line IS 'An invoice line before its invoice is written.';
 

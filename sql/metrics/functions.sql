@@ -55,7 +55,7 @@ BEGIN
                 SELECT tenant_id, subscription_id, cycle, ordinal, period_start, lag(period_end) OVER (PARTITION BY tenant_id, subscription_id, cycle ORDER BY period_start) before
                 FROM qzpay.periods) p
             JOIN qzpay.subscriptions s ON s.tenant_id = p.tenant_id AND s.id = p.subscription_id
-            WHERE p.ordinal > 0 AND p.period_start <> p.before AND s.paused_at IS NULL$q$),
+            WHERE p.ordinal > 0 AND p.period_start <> p.before AND p.cycle IN ('usage', s.interval_count || ' ' || s.interval_unit)$q$),
         ('nothing_is_billed_late', $q$
             SELECT id::text FROM qzpay.subscriptions
             WHERE test_clock_id IS NULL AND set_aside_at IS NULL AND next_due_at < qzpay.now() - interval '1 hour'$q$),

@@ -1,115 +1,269 @@
 -- Time's side of a contract: what is due, done set by set.
 
+CREATE OR REPLACE FUNCTION qzpay._period_containing(p_anchor timestamptz, p_unit text, p_count integer, p_timezone text, p_at timestamptz,
+        OUT ordinal integer, OUT period_start timestamptz, OUT period_end timestamptz)
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_from timestamp := p_anchor AT TIME ZONE p_timezone;
+    v_to timestamp := p_at AT TIME ZONE p_timezone;
+BEGIN
+    -- An estimate from the calendar, then the boundaries themselves decide.
+    ordinal := floor(CASE WHEN p_unit IN ('month', 'year') THEN ((extract(year FROM v_to) - extract(year FROM v_from)) * 12 + extract(month FROM v_to) - extract(month FROM v_from))
+                                                                / (p_count * CASE p_unit WHEN 'year' THEN 12 ELSE 1 END)
+                          ELSE (v_to::date - v_from::date)::numeric / (p_count * CASE p_unit WHEN 'week' THEN 7 ELSE 1 END) END);
+    period_start := qzpay.period_boundary(p_anchor, p_unit, p_count, ordinal, p_timezone);
+    WHILE period_start > p_at LOOP
+        ordinal := ordinal - 1;
+        period_start := qzpay.period_boundary(p_anchor, p_unit, p_count, ordinal, p_timezone);
+    END LOOP;
+    LOOP
+        period_end := qzpay.period_boundary(p_anchor, p_unit, p_count, ordinal + 1, p_timezone);
+        EXIT WHEN period_end > p_at;
+        ordinal := ordinal + 1;
+        period_start := period_end;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION qzpay._period_containing(timestamptz, text, integer, text, timestamptz) IS
+'The period [boundary ordinal, boundary ordinal + 1) of an anchor that contains an instant; the ordinal is negative before the anchor.';
+
 CREATE OR REPLACE FUNCTION qzpay._plan_rolls(p_tenants uuid[], p_subscriptions uuid[], p_dues timestamptz[]) RETURNS qzpay._roll[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN (
         SELECT array_agg(ROW(s.tenant_id, s.id, s.customer_id, c.seller_id, s.livemode, s.currency, k.due_at, f.ends, f.end_reason,
-                             b.bills, f.converts, s.interval_count || ' ' || s.interval_unit, b.ordinal,
-                             b.bill_start, CASE WHEN b.bills THEN qzpay.period_boundary(b.anchor, s.interval_unit, s.interval_count, b.ordinal + 1, s.timezone) END, b.anchor,
-                             u.closes, u.closes AND s.status NOT IN ('trialing', 'incomplete'), u.usage_start, u.usage_end,
-                             u.next_start, CASE WHEN u.next_start IS NOT NULL THEN qzpay.period_boundary(b.anchor, s.usage_unit, s.usage_count, u.next_ordinal + 1, s.timezone) END,
-                             u.next_ordinal, s.interval_unit, s.interval_count,
-                             qzpay.uuid_v5(n.id, 'invoice:subscription:' || s.id::text || ':' || extract(epoch FROM k.due_at)::text))::qzpay._roll
+                             f.pauses, f.starts_trial, f.converts OR f.resumes, r.resets, b.bills AND s.comp_until > b.bill_start,
+                             b.bills, r.count || ' ' || r.unit, o.ordinal, b.bill_start,
+                             CASE WHEN b.bills THEN qzpay.period_boundary(r.anchor, r.unit, r.count, o.ordinal + 1, s.timezone) END, b.full_start, r.anchor,
+                             u.closes, u.closes AND s.status NOT IN ('trialing', 'incomplete', 'paused') AND NOT s.period_comped, u.usage_start, u.usage_end,
+                             u.next_start, CASE WHEN f.starts_trial THEN s.trial_end
+                                                WHEN u.next_start IS NOT NULL THEN qzpay.period_boundary(r.anchor, r.usage_unit, r.usage_count, w.ordinal + 1, s.timezone) END,
+                             w.ordinal, r.unit, r.count, h.id,
+                             qzpay.uuid_v5(n.id, 'invoice:subscription:' || s.id::text || ':' || extract(epoch FROM k.due_at)::text
+                                 -- Beside the renewal an instant may see an end, a pause, a new anchor, each with an invoice of its own.
+                                 || CASE WHEN f.ends OR f.pauses OR r.resets AND NOT f.converts
+                                         THEN (SELECT ':' || count(*) FROM qzpay.invoices i WHERE i.tenant_id = s.tenant_id AND i.subscription_id = s.id) ELSE '' END))::qzpay._roll
                          ORDER BY k.due_at, s.tenant_id, s.id)
         FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
         JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.id = k.id
         JOIN qzpay.customers c ON c.tenant_id = s.tenant_id AND c.id = s.customer_id
         CROSS JOIN qzpay.installation n
+        LEFT JOIN qzpay.subscription_changes h ON s.change_at <= k.due_at AND h.tenant_id = s.tenant_id AND h.subscription_id = s.id AND h.status = 'pending'
         CROSS JOIN LATERAL (
-            -- The end beats the renewal.
+            -- The end beats everything, the pause what is billed. A contract that a provider manages only has its usage closed here.
             SELECT e.end_reason IS NOT NULL AS ends, e.end_reason,
-                   e.end_reason IS NULL AND s.status = 'trialing' AND s.trial_end <= k.due_at AND (s.has_payment_method OR s.trial_end_behavior = 'past_due') AS converts
-            FROM (SELECT CASE
-                      WHEN s.status = 'incomplete' AND s.created_at + interval '23 hours' <= k.due_at THEN 'payment_timeout'
+                   e.goes_on AND s.status = 'trialing' AND s.trial_end <= k.due_at
+                       AND (s.has_payment_method OR s.trial_end_behavior = 'past_due' OR coalesce(s.comp_until > k.due_at, false)) AS converts,
+                   e.goes_on AND s.status = 'paused' AND coalesce(s.resume_at <= k.due_at, false) AS resumes,
+                   e.goes_on AND s.status = 'active' AND coalesce(s.pause_at <= k.due_at, false) AS pauses,
+                   e.goes_on AND s.status = 'active' AND s.period_comped AND coalesce(s.comp_until <= k.due_at, false) AS comp_ends,
+                   e.goes_on AND s.status = 'incomplete' AND s.trial_end IS NOT NULL AND s.started_at > s.created_at AND s.started_at <= k.due_at AS starts_trial,
+                   e.goes_on
+            FROM (SELECT x.end_reason, x.end_reason IS NULL AND s.managed_by = 'engine' AS goes_on
+                  FROM (SELECT CASE
+                      WHEN s.managed_by <> 'engine' OR s.ended_at IS NOT NULL THEN NULL
+                      WHEN s.status = 'incomplete' AND greatest(s.created_at, s.started_at) + interval '23 hours' <= k.due_at
+                           AND NOT (s.current_period_end IS NULL AND s.started_at > s.created_at) THEN 'payment_timeout'
                       WHEN s.cancel_at <= k.due_at THEN coalesce(s.cancel_reason, 'requested')
-                      WHEN s.status = 'trialing' AND s.trial_end <= k.due_at AND NOT s.has_payment_method AND s.trial_end_behavior = 'cancel' THEN 'trial_expired'
+                      WHEN s.status = 'trialing' AND s.trial_end <= k.due_at AND NOT s.has_payment_method AND s.trial_end_behavior = 'cancel'
+                           AND NOT coalesce(s.comp_until > k.due_at, false) THEN 'trial_expired'
+                      WHEN s.period_comped AND s.comp_until <= k.due_at AND NOT s.has_payment_method AND NOT s.is_free THEN 'comp_expired'
                       WHEN NOT s.auto_renew AND s.status <> 'trialing' AND s.current_period_end <= k.due_at THEN 'expired'
-                  END AS end_reason) e
+                  END AS end_reason) x) e
         ) f
-        LEFT JOIN qzpay.periods pb ON NOT f.converts AND pb.tenant_id = s.tenant_id AND pb.subscription_id = s.id
+        CROSS JOIN LATERAL (
+            SELECT f.converts OR f.resumes OR f.comp_ends OR g.new_interval AS resets,
+                   CASE WHEN f.converts THEN s.trial_end WHEN f.resumes OR f.comp_ends OR g.new_interval THEN k.due_at ELSE s.anchor END AS anchor,
+                   CASE WHEN g.changes THEN h.interval_unit ELSE s.interval_unit END AS unit, CASE WHEN g.changes THEN h.interval_count ELSE s.interval_count END AS count,
+                   CASE WHEN g.changes THEN h.usage_unit ELSE s.usage_unit END AS usage_unit, CASE WHEN g.changes THEN h.usage_count ELSE s.usage_count END AS usage_count
+            FROM (SELECT h.id IS NOT NULL AND f.goes_on AS changes,
+                         h.id IS NOT NULL AND f.goes_on AND NOT f.pauses AND s.status <> 'trialing'
+                             AND (h.interval_unit, h.interval_count, h.usage_unit, h.usage_count)
+                                 IS DISTINCT FROM (s.interval_unit, s.interval_count, s.usage_unit, s.usage_count) AS new_interval) g
+        ) r
+        LEFT JOIN qzpay.periods pb ON NOT r.resets AND pb.tenant_id = s.tenant_id AND pb.subscription_id = s.id
              AND pb.cycle = s.interval_count || ' ' || s.interval_unit AND pb.period_start = s.current_period_start
-        LEFT JOIN qzpay.periods pu ON NOT f.converts AND pu.tenant_id = s.tenant_id AND pu.subscription_id = s.id
+        LEFT JOIN qzpay.periods pu ON NOT r.resets AND pu.tenant_id = s.tenant_id AND pu.subscription_id = s.id
              AND pu.cycle = 'usage' AND pu.period_start = s.usage_period_start
+        -- A first period is the one that contains its instant: later than the start where that is backdated, a part of one where the anchor is ahead.
+        CROSS JOIN LATERAL qzpay._period_containing(CASE WHEN NOT r.resets AND s.current_period_end IS NULL THEN s.anchor END, s.interval_unit, s.interval_count, s.timezone, k.due_at) fb
+        CROSS JOIN LATERAL qzpay._period_containing(CASE WHEN NOT r.resets AND s.current_period_end IS NULL THEN s.anchor END, s.usage_unit, s.usage_count, s.timezone, k.due_at) fu
         CROSS JOIN LATERAL (
-            SELECT CASE WHEN f.converts THEN s.trial_end ELSE s.anchor END AS anchor,
-                   NOT f.ends AND (f.converts OR s.status IN ('active', 'past_due', 'unpaid', 'incomplete') AND coalesce(s.current_period_end, s.anchor) <= k.due_at) AS bills,
-                   CASE WHEN f.converts THEN s.trial_end ELSE coalesce(s.current_period_end, s.anchor) END AS bill_start,
-                   CASE WHEN f.converts OR s.current_period_end IS NULL THEN 0 ELSE pb.ordinal + 1 END AS ordinal
+            SELECT f.goes_on AND NOT f.pauses AND (r.resets OR s.status IN ('active', 'past_due', 'unpaid', 'incomplete')
+                       AND coalesce(s.current_period_end, CASE WHEN s.anchor IS NOT NULL THEN s.started_at END) <= k.due_at) AS bills,
+                   CASE WHEN r.resets THEN r.anchor WHEN fb.ordinal IS NOT NULL THEN greatest(fb.period_start, s.started_at) ELSE s.current_period_end END AS bill_start,
+                   CASE WHEN r.resets THEN r.anchor WHEN fb.ordinal IS NOT NULL THEN fb.period_start ELSE s.current_period_end END AS full_start,
+                   CASE WHEN r.resets THEN 0 ELSE coalesce(fb.ordinal, pb.ordinal + 1) END AS ordinal
         ) b
+        -- Where a zone skips a day, a boundary may fall together with the next.
+        CROSS JOIN LATERAL (SELECT b.ordinal + CASE WHEN b.bills AND qzpay.period_boundary(r.anchor, r.unit, r.count, b.ordinal + 1, s.timezone) <= b.bill_start THEN 1 ELSE 0 END AS ordinal) o
         CROSS JOIN LATERAL (
-            SELECT s.usage_period_end IS NOT NULL AND (f.ends OR f.converts OR s.usage_period_end <= k.due_at) AS closes,
-                   s.usage_period_start AS usage_start, least(s.usage_period_end, CASE WHEN f.ends OR f.converts THEN k.due_at END) AS usage_end,
-                   CASE WHEN f.ends OR s.status IN ('canceled', 'incomplete_expired', 'paused') THEN NULL
+            SELECT s.usage_period_end IS NOT NULL AND (f.ends OR r.resets OR f.pauses OR s.usage_period_end <= k.due_at) AS closes,
+                   s.usage_period_start AS usage_start, least(s.usage_period_end, CASE WHEN f.ends OR r.resets OR f.pauses THEN k.due_at END) AS usage_end,
+                   CASE WHEN f.ends OR f.pauses OR s.ended_at IS NOT NULL OR s.status = 'paused' AND NOT f.resumes THEN NULL
+                        WHEN f.starts_trial THEN s.started_at
                         WHEN s.status = 'trialing' AND s.trial_end <= k.due_at AND NOT f.converts THEN NULL
-                        WHEN f.converts THEN s.trial_end
-                        WHEN s.usage_period_end IS NULL AND b.bills THEN s.anchor
+                        WHEN r.resets THEN r.anchor
+                        WHEN b.bills AND fu.ordinal IS NOT NULL THEN greatest(fu.period_start, s.started_at)
                         WHEN s.usage_period_end <= k.due_at THEN s.usage_period_end END AS next_start,
-                   CASE WHEN f.converts OR s.usage_period_end IS NULL THEN 0 ELSE pu.ordinal + 1 END AS next_ordinal
+                   CASE WHEN r.resets OR f.starts_trial THEN 0 ELSE coalesce(fu.ordinal, pu.ordinal + 1) END AS next_ordinal
         ) u
+        CROSS JOIN LATERAL (SELECT u.next_ordinal + CASE WHEN u.next_start IS NOT NULL AND NOT f.starts_trial
+                                AND qzpay.period_boundary(r.anchor, r.usage_unit, r.usage_count, u.next_ordinal + 1, s.timezone) <= u.next_start THEN 1 ELSE 0 END AS ordinal) w
     );
 END $$;
 COMMENT ON FUNCTION qzpay._plan_rolls(uuid[], uuid[], timestamptz[]) IS
-'What each of these (locked) subscriptions has to do at its due instant: close a usage period, end, convert a trial, begin a period. Boundary n is anchor + n × interval in its zone. '
-'Reads only; NULL for no subscription.';
+'What each of these (locked) subscriptions has to do at its due instant: close a usage period, end, pause, resume, convert a trial, take on a scheduled change, begin a period. '
+'Boundary n is anchor + n × interval in its zone. Reads only; NULL for no subscription.';
+
+CREATE OR REPLACE FUNCTION qzpay._plan_cycles(p_rolls qzpay._roll[]) RETURNS qzpay._cycle[]
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_main qzpay._cycle[];
+BEGIN
+    v_main := (SELECT array_agg(ROW(r.tenant_id, r.subscription_id, r.invoice_id, r.cycle, r.interval_unit, r.interval_count, r.ordinal,
+                                    r.full_start, r.bill_start, r.bill_end, r.comped)::qzpay._cycle) FROM unnest(p_rolls) r WHERE r.bills);
+    IF NOT EXISTS (SELECT FROM unnest(p_rolls) r JOIN qzpay.subscriptions s ON s.tenant_id = r.tenant_id AND s.id = r.subscription_id WHERE s.cycle_due_at IS NOT NULL) THEN
+        RETURN v_main;
+    END IF;
+    RETURN v_main || (
+        SELECT array_agg(ROW(r.tenant_id, r.subscription_id, r.invoice_id, x.cycle, x.interval_unit, x.interval_count, t.ordinal,
+                             t.period_start, t.period_start, qzpay.period_boundary(r.anchor, x.interval_unit, x.interval_count, t.ordinal + 1, s.timezone), coalesce(s.comp_until > t.period_start, false))::qzpay._cycle)
+        FROM unnest(p_rolls) r
+        JOIN qzpay.subscriptions s ON s.tenant_id = r.tenant_id AND s.id = r.subscription_id AND s.cycle_due_at IS NOT NULL
+        CROSS JOIN LATERAL (
+            SELECT DISTINCT c.interval_unit, c.interval_count, c.interval_count || ' ' || c.interval_unit AS cycle
+            FROM qzpay.subscription_items i JOIN qzpay.prices c ON c.id = i.price_id
+            WHERE i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id AND i.valid_from <= r.due_at AND i.valid_until > r.due_at
+              AND (c.interval_unit, c.interval_count) <> (r.interval_unit, r.interval_count)) x
+        LEFT JOIN LATERAL (
+            SELECT p.ordinal, p.period_end FROM qzpay.periods p
+            WHERE NOT r.resets AND p.tenant_id = r.tenant_id AND p.subscription_id = r.subscription_id AND p.cycle = x.cycle ORDER BY p.period_start DESC LIMIT 1) l ON true
+        CROSS JOIN LATERAL qzpay._period_containing(CASE WHEN l.ordinal IS NULL THEN r.anchor END, x.interval_unit, x.interval_count, s.timezone, r.due_at) f
+        CROSS JOIN LATERAL (SELECT coalesce(l.ordinal + 1, f.ordinal) AS ordinal, coalesce(l.period_end, f.period_start) AS period_start) t
+        WHERE NOT r.ends AND NOT r.pauses AND (r.bills OR s.status IN ('active', 'past_due', 'unpaid')) AND t.period_start <= r.due_at
+    );
+END $$;
+COMMENT ON FUNCTION qzpay._plan_cycles(qzpay._roll[]) IS
+'The periods that begin in these rolls: those of the subscriptions'' own interval, and those of add-ons billed by another one on the same anchor. NULL: none.';
 
 CREATE OR REPLACE FUNCTION qzpay._advance_subscriptions(p_tenants uuid[], p_subscriptions uuid[], p_dues timestamptz[], p_at timestamptz) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    v_rolls qzpay._roll[] := qzpay._plan_rolls(p_tenants, p_subscriptions, p_dues);
+    v_rolls qzpay._roll[];
+    v_cycles qzpay._cycle[];
     v_lines qzpay._line[];
     v_invoices bigint;
 BEGIN
+    PERFORM qzpay._change_on_resume(p_tenants, p_subscriptions, p_dues, p_at);
+    v_rolls := qzpay._plan_rolls(p_tenants, p_subscriptions, p_dues);
     IF v_rolls IS NULL THEN
         RETURN 0;
     END IF;
+    v_cycles := qzpay._plan_cycles(v_rolls);
     -- Nobody adds to the usage that is about to be read, and whoever had begun to has ended.
     PERFORM qzpay._close_usage(array_agg(r.tenant_id), array_agg(r.customer_id), array_agg(r.usage_start)) FROM unnest(v_rolls) r WHERE r.closes_usage HAVING count(*) > 0;
-    v_lines := qzpay._advance_lines(v_rolls) || qzpay._usage_lines(v_rolls);
+    v_lines := qzpay._take_pending_lines(v_rolls) || qzpay._advance_lines(v_cycles) || qzpay._usage_lines(v_rolls);
     v_lines := v_lines || qzpay._commitment_lines(v_rolls, v_lines);
+    IF EXISTS (SELECT FROM unnest(v_rolls) r WHERE r.resets OR r.pauses) THEN
+        PERFORM qzpay._cut_periods(v_rolls);
+    END IF;
     INSERT INTO qzpay.periods (tenant_id, subscription_id, cycle, period_start, period_end, ordinal, invoice_id)
-    SELECT r.tenant_id, r.subscription_id, r.cycle, r.bill_start, r.bill_end, r.ordinal, l.invoice_id
-    FROM unnest(v_rolls) r LEFT JOIN (SELECT DISTINCT l.invoice_id FROM unnest(v_lines) l WHERE l.amount <> 0) l USING (invoice_id) WHERE r.bills
+    SELECT c.tenant_id, c.subscription_id, c.cycle, c.period_start, c.period_end, c.ordinal, l.invoice_id
+    FROM unnest(v_cycles) c LEFT JOIN (SELECT DISTINCT l.invoice_id FROM unnest(v_lines) l WHERE l.amount <> 0) l USING (invoice_id)
     UNION ALL
     SELECT r.tenant_id, r.subscription_id, 'usage', r.next_usage_start, r.next_usage_end, r.usage_ordinal, NULL FROM unnest(v_rolls) r WHERE r.next_usage_start IS NOT NULL;
-
-    v_invoices := qzpay._write_invoices((SELECT array_agg(ROW(r.tenant_id, r.invoice_id, r.customer_id, r.subscription_id, r.seller_id, r.livemode, r.currency,
-        CASE WHEN r.bills THEN 'subscription' ELSE 'usage' END, r.due_at, coalesce(r.bill_start, r.usage_start), coalesce(r.bill_end, r.usage_end), NULL, NULL, NULL)::qzpay._bill)
-        FROM unnest(v_rolls) r), v_lines, p_at);
 
     UPDATE qzpay.subscriptions s SET
         status = CASE WHEN r.ends AND r.end_reason = 'payment_timeout' THEN 'incomplete_expired'
                       WHEN r.ends THEN 'canceled'
-                      WHEN r.converts THEN 'active'
+                      WHEN r.activates THEN 'active'
+                      WHEN r.pauses THEN 'paused'
+                      WHEN r.starts_trial THEN 'trialing'
                       WHEN s.status = 'trialing' AND s.trial_end <= r.due_at AND s.trial_end_behavior = 'pause' THEN 'paused'
                       ELSE s.status END::qzpay.subscription_status,
-        status_reason = CASE WHEN r.ends THEN r.end_reason WHEN r.converts THEN NULL
-                             WHEN s.status = 'trialing' AND s.trial_end <= r.due_at THEN 'trial_without_payment_method' ELSE s.status_reason END,
+        status_reason = CASE WHEN r.ends THEN r.end_reason WHEN r.activates OR r.starts_trial THEN NULL WHEN r.pauses THEN 'requested'
+                             WHEN s.status = 'trialing' AND s.trial_end <= r.due_at THEN 'trial_without_payment_method'
+                             WHEN s.status = 'incomplete' AND r.bills THEN 'awaiting_payment' ELSE s.status_reason END,
         anchor = coalesce(r.anchor, s.anchor),
+        interval_unit = r.interval_unit, interval_count = r.interval_count,
+        usage_unit = coalesce(h.usage_unit, s.usage_unit), usage_count = coalesce(h.usage_count, s.usage_count),
         current_period_start = CASE WHEN r.bills THEN r.bill_start ELSE s.current_period_start END,
-        current_period_end = CASE WHEN r.bills THEN r.bill_end ELSE s.current_period_end END,
+        current_period_end = CASE WHEN r.bills THEN r.bill_end WHEN r.pauses THEN greatest(least(s.current_period_end, r.due_at), s.current_period_start + interval '1 microsecond') ELSE s.current_period_end END,
+        period_comped = CASE WHEN r.bills THEN coalesce(r.comped, false) ELSE s.period_comped END,
         usage_period_start = CASE WHEN r.next_usage_start IS NOT NULL THEN r.next_usage_start WHEN r.closes_usage THEN NULL ELSE s.usage_period_start END,
         usage_period_end = CASE WHEN r.next_usage_start IS NOT NULL THEN r.next_usage_end WHEN r.closes_usage THEN NULL ELSE s.usage_period_end END,
-        paused_at = CASE WHEN NOT r.ends AND NOT r.converts AND s.status = 'trialing' AND s.trial_end <= r.due_at AND s.trial_end_behavior = 'pause'
-                         THEN r.due_at ELSE s.paused_at END,
+        usage_share = CASE WHEN r.closes_usage OR r.next_usage_start IS NOT NULL THEN NULL ELSE s.usage_share END,
+        pause_at = CASE WHEN s.pause_at <= r.due_at THEN NULL ELSE s.pause_at END,
+        paused_at = CASE WHEN r.pauses OR NOT r.ends AND NOT r.activates AND s.status = 'trialing' AND s.trial_end <= r.due_at AND s.trial_end_behavior = 'pause' THEN r.due_at
+                         WHEN r.activates THEN NULL ELSE s.paused_at END,
+        resume_at = CASE WHEN r.activates THEN NULL ELSE s.resume_at END,
+        comp_until = CASE WHEN s.comp_until <= r.due_at AND s.status <> 'trialing' THEN NULL ELSE s.comp_until END,
+        change_at = CASE WHEN r.change_id IS NOT NULL THEN NULL ELSE s.change_at END,
+        cycle_due_at = CASE WHEN s.cycle_due_at IS NULL OR r.ends OR r.pauses THEN NULL
+                            ELSE (SELECT min(p.period_end) FROM (
+                                      SELECT max(q.period_end) AS period_end FROM qzpay.periods q
+                                      WHERE q.tenant_id = r.tenant_id AND q.subscription_id = r.subscription_id AND q.cycle <> 'usage' AND q.cycle <> r.cycle
+                                        AND q.cycle IN (SELECT c.interval_count || ' ' || c.interval_unit FROM qzpay.subscription_items i JOIN qzpay.prices c ON c.id = i.price_id
+                                                        WHERE i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id AND i.valid_until > r.due_at)
+                                      GROUP BY q.cycle) p) END,
         canceled_at = CASE WHEN r.ends THEN coalesce(s.canceled_at, p_at) ELSE s.canceled_at END,
         ended_at = CASE WHEN r.ends THEN r.due_at ELSE s.ended_at END,
         dunning_next_at = CASE WHEN r.ends THEN NULL ELSE s.dunning_next_at END,
         updated_at = p_at
     FROM unnest(v_rolls) r
+    LEFT JOIN qzpay.subscription_changes h ON h.tenant_id = r.tenant_id AND h.id = r.change_id
     WHERE s.tenant_id = r.tenant_id AND s.id = r.subscription_id
-      AND (r.ends OR r.bills OR r.closes_usage OR r.next_usage_start IS NOT NULL OR s.status = 'trialing' AND s.trial_end <= r.due_at);
+      AND (r.ends OR r.bills OR r.pauses OR r.starts_trial OR r.closes_usage OR r.next_usage_start IS NOT NULL OR r.change_id IS NOT NULL
+           OR s.status = 'trialing' AND s.trial_end <= r.due_at OR s.comp_until <= r.due_at OR s.pause_at <= r.due_at OR s.cycle_due_at <= r.due_at);
 
+    v_invoices := qzpay._write_invoices((SELECT array_agg(ROW(r.tenant_id, r.invoice_id, r.customer_id, r.subscription_id, r.seller_id, r.livemode, r.currency,
+        CASE WHEN r.bills THEN 'subscription' ELSE 'usage' END, r.due_at, coalesce(r.bill_start, r.usage_start), coalesce(r.bill_end, r.usage_end), NULL, NULL, NULL)::qzpay._bill)
+        FROM unnest(v_rolls) r), v_lines, p_at);
+    PERFORM qzpay._after_changes(v_rolls, p_at);
     PERFORM qzpay._after_ends(v_rolls, p_at);
-    PERFORM qzpay._collect(v_rolls, p_at);
+    PERFORM qzpay._collect((SELECT array_agg(r.tenant_id) FROM unnest(v_rolls) r), (SELECT array_agg(r.invoice_id) FROM unnest(v_rolls) r), p_at);
     RETURN v_invoices;
 END $$;
 COMMENT ON FUNCTION qzpay._advance_subscriptions(uuid[], uuid[], timestamptz[], timestamptz) IS
-'The billing run, set by set, over subscriptions locked by the caller, each at its own due instant: usage period closed with the items it had, ends, new periods, '
+'The billing run, set by set, over subscriptions locked by the caller, each at its own due instant: usage period closed with the items it had, ends, pauses, scheduled changes, new periods, '
 'one invoice per subscription and instant (advance and arrears lines together), attempts planned. p_at dates the documents. '
 'A period that exists already is a unique violation, so nothing is billed twice. Returns the number of invoices.';
+
+CREATE OR REPLACE FUNCTION qzpay._cut_periods(p_rolls qzpay._roll[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM qzpay.periods p USING unnest(p_rolls) r
+    WHERE (r.resets OR r.pauses) AND p.tenant_id = r.tenant_id AND p.subscription_id = r.subscription_id AND p.period_start >= r.due_at;
+    UPDATE qzpay.periods p SET period_end = r.due_at FROM unnest(p_rolls) r
+    WHERE (r.resets OR r.pauses) AND p.tenant_id = r.tenant_id AND p.subscription_id = r.subscription_id AND p.period_end > r.due_at;
+END $$;
+COMMENT ON FUNCTION qzpay._cut_periods(qzpay._roll[]) IS 'Ends the running periods of these subscriptions at their due instant, where a new anchor or a pause begins.';
+
+CREATE OR REPLACE FUNCTION qzpay._after_changes(p_rolls qzpay._roll[], p_at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_row record;
+BEGIN
+    FOR v_row IN
+        UPDATE qzpay.subscription_changes h SET status = CASE WHEN r.ends THEN 'canceled' ELSE 'applied' END, closed_at = p_at
+        FROM unnest(p_rolls) r
+        WHERE h.tenant_id = r.tenant_id AND h.subscription_id = r.subscription_id AND h.status = 'pending' AND (h.id = r.change_id OR r.ends)
+        RETURNING h.tenant_id, h.subscription_id, r.customer_id, h.status, h.from_plan, h.to_plan, h.effective_at
+    LOOP
+        CONTINUE WHEN v_row.status = 'canceled';
+        PERFORM qzpay._adopt_plan(v_row.tenant_id, v_row.subscription_id, v_row.effective_at);
+        PERFORM qzpay._emit_event(v_row.tenant_id, 'subscription.changed', 'subscription', v_row.subscription_id, v_row.customer_id,
+            jsonb_build_object('subscriptionId', v_row.subscription_id, 'oldPlan', v_row.from_plan, 'newPlan', v_row.to_plan, 'effectiveAt', v_row.effective_at,
+                               'emailSentByPackage', false), NULL, p_at);
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION qzpay._after_changes(qzpay._roll[], timestamptz) IS 'Closes the scheduled changes that have taken effect, or that an end has overtaken.';
 
 CREATE OR REPLACE FUNCTION qzpay._was_never_active(p_tenant uuid, p_subscription uuid) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -131,6 +285,8 @@ BEGIN
     IF NOT EXISTS (SELECT FROM unnest(p_rolls) r WHERE r.ends) THEN
         RETURN;
     END IF;
+    DELETE FROM qzpay.subscription_items i USING unnest(p_rolls) r
+    WHERE r.ends AND i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id AND i.valid_from > r.due_at;
     UPDATE qzpay.subscription_items i SET valid_until = greatest(r.due_at, i.valid_from + interval '1 microsecond')
     FROM unnest(p_rolls) r
     WHERE r.ends AND i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id AND i.valid_until > r.due_at;
@@ -151,27 +307,28 @@ END $$;
 COMMENT ON FUNCTION qzpay._after_ends(qzpay._roll[], timestamptz) IS
 'What an end entails: items end, the dunning case closes, its unpaid invoices become uncollectible (payment_failed) or void (first payment never made, whatever ended it).';
 
-CREATE OR REPLACE FUNCTION qzpay._collect(p_rolls qzpay._roll[], p_at timestamptz) RETURNS void
+CREATE OR REPLACE FUNCTION qzpay._collect(p_tenants uuid[], p_invoices uuid[], p_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_row record;
 BEGIN
     -- An invoice that has been tried is of an earlier run at the same instant, such as that of a cancellation right after a renewal.
-    PERFORM qzpay._plan_attempts(array_agg(r.tenant_id), array_agg(r.invoice_id), 'billing', p_at) FROM unnest(p_rolls) r
-    WHERE NOT EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = r.tenant_id AND a.invoice_id = r.invoice_id);
+    PERFORM qzpay._plan_attempts(array_agg(k.tenant_id), array_agg(k.invoice_id), 'billing', p_at) FROM unnest(p_tenants, p_invoices) AS k (tenant_id, invoice_id)
+    WHERE NOT EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = k.tenant_id AND a.invoice_id = k.invoice_id);
     FOR v_row IN
         SELECT i.tenant_id, i.id
-        FROM unnest(p_rolls) r
-        JOIN qzpay.invoices i ON i.tenant_id = r.tenant_id AND i.id = r.invoice_id AND i.status = 'open' AND i.collection = 'charge_automatically'
-        WHERE NOT r.ends AND NOT EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = i.tenant_id AND a.invoice_id = i.id)
+        FROM unnest(p_tenants, p_invoices) AS k (tenant_id, invoice_id)
+        JOIN qzpay.invoices i ON i.tenant_id = k.tenant_id AND i.id = k.invoice_id AND i.status = 'open' AND i.collection = 'charge_automatically'
+        JOIN qzpay.subscriptions s ON s.tenant_id = i.tenant_id AND s.id = i.subscription_id AND s.ended_at IS NULL
+        WHERE NOT EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = i.tenant_id AND a.invoice_id = i.id)
     LOOP
         -- Nothing to charge: a definite failure that only the customer can mend.
         PERFORM qzpay._payment_failed(v_row.tenant_id, v_row.id, p_at);
     END LOOP;
 END $$;
-COMMENT ON FUNCTION qzpay._collect(qzpay._roll[], timestamptz) IS
-'Plans the first attempt of each new invoice; an invoice without any usable method counts as failed at once.';
+COMMENT ON FUNCTION qzpay._collect(uuid[], uuid[], timestamptz) IS
+'Plans the first attempt of each new invoice; one of a running subscription without any usable method counts as failed at once.';
 
 CREATE OR REPLACE FUNCTION qzpay._due_batch(p_clock uuid, p_until timestamptz, p_at timestamptz, p_limit integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -256,18 +413,22 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO qzpay.events (tenant_id, id, type, aggregate, aggregate_id, customer_id, livemode, data, dedupe_key, occurred_at, recorded_at)
-    SELECT s.tenant_id, qzpay.uuid_v7(), 'trial.expiring', 'subscription', s.id, s.customer_id, s.livemode,
-           jsonb_build_object('subscriptionId', s.id, 'daysRemaining', d.days, 'daysLeft', d.days, 'effectiveAt', s.trial_end,
+    SELECT s.tenant_id, qzpay.uuid_v7(), e.type, 'subscription', s.id, s.customer_id, s.livemode,
+           jsonb_build_object('subscriptionId', s.id, 'daysRemaining', d.days, 'daysLeft', d.days, 'effectiveAt', e.ends_at,
                               'hasPaymentMethod', s.has_payment_method, 'emailSentByPackage', false),
-           'trial.expiring:' || s.id || ':' || extract(epoch FROM s.trial_end) || ':' || d.days, p_at, qzpay._recorded_at()
+           e.type || ':' || s.id || ':' || extract(epoch FROM e.ends_at) || ':' || d.days, p_at, qzpay._recorded_at()
     FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
-    JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.id = k.id
-    CROSS JOIN LATERAL (SELECT days::int AS days FROM jsonb_array_elements_text(qzpay.setting('trial_reminder_days')) AS days) d
-    WHERE s.status = 'trialing' AND p_at < s.trial_end AND k.due_at = s.trial_end - d.days * interval '24 hours'
+    JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.id = k.id AND s.status IN ('trialing', 'active')
+    -- As qzpay_reminded_end() has it.
+    CROSS JOIN LATERAL (SELECT CASE s.status WHEN 'trialing' THEN 'trial.expiring' ELSE 'subscription.expiring' END AS type,
+                               CASE s.status WHEN 'trialing' THEN s.trial_end ELSE least(s.cancel_at, CASE WHEN NOT s.auto_renew THEN s.current_period_end END) END AS ends_at) e
+    CROSS JOIN LATERAL (SELECT days::int AS days FROM jsonb_array_elements_text(qzpay.setting(CASE s.status WHEN 'trialing' THEN 'trial_reminder_days' ELSE 'expiring_reminder_days' END)) AS days) d
+    WHERE p_at < e.ends_at AND k.due_at = e.ends_at - d.days * interval '24 hours' AND (s.status = 'trialing' OR s.cancel_reason IS DISTINCT FROM 'payment_failed')
     ON CONFLICT (tenant_id, dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING;
     UPDATE qzpay.subscriptions s SET reminded_at = k.due_at
     FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
-    WHERE s.tenant_id = k.tenant_id AND s.id = k.id AND s.status = 'trialing' AND k.due_at < s.trial_end;
+    WHERE s.tenant_id = k.tenant_id AND s.id = k.id AND s.next_due_at <= k.due_at
+      AND (s.status = 'trialing' AND k.due_at < s.trial_end OR s.status = 'active' AND (s.cancel_at > k.due_at OR NOT s.auto_renew AND s.current_period_end > k.due_at));
 END $$;
 COMMENT ON FUNCTION qzpay._remind(uuid[], uuid[], timestamptz[], timestamptz) IS
-'Emits trial.expiring, once per trial end and number of days, for the subscriptions whose due instant is a reminder; none once the trial is over.';
+'Emits trial.expiring, or subscription.expiring for a contract that will not renew, once per end and number of days, for the subscriptions whose due instant is a reminder; none once the end has come.';

@@ -33,17 +33,23 @@ CREATE TABLE qzpay.subscriptions (
     past_due_since timestamptz,
     grace_until timestamptz,
     comp_until timestamptz,
+    period_comped boolean NOT NULL DEFAULT false,
+    pause_at timestamptz,
     paused_at timestamptz,
     resume_at timestamptz,
     restricted_at timestamptz,
     restricted_reason text,
     cancel_at timestamptz,
     cancel_reason text,
+    cancel_feedback text,
     canceled_at timestamptz,
     ended_at timestamptz,
     allow_multiple boolean NOT NULL DEFAULT false,
     reminded_at timestamptz,
     dunning_next_at timestamptz,
+    change_at timestamptz,
+    cycle_due_at timestamptz,
+    usage_share numeric CHECK (usage_share > 0 AND usage_share <= 1),
     access_until timestamptz,
     next_due_at timestamptz,
     set_aside_at timestamptz,
@@ -69,6 +75,10 @@ COMMENT ON COLUMN qzpay.subscriptions.next_due_at IS
 'Next instant at which time itself has work here: reminder, trial end, period boundary, retry, end. NULL: none.';
 COMMENT ON COLUMN qzpay.subscriptions.set_aside_at IS
 'The billing run failed on this subscription and left it out (see qzpay.billing_errors) until retried.';
+COMMENT ON COLUMN qzpay.subscriptions.period_comped IS 'The running period is free by comp(): nothing was billed for it, and what comes after comp_until is.';
+COMMENT ON COLUMN qzpay.subscriptions.change_at IS 'Instant of the pending change in subscription_changes.';
+COMMENT ON COLUMN qzpay.subscriptions.cycle_due_at IS 'Next boundary of items whose price has another interval than the plan''s; NULL where there are none.';
+COMMENT ON COLUMN qzpay.subscriptions.usage_share IS 'Part of a whole usage period that the running one is, where a change of plan has split it: included quantities are scaled by it. NULL: whole.';
 CREATE INDEX subscriptions_id_idx ON qzpay.subscriptions (id);
 CREATE INDEX subscriptions_customer_id_idx ON qzpay.subscriptions (tenant_id, customer_id);
 CREATE INDEX subscriptions_next_due_at_idx ON qzpay.subscriptions (next_due_at)
@@ -113,7 +123,7 @@ CREATE TABLE qzpay.periods (
     cycle text NOT NULL,
     period_start timestamptz NOT NULL,
     period_end timestamptz NOT NULL,
-    ordinal integer NOT NULL CHECK (ordinal >= 0),
+    ordinal integer NOT NULL CHECK (ordinal >= -1),
     invoice_id uuid,
     PRIMARY KEY (tenant_id, subscription_id, cycle, period_start),
     FOREIGN KEY (tenant_id, subscription_id) REFERENCES qzpay.subscriptions,
@@ -123,7 +133,38 @@ CREATE TABLE qzpay.periods (
 );
 COMMENT ON TABLE qzpay.periods IS
 'Every period begun, half-open, per subscription and cycle: ''usage'', or the interval that is billed in advance (''1 month'', ''1 year'' …). '
-'Boundary n is anchor + n × interval in the customer''s time zone; a period is billed once because it exists once.';
+'Boundary n is anchor + n × interval in the customer''s time zone, ordinal -1 the part of a period before a later anchor; a period is billed once because it exists once. '
+'One that a change of interval or a pause cuts short ends there.';
+
+CREATE TABLE qzpay.subscription_changes (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    subscription_id uuid NOT NULL,
+    status text NOT NULL CHECK (status IN ('pending', 'applied', 'canceled')),
+    direction text NOT NULL CHECK (direction IN ('upgrade', 'downgrade', 'lateral')),
+    request jsonb NOT NULL,
+    from_plan text NOT NULL,
+    to_plan text NOT NULL,
+    interval_unit text NOT NULL,
+    interval_count integer NOT NULL,
+    usage_unit text NOT NULL,
+    usage_count integer NOT NULL,
+    proration text NOT NULL CHECK (proration IN ('always_invoice', 'create_prorations', 'none')),
+    effective_at timestamptz,
+    invoice_id uuid,
+    requested_at timestamptz NOT NULL,
+    closed_at timestamptz,
+    PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, subscription_id) REFERENCES qzpay.subscriptions,
+    CHECK ((status = 'pending') = (closed_at IS NULL))
+);
+COMMENT ON TABLE qzpay.subscription_changes IS
+'Every change of plan, interval, quantity, price or add-ons: what was asked for, and when it took or takes effect. One may be pending per subscription; its items are dated ahead, so that '
+'what it grants and takes holds in its very instant.';
+COMMENT ON COLUMN qzpay.subscription_changes.effective_at IS 'NULL: when the subscription is resumed.';
+COMMENT ON COLUMN qzpay.subscription_changes.invoice_id IS 'The invoice on which it was prorated, if it was invoiced by itself.';
+CREATE UNIQUE INDEX subscription_changes_pending_key ON qzpay.subscription_changes (tenant_id, subscription_id) WHERE status = 'pending';
+CREATE INDEX subscription_changes_subscription_id_idx ON qzpay.subscription_changes (tenant_id, subscription_id);
 
 CREATE TABLE qzpay.transitions (
     tenant_id uuid NOT NULL,

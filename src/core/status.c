@@ -215,16 +215,31 @@ qzpay_access(const QzpayAccessFacts *f, int64_t at)
 	return QZPAY_ACCESS_FULL;
 }
 
-/* The next reminder before a trial's end that has not been given. */
+/*
+ * qzpay_reminded_end
+ *		The end that reminders count down to: a trial's, or that of a contract which will not renew.
+ */
+int64_t
+qzpay_reminded_end(const QzpayDueFacts *f)
+{
+	if (strcmp(f->status, "trialing") == 0)
+		return f->trial_end;
+	if (strcmp(f->status, "active") != 0 || f->ends_unpaid)
+		return QZPAY_INSTANT_NONE;
+	return earlier(f->cancel_at, f->auto_renew ? QZPAY_INSTANT_NONE : f->period_end);
+}
+
+/* The next reminder that has not been given. */
 static int64_t
 next_reminder(const QzpayDueFacts *f, const int *days, int n)
 {
+	int64_t		end = qzpay_reminded_end(f);
 	int64_t		next = QZPAY_INSTANT_NONE;
 	int			i;
 
 	for (i = 0; i < n; i++)
 	{
-		int64_t		at = plus(f->trial_end, -(int64_t) days[i] * QZPAY_USEC_PER_DAY);
+		int64_t		at = plus(end, -(int64_t) days[i] * QZPAY_USEC_PER_DAY);
 
 		if (at != QZPAY_INSTANT_NEVER && at >= f->started_at && at > f->reminded_at)
 			next = earlier(next, at);
@@ -248,18 +263,27 @@ qzpay_next_due(const QzpayDueFacts *f, const int *reminder_days, int reminders)
 	if (ended || !f->engine_managed)
 		return due;
 	due = earlier(due, f->cancel_at);
+	due = earlier(due, next_reminder(f, reminder_days, reminders));
 	if (strcmp(f->status, "trialing") == 0)
-	{
 		due = earlier(due, f->trial_end);
-		due = earlier(due, next_reminder(f, reminder_days, reminders));
-	}
 	else if (strcmp(f->status, "incomplete") == 0)
-		due = earlier(due, plus(f->created_at, 23 * (QZPAY_USEC_PER_DAY / 24)));
+	{
+		/* One that is to start later has its 23 hours from then. */
+		if (f->period_end == QZPAY_INSTANT_NONE && f->started_at > f->created_at)
+			due = earlier(due, f->started_at);
+		else
+			due = earlier(due, plus(later(f->created_at, f->started_at), 23 * (QZPAY_USEC_PER_DAY / 24)));
+	}
 	else if (strcmp(f->status, "paused") == 0)
 		due = earlier(due, f->resume_at);
 	else
 	{
 		due = earlier(due, f->period_end);
+		due = earlier(due, f->cycle_end);
+		due = earlier(due, f->pause_at);
+		due = earlier(due, f->change_at);
+		if (f->comp_until != QZPAY_INSTANT_NEVER)
+			due = earlier(due, f->comp_until);
 		due = earlier(due, f->dunning_next_at);
 	}
 	return due;

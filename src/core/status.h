@@ -53,19 +53,24 @@ typedef struct QzpayAccessFacts
 	int64_t		resume_at;
 } QzpayAccessFacts;
 
-/* What makes time itself act on a contract. */
+/* What makes time itself act on a contract.  period_end and cycle_end: of what is billed in advance, the plan and items with an interval of their own. */
 typedef struct QzpayDueFacts
 {
 	const char *status;
 	bool		engine_managed;
+	bool		auto_renew;
+	bool		ends_unpaid;	/* cancel_at is dunning's end, which has notices of its own */
 	int64_t		started_at;
 	int64_t		created_at;
 	int64_t		trial_end;
 	int64_t		reminded_at;
 	int64_t		period_end;
+	int64_t		cycle_end;
 	int64_t		usage_end;
 	int64_t		cancel_at;
+	int64_t		pause_at;
 	int64_t		resume_at;
+	int64_t		change_at;
 	int64_t		comp_until;
 	int64_t		dunning_next_at;
 } QzpayDueFacts;
@@ -77,6 +82,7 @@ extern bool qzpay_status_allowed(QzpayMachine machine, const char *from, const c
 
 extern int64_t qzpay_access_until(const QzpayAccessFacts *facts);
 extern QzpayAccess qzpay_access(const QzpayAccessFacts *facts, int64_t at);
+extern int64_t qzpay_reminded_end(const QzpayDueFacts *facts);
 extern int64_t qzpay_next_due(const QzpayDueFacts *facts, const int *reminder_days, int reminders);
 
 #endif							/* QZPAY_STATUS_H */

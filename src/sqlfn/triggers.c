@@ -120,13 +120,14 @@ enum
 {
 	S_STATUS, S_AUTO_RENEW, S_HAS_PAYMENT_METHOD, S_IS_FREE, S_MANAGED_BY, S_LATE_RENEWAL_DAYS, S_GRACE_ACCESS, S_PAUSE_ACCESS,
 	S_STARTED_AT, S_CREATED_AT, S_TRIAL_END, S_REMINDED_AT, S_CURRENT_PERIOD_END, S_USAGE_PERIOD_END, S_GRACE_UNTIL, S_CANCEL_AT,
-	S_ENDED_AT, S_COMP_UNTIL, S_RESUME_AT, S_DUNNING_NEXT_AT, S_ACCESS_UNTIL, S_NEXT_DUE_AT, S_COLUMNS
+	S_ENDED_AT, S_COMP_UNTIL, S_RESUME_AT, S_DUNNING_NEXT_AT, S_CYCLE_DUE_AT, S_PAUSE_AT, S_CHANGE_AT, S_CANCEL_REASON, S_ACCESS_UNTIL, S_NEXT_DUE_AT,
+	S_COLUMNS
 };
 
 static const char *const subscription_columns[S_COLUMNS] = {
 	"status", "auto_renew", "has_payment_method", "is_free", "managed_by", "late_renewal_days", "grace_access", "pause_access",
 	"started_at", "created_at", "trial_end", "reminded_at", "current_period_end", "usage_period_end", "grace_until", "cancel_at",
-	"ended_at", "comp_until", "resume_at", "dunning_next_at", "access_until", "next_due_at"
+	"ended_at", "comp_until", "resume_at", "dunning_next_at", "cycle_due_at", "pause_at", "change_at", "cancel_reason", "access_until", "next_due_at"
 };
 
 /* Where the columns are, in fn_extra; a table altered since has another number of columns. */
@@ -211,24 +212,30 @@ next_due_at(const SubscriptionRow *row, const char *status)
 	int			reminders[MAX_REMINDERS];
 	int			n_reminders = 0;
 	char	   *manager = row->isnull[S_MANAGED_BY] ? "" : TextDatumGetCString(row->values[S_MANAGED_BY]);
+	char	   *reason = row->isnull[S_CANCEL_REASON] ? "" : TextDatumGetCString(row->values[S_CANCEL_REASON]);
 	QzpayDueFacts facts = {
 		.status = status,
 		.engine_managed = strcmp(manager, "engine") == 0,
+		.auto_renew = flag(row, S_AUTO_RENEW),
+		.ends_unpaid = strcmp(reason, "payment_failed") == 0,
 		.started_at = instant(row, S_STARTED_AT),
 		.created_at = instant(row, S_CREATED_AT),
 		.trial_end = instant(row, S_TRIAL_END),
 		.reminded_at = instant(row, S_REMINDED_AT),
 		.period_end = instant(row, S_CURRENT_PERIOD_END),
+		.cycle_end = instant(row, S_CYCLE_DUE_AT),
 		.usage_end = instant(row, S_USAGE_PERIOD_END),
 		.cancel_at = instant(row, S_CANCEL_AT),
+		.pause_at = instant(row, S_PAUSE_AT),
 		.resume_at = instant(row, S_RESUME_AT),
+		.change_at = instant(row, S_CHANGE_AT),
 		.comp_until = instant(row, S_COMP_UNTIL),
 		.dunning_next_at = instant(row, S_DUNNING_NEXT_AT)
 	};
 
-	/* Only a trial has reminders ahead. */
-	if (strcmp(status, "trialing") == 0)
-		n_reminders = qzpay_setting_integers("trial_reminder_days", reminders, MAX_REMINDERS);
+	/* Read only where there is an end to count down to. */
+	if (qzpay_reminded_end(&facts) != QZPAY_INSTANT_NONE)
+		n_reminders = qzpay_setting_integers(strcmp(status, "trialing") == 0 ? "trial_reminder_days" : "expiring_reminder_days", reminders, MAX_REMINDERS);
 	return qzpay_next_due(&facts, reminders, n_reminders);
 }
 

@@ -221,6 +221,27 @@ SELECT pg_temp.go('yearly', '2027-01-10 09:00+00') \g /dev/null
 SELECT is(pg_temp.lines('yearly', '2026-02-10 09:00+00') || '; ' || pg_temp.lines('yearly', '2026-03-10 09:00+00') || '; ' || pg_temp.lines('yearly', '2027-01-10 09:00+00'),
           'usage 100000; usage 3100; plan 100000, usage 3100, commitment 265900', 'yearly: 500000 less 100000 less 100000 less 11 times 3100');
 
+-- Cut short with a credit: 10 of 31 days of the commitment, less what the plan cost for them, less the same part of the minimum.
+SELECT pg_temp.begin_life('credited', '2026-01-10 09:00+00', 'committed') \g /dev/null
+SELECT pg_temp.go('credited', '2026-01-20 09:00+00') \g /dev/null
+SELECT qzpay.cancel(subscription, 'now', settle => 'credit') FROM life WHERE name = 'credited' \g /dev/null
+SELECT is(pg_temp.lines('credited', '2026-01-20 09:00+00'), 'plan -6774, usage 1000, commitment 11903', 'credited: 16129.03 less 3226 less 1000');
+SELECT pg_temp.begin_life('paused', '2026-01-10 09:00+00', 'committed') \g /dev/null
+SELECT pg_temp.go('paused', '2026-01-20 09:00+00') \g /dev/null
+SELECT qzpay.pause(subscription, 'now') FROM life WHERE name = 'paused' \g /dev/null
+SELECT is(pg_temp.lines('paused', '2026-01-20 09:00+00'), 'plan -6774, usage 1000, commitment 11903', 'paused: a pause settles what came before it');
+SELECT pg_temp.go('paused', '2026-03-01 09:00+00') \g /dev/null
+SELECT qzpay.resume(subscription) FROM life WHERE name = 'paused' \g /dev/null
+SELECT pg_temp.go('paused', '2026-04-01 09:00+00') \g /dev/null
+SELECT is(pg_temp.lines('paused', '2026-03-01 09:00+00') || '; ' || pg_temp.lines('paused', '2026-04-01 09:00+00'), 'plan 10000; plan 10000, usage 3100, commitment 36900', 'paused: and a new period begins with the resume');
+-- Two plans in one period: each commits for its days, and the minimum is due for the days of its plan.
+SELECT lives_ok($test$ SELECT qzpay.import_catalog('{"currency": "USD", "plans": [{"id": "easy", "name": "Easy", "tierRank": 1, "prices": {"month": {"amount": 3100}}}]}') $test$, 'a plan without commitment');
+SELECT pg_temp.begin_life('moved', '2026-01-10 09:00+00', 'committed') \g /dev/null
+SELECT pg_temp.go('moved', '2026-01-20 09:00+00') \g /dev/null
+SELECT qzpay.change_plan(subscription, 'easy', effective => 'now') FROM life WHERE name = 'moved' \g /dev/null
+SELECT pg_temp.go('moved', '2026-02-10 09:00+00') \g /dev/null
+SELECT is(pg_temp.lines('moved', '2026-01-20 09:00+00') || '; ' || pg_temp.lines('moved', '2026-02-10 09:00+00'), 'plan -6774, plan 2100, usage 1000, balance 3674; plan 3100, commitment 9803', 'moved: 16129.03 less 3226 less 2100 less 1000');
+
 -- Unlimited by an add-on: nothing beyond what is included.  Put in by hand, as of the period's beginning.
 SELECT lives_ok($test$ SELECT qzpay.import_catalog('{
   "currency": "USD", "meters": {"photos": {}}, "limits": {"maxPhotos": {"kind": "period", "meter": "photos"}},

@@ -229,8 +229,9 @@ static QzpayDueFacts
 due_facts(const char *status)
 {
 	QzpayDueFacts result = {
-		.status = status, .engine_managed = true, .started_at = 0, .created_at = 0, .trial_end = NONE, .reminded_at = NONE,
-		.period_end = NONE, .usage_end = NONE, .cancel_at = NONE, .resume_at = NONE, .comp_until = NONE, .dunning_next_at = NONE
+		.status = status, .engine_managed = true, .auto_renew = true, .started_at = 0, .created_at = 0, .trial_end = NONE, .reminded_at = NONE,
+		.period_end = NONE, .cycle_end = NONE, .usage_end = NONE, .cancel_at = NONE, .pause_at = NONE, .resume_at = NONE, .change_at = NONE,
+		.comp_until = NONE, .dunning_next_at = NONE
 	};
 
 	return result;
@@ -288,8 +289,37 @@ test_due(void)
 	f.period_end = 62 * DAY;
 	f.dunning_next_at = 33 * DAY;
 	check_due(f, 33 * DAY, "retry");
+	f = due_facts("active");
+	f.period_end = 31 * DAY;
+	f.cycle_end = 29 * DAY;
+	check_due(f, 29 * DAY, "an item's own cycle");
+	f.pause_at = 28 * DAY;
+	check_due(f, 28 * DAY, "pause that was asked for");
+	f.change_at = 27 * DAY;
+	check_due(f, 27 * DAY, "scheduled change");
+	f.comp_until = NEVER;
+	check_due(f, 27 * DAY, "free for ever has no end");
+	f.comp_until = 26 * DAY;
+	check_due(f, 26 * DAY, "end of free access");
+	f = due_facts("active");
+	f.period_end = 31 * DAY;
+	f.auto_renew = false;
+	check_due(f, 24 * DAY, "reminder of a contract that does not renew");
+	f.reminded_at = 30 * DAY;
+	check_due(f, 31 * DAY, "and its end");
+	f.auto_renew = true;
+	f.reminded_at = NONE;
+	f.cancel_at = 20 * DAY;
+	check_due(f, 13 * DAY, "reminder of an end that was asked for");
+	f.ends_unpaid = true;
+	check_due(f, 20 * DAY, "no reminder of dunning's end");
 	f = due_facts("incomplete");
 	check_due(f, 23 * (DAY / 24), "23 hours to pay");
+	f.started_at = 5 * DAY;
+	check_due(f, 5 * DAY, "a start in the future");
+	f.period_end = 36 * DAY;
+	check_due(f, 5 * DAY + 23 * (DAY / 24), "23 hours from the start");
+	f = due_facts("incomplete");
 	f.created_at = NEVER;
 	check_due(f, NEVER, "created at no time");
 	f = due_facts("paused");
