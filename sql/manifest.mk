@@ -26,6 +26,7 @@ CODE_SQL += sql/subscription/items.sql
 CODE_SQL += sql/subscription/prorate.sql
 CODE_SQL += sql/subscription/change.sql
 CODE_SQL += sql/subscription/lifecycle.sql
+CODE_SQL += sql/subscription/book.sql
 CODE_SQL += sql/subscription/advance.sql
 CODE_SQL += sql/subscription/dunning.sql
 CODE_SQL += sql/subscription/functions.sql

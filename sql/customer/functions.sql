@@ -57,6 +57,9 @@ BEGIN
                 (SELECT s.id FROM qzpay.sellers s WHERE s.is_default),
                 coalesce(p_livemode, p_test_clock IS NULL), p_test_clock, coalesce(p_metadata, '{}'), v_at, v_at);
         PERFORM qzpay._emit_event(tenant_id, 'customer.created', 'customer', id, id, jsonb_build_object('customerId', id, 'externalId', p_external_id), NULL, v_at);
+        IF qzpay.setting('signup_plan') <> 'null' THEN
+            PERFORM qzpay._subscribe(id, qzpay.setting('signup_plan') #>> '{}', 'month', NULL, 1, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+        END IF;
         RETURN;
     END IF;
     id := v_old.id;

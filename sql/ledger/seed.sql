@@ -6,6 +6,7 @@ INSERT INTO qzpay.ledger_accounts (code, kind, name) VALUES
     ('tax_payable', 'liability', 'Tax collected for the authorities'),
     ('revenue', 'income', 'Earned'),
     ('bad_debt', 'expense', 'Invoices given up'),
+    ('opening_balance', 'expense', 'Credit that customers brought from another system'),
     ('refunds', 'expense', 'Paid back to customers'),
     ('provider_fees', 'expense', 'Kept by payment providers')
 ON CONFLICT (code) DO UPDATE SET kind = EXCLUDED.kind, name = EXCLUDED.name;

@@ -13,10 +13,18 @@ BEGIN
             WHERE i.status <> 'draft' AND (i.line_count, i.subtotal, i.discount_total, i.tax_total) IS DISTINCT FROM (l.n, l.a, l.d, l.t)$q$),
         ('ledger_holds_every_invoice', $q$
             SELECT coalesce(i.id, t.cause_id)::text
-            FROM (SELECT * FROM qzpay.invoices WHERE status <> 'draft' AND total > 0) i
-            FULL JOIN (SELECT tenant_id, cause_id, currency, sum(amount) a FROM qzpay.ledger_transfers WHERE cause = 'invoice' AND debit_account = 'receivable' GROUP BY 1, 2, 3) t
+            FROM (SELECT * FROM qzpay.invoices WHERE status <> 'draft') i
+            FULL JOIN (SELECT tenant_id, cause_id, currency, sum(CASE 'receivable' WHEN debit_account THEN amount ELSE -amount END) a FROM qzpay.ledger_transfers
+                       WHERE cause = 'invoice' AND 'receivable' IN (debit_account, credit_account) GROUP BY 1, 2, 3) t
                 ON t.tenant_id = i.tenant_id AND t.cause_id = i.id
-            WHERE i.total IS DISTINCT FROM t.a OR i.currency IS DISTINCT FROM t.currency$q$),
+            WHERE i.id IS NULL OR i.total <> coalesce(t.a, 0) OR i.currency <> t.currency$q$),
+        ('balances_are_the_ledgers', $q$
+            SELECT coalesce(b.customer_id, t.customer_id) || ' ' || coalesce(b.currency, t.currency)
+            FROM qzpay.balances b
+            FULL JOIN (SELECT tenant_id, customer_id, currency, sum(CASE 'customer_balance' WHEN credit_account THEN amount ELSE -amount END) a FROM qzpay.ledger_transfers
+                       WHERE 'customer_balance' IN (debit_account, credit_account) GROUP BY 1, 2, 3) t
+                ON t.tenant_id = b.tenant_id AND t.customer_id = b.customer_id AND t.currency = b.currency
+            WHERE coalesce(b.amount, 0) <> coalesce(t.a, 0)$q$),
         ('ledger_holds_every_payment', $q$
             SELECT coalesce(p.id, t.cause_id)::text
             FROM (SELECT * FROM qzpay.payments WHERE status = 'succeeded') p

@@ -221,7 +221,7 @@ BEGIN
            OR s.status = 'trialing' AND s.trial_end <= r.due_at OR s.comp_until <= r.due_at OR s.pause_at <= r.due_at OR s.cycle_due_at <= r.due_at);
 
     v_invoices := qzpay._write_invoices((SELECT array_agg(ROW(r.tenant_id, r.invoice_id, r.customer_id, r.subscription_id, r.seller_id, r.livemode, r.currency,
-        CASE WHEN r.bills THEN 'subscription' ELSE 'usage' END, r.due_at, coalesce(r.bill_start, r.usage_start), coalesce(r.bill_end, r.usage_end), NULL, NULL, NULL)::qzpay._bill)
+        CASE WHEN r.bills OR r.invoice_id IN (SELECT c.invoice_id FROM unnest(v_cycles) c) THEN 'subscription' ELSE 'usage' END, r.due_at, coalesce(r.bill_start, r.usage_start), coalesce(r.bill_end, r.usage_end), NULL, NULL, NULL)::qzpay._bill)
         FROM unnest(v_rolls) r), v_lines, p_at);
     PERFORM qzpay._after_changes(v_rolls, p_at);
     PERFORM qzpay._after_ends(v_rolls, p_at);

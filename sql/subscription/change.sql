@@ -146,7 +146,7 @@ BEGIN
         IF v_effective = 'now' THEN
             PERFORM qzpay._change_now(v_sub, p_request, v_proration);
         ELSE
-            PERFORM qzpay._schedule_change(v_sub, p_request, v_proration, v_sub.current_period_end);
+            PERFORM qzpay._schedule_change(v_sub, p_request, v_proration, qzpay._change_instant(v_sub, p_request));
         END IF;
     END IF;
     PERFORM qzpay._idempotent_end(v_sub.tenant_id, 'change', p_key, jsonb_build_object('id', v_sub.id));
@@ -154,6 +154,25 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._change(uuid, jsonb, text, text, boolean, text) IS
 'The one door of every change: now, dated ahead to the end of the period, or kept until a paused subscription is resumed.';
+
+CREATE OR REPLACE FUNCTION qzpay._change_instant(p_sub qzpay._sub, p_request jsonb) RETURNS timestamptz
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- What is scheduled already decides; add-ons with an interval of their own change at their own boundary.
+    RETURN coalesce(
+        (SELECT h.effective_at FROM qzpay.subscription_changes h WHERE h.tenant_id = p_sub.tenant_id AND h.subscription_id = p_sub.id AND h.status = 'pending'),
+        (SELECT q.period_end
+         FROM jsonb_array_elements(p_request -> 'addons') a
+         JOIN qzpay.subscription_items i ON i.tenant_id = p_sub.tenant_id AND i.subscription_id = p_sub.id AND i.valid_from <= p_sub.now AND i.valid_until > p_sub.now
+              AND i.product_id = qzpay._find_product(p_sub.tenant_id, 'addon', a ->> 'addon')
+         JOIN qzpay.prices c ON c.id = i.price_id
+         JOIN qzpay.periods q ON q.tenant_id = i.tenant_id AND q.subscription_id = i.subscription_id AND q.cycle = c.interval_count || ' ' || c.interval_unit
+              AND q.period_start <= p_sub.now AND q.period_end > p_sub.now
+         WHERE NOT p_request ?| '{plan,interval,quantity}' ORDER BY q.period_end LIMIT 1),
+        p_sub.current_period_end);
+END $$;
+COMMENT ON FUNCTION qzpay._change_instant(qzpay._sub, jsonb) IS 'When a change that waits for the end of a period takes effect: together with what is scheduled, at the boundary of the add-on''s own interval, or at the plan''s.';
 
 CREATE OR REPLACE FUNCTION qzpay._schedule_change(p_sub qzpay._sub, p_request jsonb, p_proration text, p_effective_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -222,6 +241,8 @@ BEGIN
     IF p_request ? 'plan' OR p_request ? 'interval' THEN
         v_pending := v_pending - '{plan,interval,quantity}'::text[];
     END IF;
+    v_pending := v_pending || jsonb_build_object('addons', (SELECT coalesce(jsonb_agg(a || '{"or_none": true}'), '[]') FROM jsonb_array_elements(coalesce(v_pending -> 'addons', '[]')) a
+        WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(coalesce(p_request -> 'addons', '[]')) b WHERE (b ->> 'addon', coalesce(b ->> 'scope', '')) = (a ->> 'addon', coalesce(a ->> 'scope', '')))));
     PERFORM qzpay._cancel_pending_change(p_sub.tenant_id, p_sub.id, p_sub.now);
     IF r.items = v_items AND (r.unit, r.count) = (p_sub.interval_unit, p_sub.interval_count) THEN
         RETURN;
@@ -276,7 +297,7 @@ BEGIN
     END IF;
     PERFORM qzpay._emit_change(p_sub, r.direction, r.from_plan, r.to_plan, p_sub.now, v_amount, NOT v_resets);
     IF v_pending ? 'plan' OR v_pending ? 'quantity' OR v_pending ? 'interval' OR jsonb_array_length(coalesce(v_pending -> 'addons', '[]') || coalesce(v_pending -> 'terms', '[]')) > 0 THEN
-        PERFORM qzpay._schedule_change(p_sub, v_pending, p_proration, (SELECT s.current_period_end FROM qzpay.subscriptions s WHERE s.tenant_id = p_sub.tenant_id AND s.id = p_sub.id));
+        PERFORM qzpay._schedule_change(qzpay._read_sub(p_sub.id), v_pending, p_proration, qzpay._change_instant(qzpay._read_sub(p_sub.id), v_pending));
     END IF;
     PERFORM qzpay._run_internal_attempts(p_sub.test_clock_id, 10);
 END $$;

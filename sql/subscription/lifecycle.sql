@@ -12,7 +12,8 @@ CREATE OR REPLACE FUNCTION qzpay._cancel(p_subscription uuid, p_at text, p_reaso
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    v_sub qzpay._sub := qzpay._sub_of(p_subscription);
+    -- An end now beats a renewal that is due and not made yet.
+    v_sub qzpay._sub := CASE WHEN p_at = 'now' THEN qzpay._read_sub(p_subscription) ELSE qzpay._sub_of(p_subscription) END;
     v_when timestamptz;
 BEGIN
     PERFORM qzpay._refuse_unless_changeable(v_sub);

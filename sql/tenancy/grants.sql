@@ -71,7 +71,7 @@ BEGIN
             ('qzpay_worker', 'deliver is_live run_billing run_due_jobs sandbox_outcome sandbox_request stripe_outcome stripe_request'),
             -- admin
             ('qzpay_admin', 'advance_test_clock check_config check_integrity churn comp create_test_clock credit_invoice doctor env_example export_catalog go_live grant_access
-                import_catalog mrr pause_provider refund replay_webhook resolve_attempt resume_provider retry_billing sandbox_authenticate sandbox_set_token set_setting void_invoice'))
+                import_catalog import_subscription link_subscription migrate_subscriptions sync_subscription mrr pause_provider refund replay_webhook resolve_attempt resume_provider retry_billing sandbox_authenticate sandbox_set_token set_setting void_invoice'))
         SELECT g.roles, p.oid::regprocedure AS name
         FROM levels g
         CROSS JOIN LATERAL regexp_split_to_table(g.functions, '\s+') AS f (name)

@@ -177,8 +177,12 @@ qzpay_access_until(const QzpayAccessFacts *f)
 	if (strcmp(f->status, "trialing") == 0)
 		until = boundary(f, f->trial_end, f->has_method);
 	else if (strcmp(f->status, "active") == 0)
+	{
+		int64_t		end = f->period_comped ? earlier(f->comp_until, f->period_end) : f->period_end;
+
 		until = f->period_end == QZPAY_INSTANT_NONE ? QZPAY_INSTANT_NEVER
-			: boundary(f, f->period_end, f->auto_renew && f->has_method);
+			: boundary(f, end, f->auto_renew && f->has_method);
+	}
 	else if (strcmp(f->status, "past_due") == 0)
 		until = f->grace_access == QZPAY_ACCESS_NONE ? QZPAY_INSTANT_NONE : f->grace_until;
 	else if (strcmp(f->status, "paused") == 0)

@@ -41,6 +41,7 @@ typedef struct QzpayAccessFacts
 	const char *status;			/* as in qzpay.subscription_status */
 	bool		auto_renew;
 	bool		has_method;		/* or nothing is ever to pay */
+	bool		period_comped;	/* the running period is free until comp_until, not until its end */
 	int			late_renewal_days;	/* 0 to 3650 */
 	QzpayAccess grace_access;
 	QzpayAccess pause_access;

@@ -120,14 +120,14 @@ enum
 {
 	S_STATUS, S_AUTO_RENEW, S_HAS_PAYMENT_METHOD, S_IS_FREE, S_MANAGED_BY, S_LATE_RENEWAL_DAYS, S_GRACE_ACCESS, S_PAUSE_ACCESS,
 	S_STARTED_AT, S_CREATED_AT, S_TRIAL_END, S_REMINDED_AT, S_CURRENT_PERIOD_END, S_USAGE_PERIOD_END, S_GRACE_UNTIL, S_CANCEL_AT,
-	S_ENDED_AT, S_COMP_UNTIL, S_RESUME_AT, S_DUNNING_NEXT_AT, S_CYCLE_DUE_AT, S_PAUSE_AT, S_CHANGE_AT, S_CANCEL_REASON, S_ACCESS_UNTIL, S_NEXT_DUE_AT,
+	S_ENDED_AT, S_COMP_UNTIL, S_RESUME_AT, S_DUNNING_NEXT_AT, S_CYCLE_DUE_AT, S_PAUSE_AT, S_CHANGE_AT, S_CANCEL_REASON, S_PERIOD_COMPED, S_ACCESS_UNTIL, S_NEXT_DUE_AT,
 	S_COLUMNS
 };
 
 static const char *const subscription_columns[S_COLUMNS] = {
 	"status", "auto_renew", "has_payment_method", "is_free", "managed_by", "late_renewal_days", "grace_access", "pause_access",
 	"started_at", "created_at", "trial_end", "reminded_at", "current_period_end", "usage_period_end", "grace_until", "cancel_at",
-	"ended_at", "comp_until", "resume_at", "dunning_next_at", "cycle_due_at", "pause_at", "change_at", "cancel_reason", "access_until", "next_due_at"
+	"ended_at", "comp_until", "resume_at", "dunning_next_at", "cycle_due_at", "pause_at", "change_at", "cancel_reason", "period_comped", "access_until", "next_due_at"
 };
 
 /* Where the columns are, in fn_extra; a table altered since has another number of columns. */
@@ -191,6 +191,7 @@ access_until(const SubscriptionRow *row, const char *status)
 		.status = status,
 		.auto_renew = flag(row, S_AUTO_RENEW),
 		.has_method = flag(row, S_HAS_PAYMENT_METHOD) || flag(row, S_IS_FREE),
+		.period_comped = flag(row, S_PERIOD_COMPED),
 		.late_renewal_days = row->isnull[S_LATE_RENEWAL_DAYS] ? 0 : DatumGetInt32(row->values[S_LATE_RENEWAL_DAYS]),
 		.grace_access = access_word(row, S_GRACE_ACCESS),
 		.pause_access = access_word(row, S_PAUSE_ACCESS),

@@ -39,9 +39,9 @@ INSERT INTO cases (label, changes, access_until, next_due_at) VALUES
     ('active, renews', '{"status": "active", "has_payment_method": true}', '2026-03-07 09:00', '2026-02-05 09:00'),
     ('active, no method', '{"status": "active"}', '2026-02-05 09:00', '2026-02-05 09:00'),
     ('active, free', '{"status": "active", "is_free": true}', '2026-03-07 09:00', '2026-02-05 09:00'),
-    ('active, does not renew', '{"status": "active", "has_payment_method": true, "auto_renew": false}', '2026-02-05 09:00', '2026-02-05 09:00'),
+    ('active, does not renew', '{"status": "active", "has_payment_method": true, "auto_renew": false}', '2026-02-05 09:00', '2026-01-29 09:00'),
     ('active, usage month', '{"status": "active", "has_payment_method": true, "usage_period_start": "2026-01-05T09:00Z", "usage_period_end": "2026-01-20T00:00Z"}', '2026-03-07 09:00', '2026-01-20 00:00'),
-    ('active, ends', '{"status": "active", "has_payment_method": true, "cancel_at": "2026-02-05T09:00Z"}', '2026-02-05 09:00', '2026-02-05 09:00'),
+    ('active, ends', '{"status": "active", "has_payment_method": true, "cancel_at": "2026-02-05T09:00Z"}', '2026-02-05 09:00', '2026-01-29 09:00'),
     ('active, comped beyond', '{"status": "active", "comp_until": "2026-06-01T00:00Z"}', '2026-06-01 00:00', '2026-02-05 09:00'),
     ('past due in grace', '{"status": "past_due", "past_due_since": "2026-02-05T09:00Z", "grace_until": "2026-02-10T09:00Z", "dunning_next_at": "2026-02-06T09:00Z", "current_period_end": "2026-03-05T09:00Z"}',
         '2026-02-10 09:00', '2026-02-06 09:00'),
@@ -62,7 +62,7 @@ SELECT s.* FROM cases c CROSS JOIN LATERAL jsonb_populate_record(NULL::qzpay.sub
         'usage_unit', 'month', 'usage_count', 1, 'timezone', 'UTC', 'livemode', true, 'started_at', '2026-01-05T09:00Z', 'current_period_start', '2026-01-05T09:00Z',
         'current_period_end', '2026-02-05T09:00Z', 'auto_renew', true, 'has_payment_method', false, 'is_free', false, 'managed_by', 'engine',
         'trial_end_behavior', 'cancel', 'late_renewal_days', 30, 'grace_days', 5, 'grace_access', 'full', 'pause_access', 'none', 'dunning_policy', 'default',
-        'allow_multiple', true, 'metadata', '{}'::jsonb, 'created_at', '2026-01-05T09:00Z', 'updated_at', '2026-01-05T09:00Z',
+        'allow_multiple', true, 'period_comped', false, 'metadata', '{}'::jsonb, 'created_at', '2026-01-05T09:00Z', 'updated_at', '2026-01-05T09:00Z',
         -- what the caller says of these two does not matter
         'access_until', '1999-01-01T00:00Z', 'next_due_at', '1999-01-01T00:00Z') || c.changes) s;
 SELECT c.label, s.access_until, c.access_until AS expected_access, s.next_due_at, c.next_due_at AS expected_due

@@ -211,6 +211,11 @@ test_free_access(void)
 	check_until(f, 90 * DAY, QZPAY_ACCESS_FULL, "free access goes beyond the period");
 	f.cancel_at = 60 * DAY;
 	check_until(f, 60 * DAY, QZPAY_ACCESS_FULL, "but not beyond the end of the contract");
+	f = facts("active");
+	f.period_end = 31 * DAY;
+	f.comp_until = 20 * DAY;
+	f.period_comped = true;
+	check_until(f, 20 * DAY, QZPAY_ACCESS_FULL, "a free period lasts no longer than what made it free");
 	f = facts("unpaid");
 	f.comp_until = 5 * DAY;
 	check_until(f, 5 * DAY, QZPAY_ACCESS_FULL, "free access of an unpaid contract");
