@@ -45,4 +45,8 @@
 /* QZ6: import */
 #define ERRCODE_QZPAY_CATALOG_INVALID QZPAY_SQLSTATE('6', '0', '1')	/* DETAIL: path into the document */
 
+/* QZ7: discounts */
+#define ERRCODE_QZPAY_PROMO_CODE QZPAY_SQLSTATE('7', '0', '1')	/* the code cannot be redeemed; DETAIL: JSON with code, reason and its numbers */
+#define ERRCODE_QZPAY_TOO_MANY_GUESSES QZPAY_SQLSTATE('7', '0', '2')	/* too many wrong codes by this tenant lately */
+
 #endif							/* QZPAY_ERRORS_H */

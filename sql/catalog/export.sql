@@ -13,7 +13,7 @@ BEGIN
     PERFORM qzpay._check_schema_version();
     RETURN QUERY
     SELECT 'meter', m.code, NULL, false,
-           qzpay._catalog_prune(jsonb_build_object('name', nullif(m.name, m.code), 'aggregation', m.aggregation, 'unit', m.unit_name,
+           qzpay._catalog_prune(jsonb_build_object('name', nullif(m.name, m.code), 'aggregation', m.aggregation, 'valueProperty', m.value_property, 'unit', m.unit_name,
                                                    'dimensions', m.dimensions, 'active', m.active, 'metadata', m.metadata),
                                 '{"aggregation": "sum", "active": true}')
     FROM qzpay.meters m
@@ -28,7 +28,7 @@ BEGIN
         jsonb_build_object('name', p.name, 'description', p.description, 'aliases', p.aliases, 'unit', p.unit_label, 'categories', p.categories,
             'tierRank', p.tier_rank, 'usageInterval', qzpay._interval_name(p.usage_interval_unit, p.usage_interval_count),
             'trial', jsonb_build_object('days', p.trial_days, 'requiresPaymentMethod', p.trial_requires_payment_method, 'endBehavior', p.trial_end_behavior),
-            'graceDays', p.grace_days, 'graceAccess', p.grace_access, 'dunningPolicy', p.dunning_policy,
+            'graceDays', p.grace_days, 'graceAccess', p.grace_access, 'limitedFeatures', p.limited_features, 'dunningPolicy', p.dunning_policy,
             'minQuantity', p.min_quantity, 'maxQuantity', p.max_quantity, 'selfService', p.self_service, 'visible', p.visible, 'active', p.active,
             'displayFeatures', p.display -> 'features', 'isFeatured', p.display -> 'featured', 'badgeText', p.display -> 'badge', 'sortOrder', p.display -> 'sortOrder',
             'display', p.display - '{features,featured,badge,sortOrder}'::text[], 'metadata', p.metadata,
@@ -56,7 +56,7 @@ BEGIN
     FROM qzpay.charges c JOIN qzpay.products p ON p.id = c.product_id AND p.tenant_id IS NULL JOIN qzpay.meters m ON m.id = c.meter_id WHERE c.active
     UNION ALL
     SELECT d.kind, d.code, NULL, false, qzpay._catalog_discount_body(d.kind,
-        jsonb_build_object('name', d.name, 'description', d.description, 'type', d.type, 'value', d.value, 'active', d.active, 'metadata', d.metadata,
+        jsonb_build_object('name', d.name, 'description', d.description, 'type', d.type, 'value', d.value, 'tiers', d.tiers, 'active', d.active, 'metadata', d.metadata,
                            'config', jsonb_build_object('currency', d.currency, 'periods', d.periods, 'forever', d.forever),
                            'priority', d.priority, 'appliesTo', replace(d.applies_to, '_', '-'))
         || CASE d.kind WHEN 'promo_code'

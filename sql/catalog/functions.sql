@@ -43,11 +43,11 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_installation uuid := qzpay.installation_id();
 BEGIN
-    INSERT INTO qzpay.meters AS m (id, code, name, aggregation, unit_name, dimensions, active, metadata)
-    SELECT qzpay.uuid_v5(v_installation, 'meter:' || c.code), c.code, coalesce(c.body ->> 'name', c.code), coalesce(c.body ->> 'aggregation', 'sum'), c.body ->> 'unit',
+    INSERT INTO qzpay.meters AS m (id, code, name, aggregation, value_property, unit_name, dimensions, active, metadata)
+    SELECT qzpay.uuid_v5(v_installation, 'meter:' || c.code), c.code, coalesce(c.body ->> 'name', c.code), coalesce(c.body ->> 'aggregation', 'sum'), c.body ->> 'valueProperty', c.body ->> 'unit',
            ARRAY(SELECT jsonb_array_elements_text(c.body -> 'dimensions')), coalesce((c.body ->> 'active')::boolean, true), coalesce(c.body -> 'metadata', '{}')
     FROM unnest(p_changes) c WHERE c.kind = 'meter'
-    ON CONFLICT (code) DO UPDATE SET name = EXCLUDED.name, aggregation = EXCLUDED.aggregation, unit_name = EXCLUDED.unit_name,
+    ON CONFLICT (code) DO UPDATE SET name = EXCLUDED.name, aggregation = EXCLUDED.aggregation, value_property = EXCLUDED.value_property, unit_name = EXCLUDED.unit_name,
         dimensions = EXCLUDED.dimensions, active = EXCLUDED.active, metadata = EXCLUDED.metadata;
 
     INSERT INTO qzpay.features AS f (code, kind, limit_kind, meter_id, name, description)
@@ -66,12 +66,13 @@ DECLARE
     v_at timestamptz := qzpay.now();
 BEGIN
     INSERT INTO qzpay.products AS p (id, code, aliases, kind, name, description, unit_label, categories, tier_rank, trial_days, trial_requires_payment_method,
-        trial_end_behavior, usage_interval_unit, usage_interval_count, grace_days, grace_access, dunning_policy, min_quantity, max_quantity,
+        trial_end_behavior, usage_interval_unit, usage_interval_count, grace_days, grace_access, limited_features, dunning_policy, min_quantity, max_quantity,
         self_service, visible, active, display, metadata, created_at, updated_at)
     SELECT qzpay.uuid_v5(v_installation, 'product:' || c.code), c.code, ARRAY(SELECT jsonb_array_elements_text(b -> 'aliases')), c.kind, b ->> 'name', b ->> 'description',
            b ->> 'unit', ARRAY(SELECT jsonb_array_elements_text(b -> 'categories')), (b ->> 'tierRank')::integer,
            coalesce((b #>> '{trial,days}')::integer, 0), coalesce((b #>> '{trial,requiresPaymentMethod}')::boolean, false), coalesce(b #>> '{trial,endBehavior}', 'cancel'),
-           u.unit, u.count, (b ->> 'graceDays')::integer, coalesce(b ->> 'graceAccess', 'full'), b ->> 'dunningPolicy',
+           u.unit, u.count, (b ->> 'graceDays')::integer, coalesce(b ->> 'graceAccess', 'full'),
+           ARRAY(SELECT jsonb_array_elements_text(b -> 'limitedFeatures')), b ->> 'dunningPolicy',
            coalesce((b ->> 'minQuantity')::integer, 1), (b ->> 'maxQuantity')::integer,
            coalesce((b ->> 'selfService')::boolean, true), coalesce((b ->> 'visible')::boolean, true), coalesce((b ->> 'active')::boolean, true),
            coalesce(b -> 'display', '{}') || jsonb_strip_nulls(jsonb_build_object('features', b -> 'displayFeatures', 'featured', b -> 'isFeatured',
@@ -85,7 +86,7 @@ BEGIN
         aliases = EXCLUDED.aliases, name = EXCLUDED.name, description = EXCLUDED.description, unit_label = EXCLUDED.unit_label, categories = EXCLUDED.categories,
         tier_rank = EXCLUDED.tier_rank, trial_days = EXCLUDED.trial_days, trial_requires_payment_method = EXCLUDED.trial_requires_payment_method,
         trial_end_behavior = EXCLUDED.trial_end_behavior, usage_interval_unit = EXCLUDED.usage_interval_unit, usage_interval_count = EXCLUDED.usage_interval_count,
-        grace_days = EXCLUDED.grace_days, grace_access = EXCLUDED.grace_access, dunning_policy = EXCLUDED.dunning_policy,
+        grace_days = EXCLUDED.grace_days, grace_access = EXCLUDED.grace_access, limited_features = EXCLUDED.limited_features, dunning_policy = EXCLUDED.dunning_policy,
         min_quantity = EXCLUDED.min_quantity, max_quantity = EXCLUDED.max_quantity, self_service = EXCLUDED.self_service, visible = EXCLUDED.visible,
         active = EXCLUDED.active, display = EXCLUDED.display, metadata = EXCLUDED.metadata, updated_at = EXCLUDED.updated_at;
 
@@ -184,10 +185,10 @@ CREATE OR REPLACE FUNCTION qzpay._catalog_apply_discounts(p_changes qzpay._catal
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO qzpay.discounts AS d (id, code, trigger, type, value, currency, periods, forever, name, description, applies_to, stackable, priority, conditions,
+    INSERT INTO qzpay.discounts AS d (id, code, trigger, type, value, currency, periods, forever, tiers, name, description, applies_to, stackable, priority, conditions,
                                       valid_from, valid_until, max_uses, max_uses_per_customer, active, metadata, created_at)
     SELECT qzpay.uuid_v5(qzpay.installation_id(), concat_ws(':', 'discount', t.trigger, upper(c.code))), c.code, t.trigger, b ->> 'type', (b ->> 'value')::numeric,
-           b #>> '{config,currency}', (b #>> '{config,periods}')::integer, coalesce((b #>> '{config,forever}')::boolean, false), b ->> 'name', b ->> 'description',
+           b #>> '{config,currency}', (b #>> '{config,periods}')::integer, coalesce((b #>> '{config,forever}')::boolean, false), coalesce(b -> 'tiers', '[]'), b ->> 'name', b ->> 'description',
            coalesce(replace(b ->> 'appliesTo', '-', '_'), 'subscription'),
            coalesce((b ->> CASE t.trigger WHEN 'promo_code' THEN 'combinable' ELSE 'stackable' END)::boolean, t.trigger = 'promo_code'), coalesce((b ->> 'priority')::integer, 0),
            coalesce(b -> CASE t.trigger WHEN 'promo_code' THEN 'restrictions' ELSE 'conditions' END, '{}') - '{maxUses,maxUsesPerCustomer,startsAt,expiresAt}'::text[],
@@ -199,7 +200,7 @@ BEGIN
     CROSS JOIN LATERAL (SELECT c.body AS b, CASE c.kind WHEN 'promo_code' THEN 'promo_code' ELSE 'automatic' END AS trigger) t
     WHERE c.kind IN ('promo_code', 'automatic_discount')
     ON CONFLICT (trigger, upper(code)) DO UPDATE SET
-        type = EXCLUDED.type, value = EXCLUDED.value, currency = EXCLUDED.currency, periods = EXCLUDED.periods, forever = EXCLUDED.forever, name = EXCLUDED.name,
+        type = EXCLUDED.type, value = EXCLUDED.value, currency = EXCLUDED.currency, periods = EXCLUDED.periods, forever = EXCLUDED.forever, tiers = EXCLUDED.tiers, name = EXCLUDED.name,
         description = EXCLUDED.description, applies_to = EXCLUDED.applies_to, stackable = EXCLUDED.stackable, priority = EXCLUDED.priority,
         conditions = EXCLUDED.conditions, valid_from = EXCLUDED.valid_from, valid_until = EXCLUDED.valid_until, max_uses = EXCLUDED.max_uses,
         max_uses_per_customer = EXCLUDED.max_uses_per_customer, active = EXCLUDED.active, metadata = EXCLUDED.metadata;

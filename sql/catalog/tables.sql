@@ -3,12 +3,16 @@ CREATE TABLE qzpay.meters (
     code text NOT NULL UNIQUE CHECK (code <> ''),
     name text NOT NULL,
     aggregation text NOT NULL DEFAULT 'sum' CHECK (aggregation IN ('sum', 'count', 'max', 'last', 'unique', 'avg')),
+    value_property text CHECK (value_property <> ''),
     unit_name text,
     dimensions text[] NOT NULL DEFAULT '{}',
     active boolean NOT NULL DEFAULT true,
-    metadata jsonb NOT NULL DEFAULT '{}'
+    metadata jsonb NOT NULL DEFAULT '{}',
+    CHECK ((aggregation = 'unique') = (value_property IS NOT NULL))
 );
 COMMENT ON TABLE qzpay.meters IS 'What can be counted: how events become one number per usage period.';
+COMMENT ON COLUMN qzpay.meters.value_property IS 'The property of an event whose distinct values are counted, where aggregation is unique.';
+COMMENT ON COLUMN qzpay.meters.dimensions IS 'The properties of events by which usage may be broken down.';
 
 CREATE TABLE qzpay.features (
     code text PRIMARY KEY CHECK (code <> ''),
@@ -42,6 +46,7 @@ CREATE TABLE qzpay.products (
     usage_interval_count integer NOT NULL DEFAULT 1 CHECK (usage_interval_count BETWEEN 1 AND 1000),
     grace_days integer CHECK (grace_days BETWEEN 0 AND 3650),
     grace_access text NOT NULL DEFAULT 'full' CHECK (grace_access IN ('full', 'limited', 'none')),
+    limited_features text[] NOT NULL DEFAULT '{}',
     dunning_policy text,
     min_quantity integer NOT NULL DEFAULT 1 CHECK (min_quantity >= 0),
     max_quantity integer CHECK (max_quantity >= min_quantity),
@@ -55,6 +60,8 @@ CREATE TABLE qzpay.products (
 );
 COMMENT ON TABLE qzpay.products IS
 'Plans, add-ons (plugins are add-ons) and one-time services. A product with a tenant is private to it; code is what the API is called with.';
+COMMENT ON COLUMN qzpay.products.limited_features IS
+'Codes of the features and limits that stay while a subscription with this product gives limited access only (grace, pause, restriction); none of the others does then, whichever product grants it.';
 CREATE UNIQUE INDEX products_code_key ON qzpay.products (code) WHERE tenant_id IS NULL;
 CREATE UNIQUE INDEX products_tenant_code_key ON qzpay.products (tenant_id, code) WHERE tenant_id IS NOT NULL;
 

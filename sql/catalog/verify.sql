@@ -65,6 +65,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._catalog_product_faults(jsonb) IS 'Products that contradict themselves, each other or the tables.';
 
+CREATE OR REPLACE FUNCTION qzpay._catalog_averages(p_doc jsonb) RETURNS SETOF text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    WITH said AS (
+        SELECT coalesce(e.item ->> 'id', e.key) AS code, coalesce(e.item ->> 'aggregation', 'sum') AS aggregation FROM qzpay._catalog_entries('meters', p_doc -> 'meters') e
+    )
+    SELECT s.code FROM said s WHERE s.aggregation = 'avg'
+    UNION ALL
+    SELECT m.code FROM qzpay.meters m WHERE m.aggregation = 'avg' AND NOT EXISTS (SELECT FROM said s WHERE s.code = m.code);
+END $$;
+COMMENT ON FUNCTION qzpay._catalog_averages(jsonb) IS 'Codes of the meters that aggregate by avg, by the document or, where it is silent, by the tables.';
+
 CREATE OR REPLACE FUNCTION qzpay._catalog_feature_faults(p_doc jsonb) RETURNS TABLE (path text, message text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -88,6 +102,13 @@ BEGIN
     SELECT f.path || '.meter', 'only a limit of kind period is counted by a meter'
     FROM feature f WHERE f.body ->> 'kind' IS DISTINCT FROM 'period' AND f.body ->> 'meter' IS NOT NULL
     UNION ALL
+    SELECT e.path || '.valueProperty', CASE WHEN e.item ? 'valueProperty' THEN 'only a meter that aggregates by unique counts the values of a property'
+                                            ELSE 'a meter that aggregates by unique needs the property whose values it counts' END
+    FROM qzpay._catalog_entries('meters', p_doc -> 'meters') e WHERE (coalesce(e.item ->> 'aggregation', 'sum') = 'unique') <> (e.item ->> 'valueProperty' IS NOT NULL)
+    UNION ALL
+    SELECT f.path || '.meter', format('meter "%s" aggregates by avg, which is reported and never limited', f.body ->> 'meter')
+    FROM feature f JOIN qzpay._catalog_averages(p_doc) a ON a = f.body ->> 'meter'
+    UNION ALL
     SELECT f.path || '.meter', format('unknown meter "%s"', f.body ->> 'meter') FROM feature f
     WHERE f.body ->> 'meter' IS NOT NULL AND NOT EXISTS (SELECT FROM meter m WHERE m.code = f.body ->> 'meter')
     UNION ALL
@@ -96,7 +117,12 @@ BEGIN
     CROSS JOIN (VALUES ('entitlements'), ('limits')) AS u (section)
     CROSS JOIN LATERAL qzpay._catalog_entries(p.path || '.' || u.section, p.item -> u.section) v
     JOIN type t ON t.code = v.key
-    WHERE t.type <> CASE WHEN u.section = 'limits' THEN 'limit' WHEN jsonb_typeof(v.item) = 'string' THEN 'text' ELSE 'boolean' END;
+    WHERE t.type <> CASE WHEN u.section = 'limits' THEN 'limit' WHEN jsonb_typeof(v.item) = 'string' THEN 'text' ELSE 'boolean' END
+    UNION ALL
+    SELECT v.path, format('unknown feature "%s"', v.item #>> '{}')
+    FROM qzpay._catalog_products(p_doc) p
+    CROSS JOIN LATERAL qzpay._catalog_entries(p.path || '.limitedFeatures', p.item -> 'limitedFeatures') v
+    WHERE NOT EXISTS (SELECT FROM feature f WHERE f.code = v.item #>> '{}') AND NOT EXISTS (SELECT FROM qzpay.features t WHERE t.code = v.item #>> '{}');
 END $$;
 COMMENT ON FUNCTION qzpay._catalog_feature_faults(jsonb) IS 'Features and limits used as what they are not, and limits without or with a wrong meter.';
 
@@ -135,6 +161,8 @@ BEGIN
     UNION ALL
     SELECT c.path, format('unknown meter "%s"', c.meter) FROM charge c WHERE c.meter NOT IN (SELECT m.code FROM meter m)
     UNION ALL
+    SELECT c.path, format('meter "%s" aggregates by avg, which is reported and never billed', c.meter) FROM charge c JOIN qzpay._catalog_averages(p_doc) a ON a = c.meter
+    UNION ALL
     SELECT c.path || '.currency', '"currency" is missing' FROM charge c WHERE c.currency IS NULL
     UNION ALL
     SELECT c.path, format('"%s" has two charges on %s in %s', c.product, c.meter, c.currency) FROM charge c WHERE c.nth > 1 AND c.currency IS NOT NULL
@@ -161,6 +189,20 @@ BEGIN
               WHEN 'percentage' THEN '{rate,fixed_amount,free_events,free_amount,event_minimum,event_maximum}' ELSE '{tiers,flat_on_zero}' END::text[]);
 END $$;
 COMMENT ON FUNCTION qzpay._catalog_charge_faults(jsonb) IS 'Usage charges that cannot be: of an unknown meter, without a currency, priced in two ways or in none. Tiers are checked by the rating itself.';
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_tiers_fault(p_item jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_message text;
+BEGIN
+    PERFORM qzpay.apply_discounts('{"lines": []}', jsonb_build_array(jsonb_build_object('code', '?', 'type', p_item -> 'type', 'value', 0, 'tiers', p_item -> 'tiers', 'config', p_item -> 'config')));
+    RETURN NULL;
+EXCEPTION WHEN invalid_parameter_value THEN
+    GET STACKED DIAGNOSTICS v_message = MESSAGE_TEXT;
+    RETURN regexp_replace(v_message, '^invalid discount 1: ', '');
+END $$;
+COMMENT ON FUNCTION qzpay._catalog_tiers_fault(jsonb) IS 'What is wrong with the tiers of a discount, or NULL, by the rule that applies them.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_discount_faults(p_doc jsonb) RETURNS TABLE (path text, message text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
@@ -197,7 +239,18 @@ BEGIN
     FROM discount d CROSS JOIN (VALUES ('.usageThreshold.metric', '{usageThreshold,metric}'::text[]), ('.of', '{of}')) AS k (path, keys)
     WHERE d.rules #>> k.keys IS NOT NULL AND NOT EXISTS (SELECT FROM meter m WHERE m.code = d.rules #>> k.keys)
     UNION ALL
-    SELECT d.rules_path || '.of', '"of" goes with "minQuantity"' FROM discount d WHERE d.rules ->> 'of' IS NOT NULL AND d.rules ->> 'minQuantity' IS NULL
+    SELECT d.rules_path || '.of', '"of" goes with "minQuantity" or with tiers of a volume'
+    FROM discount d WHERE d.rules ->> 'of' IS NOT NULL AND d.rules ->> 'minQuantity' IS NULL AND NOT (d.type = 'volume' AND jsonb_typeof(d.item -> 'tiers') = 'array')
+    UNION ALL
+    SELECT d.path || '.value', '"value" is missing' FROM discount d WHERE d.value IS NULL AND d.type <> 'free_shipping' AND jsonb_typeof(d.item -> 'tiers') IS DISTINCT FROM 'array'
+    UNION ALL
+    SELECT d.rules_path || '.usageThreshold', '"minValue" or "maxValue" is wanted' FROM discount d
+    WHERE d.rules #>> '{usageThreshold,metric}' IS NOT NULL AND coalesce(d.rules #>> '{usageThreshold,minValue}', d.rules #>> '{usageThreshold,maxValue}') IS NULL
+    UNION ALL
+    SELECT d.rules_path || '.' || n.synonym, format('it is said under "%s" too', n.key) FROM discount d JOIN qzpay._catalog_discount_synonyms() n ON d.rules ? n.synonym AND d.rules ? n.key
+    UNION ALL
+    SELECT d.path || '.tiers', f.message FROM discount d CROSS JOIN LATERAL qzpay._catalog_tiers_fault(d.item) AS f (message)
+    WHERE jsonb_typeof(d.item -> 'tiers') = 'array' AND f.message IS NOT NULL
     UNION ALL
     SELECT i.path, 'no discount is for a one-time interval'
     FROM discount d CROSS JOIN LATERAL qzpay._catalog_entries(d.rules_path || '.validIntervals', d.rules -> 'validIntervals') i WHERE i.item = '"once"'
@@ -230,7 +283,8 @@ BEGIN
            format('unknown %s "%s": the condition is not met until it exists', CASE WHEN k.plans THEN 'plan' ELSE 'product' END, v.item #>> '{}')
     FROM qzpay._catalog_discounts(p_doc) d
     CROSS JOIN (VALUES ('restrictions'), ('conditions')) AS r (section)
-    CROSS JOIN (VALUES ('validPlans', true), ('fromPlans', true), ('toPlans', true), ('validProducts', false), ('excludedProducts', false)) AS k (key, plans)
+    CROSS JOIN (VALUES ('validPlans', true), ('fromPlans', true), ('toPlans', true), ('validProducts', false), ('excludedProducts', false),
+                        ('products', false), ('excludeProducts', false), ('allProducts', false)) AS k (key, plans)
     CROSS JOIN LATERAL qzpay._catalog_entries(d.path || '.' || r.section || '.' || k.key, d.item -> r.section -> k.key) v
     WHERE NOT EXISTS (SELECT FROM product p WHERE p.code = v.item #>> '{}' AND (p.kind = 'plan' OR NOT k.plans))
     UNION ALL

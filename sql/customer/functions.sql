@@ -4,7 +4,8 @@ CREATE OR REPLACE FUNCTION qzpay.sync_customer(external_id text, email text DEFA
         OUT id uuid, OUT tenant_id uuid, OUT created boolean)
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_external_id';
 COMMENT ON FUNCTION qzpay.sync_customer(text, text, text, text, text, text, jsonb, text[], uuid, boolean, jsonb) IS
-'Makes or updates the customer with this external id and returns its id, its tenant and whether it is new. NULL leaves a value as it is, metadata is merged. '
+'Makes or updates the customer with this external id and returns its id, its tenant and whether it is new. NULL leaves a value as it is, metadata is merged (a key with null is removed; at most 50). '
+'An external id stands for its customer for ever, since ids are derived from it: use one of yours that does not change. One that was deleted comes back. '
 'Without a tenant context the customer gets a tenant of its own, derived from the external id; with one it belongs to that tenant. '
 'currency defaults to the setting default_currency, locale to en, timezone to UTC; a customer on a test clock is never live. Errors: 22023 for a malformed value, QZ404 for an unknown clock.';
 
@@ -33,17 +34,16 @@ BEGIN
     IF p_timezone IS NOT NULL AND NOT EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = p_timezone) THEN
         RAISE EXCEPTION 'unknown time zone "%"', p_timezone USING ERRCODE = '22023', HINT = 'Use a name of pg_timezone_names, such as America/Argentina/Buenos_Aires.';
     END IF;
-    FOREACH v_text IN ARRAY ARRAY[p_external_id, p_email, p_name, p_address::text, p_segments::text] LOOP
+    FOREACH v_text IN ARRAY ARRAY[p_external_id, p_email, p_name, p_segments::text] LOOP
         PERFORM qzpay._refuse_pan(v_text);
     END LOOP;
     PERFORM qzpay._check_metadata(p_metadata);
-    IF jsonb_typeof(p_address) <> 'object' THEN
-        RAISE EXCEPTION 'address must be a JSON object' USING ERRCODE = '22023';
-    END IF;
+    PERFORM qzpay._check_address(p_address);
     -- The tenant's row is the lock under which its customers are made, so two sessions never race for one.
     INSERT INTO qzpay.tenants (tenant_id, name, created_at) VALUES (tenant_id, p_name, qzpay.now()) ON CONFLICT (tenant_id) DO NOTHING;
     PERFORM FROM qzpay.tenants t WHERE t.tenant_id = _sync_customer.tenant_id FOR NO KEY UPDATE;
-    SELECT * INTO v_old FROM qzpay.customers c WHERE c.tenant_id = _sync_customer.tenant_id AND c.external_id = p_external_id;
+    -- One that was erased has no external id any more, but it is still the one that this external id stands for.
+    SELECT * INTO v_old FROM qzpay.customers c WHERE c.tenant_id = _sync_customer.tenant_id AND (c.external_id = p_external_id OR c.id = _sync_customer.id AND c.erased_at IS NOT NULL);
     created := NOT FOUND;
     IF created THEN
         IF p_test_clock IS NOT NULL AND p_livemode THEN
@@ -55,7 +55,7 @@ BEGIN
         VALUES (tenant_id, id, p_external_id, p_email, p_name, coalesce(p_currency, qzpay.setting('default_currency') #>> '{}'),
                 coalesce(p_locale, 'en'), coalesce(p_timezone, 'UTC'), coalesce(p_address, '{}'), coalesce(p_segments, '{}'),
                 (SELECT s.id FROM qzpay.sellers s WHERE s.is_default),
-                coalesce(p_livemode, p_test_clock IS NULL), p_test_clock, coalesce(p_metadata, '{}'), v_at, v_at);
+                coalesce(p_livemode, p_test_clock IS NULL), p_test_clock, qzpay._merge_metadata('{}', p_metadata), v_at, v_at);
         PERFORM qzpay._emit_event(tenant_id, 'customer.created', 'customer', id, id, jsonb_build_object('customerId', id, 'externalId', p_external_id), NULL, v_at);
         IF qzpay.setting('signup_plan') <> 'null' THEN
             PERFORM qzpay._subscribe(id, qzpay.setting('signup_plan') #>> '{}', 'month', NULL, 1, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
@@ -73,13 +73,17 @@ BEGIN
             USING ERRCODE = 'QZ204', DETAIL = 'It has a live subscription or an open invoice in the old currency.';
     END IF;
     v_at := qzpay.now(v_old.id);
+    IF v_old.deleted_at IS NOT NULL THEN
+        UPDATE qzpay.customers c SET external_id = p_external_id, deleted_at = NULL, erased_at = NULL, updated_at = v_at WHERE c.tenant_id = v_old.tenant_id AND c.id = v_old.id;
+        PERFORM qzpay._emit_event(tenant_id, 'customer.restored', 'customer', id, id, jsonb_build_object('customerId', id, 'externalId', p_external_id), NULL, v_at);
+    END IF;
     UPDATE qzpay.customers c SET
         email = coalesce(p_email, c.email), name = coalesce(p_name, c.name), currency = coalesce(p_currency, c.currency),
         locale = coalesce(p_locale, c.locale), timezone = coalesce(p_timezone, c.timezone), address = coalesce(p_address, c.address),
-        segments = coalesce(p_segments, c.segments), metadata = c.metadata || coalesce(p_metadata, '{}'), updated_at = v_at
+        segments = coalesce(p_segments, c.segments), metadata = qzpay._merge_metadata(c.metadata, p_metadata), updated_at = v_at
     WHERE c.tenant_id = v_old.tenant_id AND c.id = v_old.id
       AND (coalesce(p_email, c.email), coalesce(p_name, c.name), coalesce(p_currency, c.currency), coalesce(p_locale, c.locale), coalesce(p_timezone, c.timezone),
-           coalesce(p_address, c.address), coalesce(p_segments, c.segments), c.metadata || coalesce(p_metadata, '{}'))
+           coalesce(p_address, c.address), coalesce(p_segments, c.segments), qzpay._merge_metadata(c.metadata, p_metadata))
           IS DISTINCT FROM (c.email, c.name, c.currency, c.locale, c.timezone, c.address, c.segments, c.metadata);
     IF FOUND THEN
         IF p_timezone IS DISTINCT FROM v_old.timezone AND p_timezone IS NOT NULL THEN
@@ -93,15 +97,10 @@ COMMENT ON FUNCTION qzpay._sync_customer(text, text, text, text, text, text, jso
 'Internal of sync_customer(), inside the tenant''s context.';
 
 CREATE OR REPLACE FUNCTION qzpay._refuse_pan(p_text text) RETURNS void
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF qzpay.contains_pan(p_text) THEN
-        RAISE EXCEPTION 'a value looks like a card number' USING ERRCODE = '22023',
-            HINT = 'Card numbers never belong here: save the provider''s token with attach_payment_method().';
-    END IF;
-END $$;
-COMMENT ON FUNCTION qzpay._refuse_pan(text) IS 'Raises 22023, without repeating the value, when a free-form text holds what passes for a card number.';
+    LANGUAGE c IMMUTABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_refuse_pan';
+COMMENT ON FUNCTION qzpay._refuse_pan(text) IS
+'Raises 22023 when a free-form text holds what passes for a card number, and keeps it out of the message, of the log''s statement and of pg_stat_activity. NULL is none.';
 
 CREATE OR REPLACE FUNCTION qzpay._check_metadata(p_metadata jsonb) RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -109,7 +108,23 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF jsonb_typeof(p_metadata) <> 'object' THEN
         RAISE EXCEPTION 'metadata must be a JSON object' USING ERRCODE = '22023';
+    ELSIF (SELECT count(*) > 50 FROM jsonb_object_keys(p_metadata)) THEN
+        RAISE EXCEPTION 'metadata has more than 50 keys' USING ERRCODE = '22023';
     END IF;
     PERFORM qzpay._refuse_pan(p_metadata::text);
 END $$;
-COMMENT ON FUNCTION qzpay._check_metadata(jsonb) IS 'Raises 22023 for metadata that is no JSON object or holds what passes for a card number. NULL is none.';
+COMMENT ON FUNCTION qzpay._check_metadata(jsonb) IS 'Raises 22023 for metadata that is no JSON object, has more than 50 keys or holds, in keys too, what passes for a card number. NULL is none.';
+
+CREATE OR REPLACE FUNCTION qzpay._merge_metadata(p_old jsonb, p_new jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_all jsonb := p_old || coalesce(p_new, '{}');
+    v_merged jsonb := v_all - ARRAY(SELECT e.key FROM jsonb_each(v_all) e WHERE e.value = 'null');
+BEGIN
+    IF (SELECT count(*) > 50 FROM jsonb_object_keys(v_merged)) THEN
+        RAISE EXCEPTION 'metadata would have more than 50 keys' USING ERRCODE = '22023', HINT = 'A key is removed by giving it null.';
+    END IF;
+    RETURN v_merged;
+END $$;
+COMMENT ON FUNCTION qzpay._merge_metadata(jsonb, jsonb) IS 'Metadata with new keys put in and those that are null taken out. 22023 beyond 50 keys.';

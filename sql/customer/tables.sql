@@ -18,6 +18,7 @@ CREATE TABLE qzpay.customers (
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     deleted_at timestamptz,
+    erased_at timestamptz,
     PRIMARY KEY (tenant_id, id),
     UNIQUE (tenant_id, external_id),
     CHECK (NOT (livemode AND test_clock_id IS NOT NULL))
@@ -41,10 +42,13 @@ CREATE TABLE qzpay.payment_methods (
     is_default boolean NOT NULL,
     blocked_reason text,
     metadata jsonb NOT NULL DEFAULT '{}',
+    test_clock_id uuid,
+    next_warning_at timestamptz,
     created_at timestamptz NOT NULL,
     detached_at timestamptz,
     PRIMARY KEY (tenant_id, id),
     FOREIGN KEY (tenant_id, customer_id) REFERENCES qzpay.customers,
+    CHECK ((exp_month IS NULL) = (exp_year IS NULL)),
     CHECK (NOT (is_default AND detached_at IS NOT NULL))
 );
 COMMENT ON TABLE qzpay.payment_methods IS
@@ -52,3 +56,6 @@ COMMENT ON TABLE qzpay.payment_methods IS
 CREATE INDEX payment_methods_id_idx ON qzpay.payment_methods (id);
 CREATE UNIQUE INDEX payment_methods_default_key ON qzpay.payment_methods (tenant_id, customer_id) WHERE is_default;
 CREATE INDEX payment_methods_customer_id_idx ON qzpay.payment_methods (tenant_id, customer_id);
+CREATE INDEX payment_methods_next_warning_at_idx ON qzpay.payment_methods (next_warning_at) WHERE next_warning_at IS NOT NULL AND test_clock_id IS NULL;
+CREATE INDEX payment_methods_test_clock_id_idx ON qzpay.payment_methods (test_clock_id, next_warning_at) WHERE test_clock_id IS NOT NULL;
+COMMENT ON COLUMN qzpay.payment_methods.next_warning_at IS 'When the next warning of its expiry is due; NULL: none is left.';

@@ -1,6 +1,12 @@
+CREATE OR REPLACE FUNCTION qzpay._full_access_until(status text, grace_access text, pause_access text, restricted_at timestamptz, comp_until timestamptz, access_until timestamptz) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'qzpay_full_access_until';
+COMMENT ON FUNCTION qzpay._full_access_until(text, text, text, timestamptz, timestamptz, timestamptz) IS
+'First instant from which a subscription''s access, which ends at access_until, is limited (-infinity: from the beginning); access_until itself where it never is. Free access is full.';
+
 CREATE OR REPLACE FUNCTION qzpay._entitlement_facts(p_tenants uuid[], p_customers uuid[])
 RETURNS TABLE (tenant_id uuid, customer_id uuid, test_clock_id uuid, products uuid[], quantities bigint[], since timestamptz[], until timestamptz[],
-               added timestamptz[], negotiated jsonb, usage_subscription_id uuid, usage_start timestamptz, usage_end timestamptz, usage_anchor timestamptz,
+               full_until timestamptz[], overrides jsonb, added timestamptz[], negotiated jsonb, usage_subscription_id uuid, usage_start timestamptz, usage_end timestamptz, usage_anchor timestamptz,
                usage_unit text, usage_count integer, currency text, timezone text)
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
@@ -8,7 +14,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
     SELECT c.tenant_id, c.id, c.test_clock_id, coalesce(i.products, '{}'), coalesce(i.quantities, '{}'), coalesce(i.since, '{}'), coalesce(i.until, '{}'),
-           coalesce(i.added, '{}'), i.negotiated, m.id, m.usage_period_start, m.usage_period_end, coalesce(m.anchor, m.trial_end, c.created_at),
+           CASE WHEN i.is_limited THEN i.full_until END, o.overrides, coalesce(i.added, '{}'), i.negotiated, m.id, m.usage_period_start, m.usage_period_end, coalesce(m.anchor, m.trial_end, c.created_at),
            coalesce(m.usage_unit, d.usage_interval_unit, 'month'), coalesce(m.usage_count, d.usage_interval_count, 1),
            coalesce(m.currency, c.currency), coalesce(m.timezone, c.timezone)
     FROM (SELECT DISTINCT k.tenant_id, k.customer_id FROM unnest(p_tenants, p_customers) AS k (tenant_id, customer_id)) k
@@ -16,14 +22,21 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT array_agg(h.product_id ORDER BY h.since, h.product_id) AS products, array_agg(h.quantity::bigint ORDER BY h.since, h.product_id) AS quantities,
                array_agg(h.since ORDER BY h.since, h.product_id) AS since, array_agg(h.until ORDER BY h.since, h.product_id) AS until,
+               array_agg(h.full_until ORDER BY h.since, h.product_id) AS full_until, bool_or(h.full_until < h.until) AS is_limited,
                array_agg(h.created_at ORDER BY h.since, h.product_id) AS added,
                jsonb_object_agg(h.product_id, h.included ORDER BY h.since) FILTER (WHERE h.included IS NOT NULL) AS negotiated
-        FROM (SELECT i.product_id, i.quantity, i.created_at, i.included, greatest(i.valid_from, s.started_at) AS since, least(i.valid_until, s.access_until) AS until
+        FROM (SELECT i.product_id, i.quantity, i.created_at, i.included, greatest(i.valid_from, s.started_at) AS since, least(i.valid_until, s.access_until) AS until,
+                     least(i.valid_until, qzpay._full_access_until(s.status::text, s.grace_access, s.pause_access, s.restricted_at, s.comp_until, s.access_until)) AS full_until
               FROM qzpay.subscriptions s
               JOIN qzpay.subscription_items i ON i.tenant_id = s.tenant_id AND i.subscription_id = s.id
               WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.ended_at IS NULL AND s.access_until IS NOT NULL) h
         WHERE h.since < h.until
     ) i
+    CROSS JOIN LATERAL (
+        SELECT jsonb_object_agg(x.feature_code, jsonb_build_object('value', x.value)
+                   || CASE WHEN x.until IS NULL THEN '{}' ELSE jsonb_build_object('until', ((extract(epoch FROM x.until) - 946684800) * 1000000)::bigint) END) AS overrides
+        FROM qzpay.entitlement_overrides x WHERE x.tenant_id = c.tenant_id AND x.customer_id = c.id
+    ) o
     LEFT JOIN LATERAL (
         SELECT s.id, s.usage_period_start, s.usage_period_end, s.anchor, s.trial_end, s.usage_unit, s.usage_count, s.currency, s.timezone FROM qzpay.subscriptions s
         WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.ended_at IS NULL AND s.usage_period_end IS NOT NULL
@@ -33,7 +46,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._entitlement_facts(uuid[], uuid[]) IS
 'What the entitlement rows of these customers have to say, computed from subscriptions and items: the one definition of the materialised row. '
-'Each product is held from since until (exclusive), never longer than its subscription gives access.';
+'Each product is held from since until (exclusive), never longer than its subscription gives access; from full_until on (NULL: all in full) only what it keeps while limited. '
+'overrides: feature → value, and until in microseconds since 2000.';
 
 CREATE OR REPLACE FUNCTION qzpay._refresh_entitlements(p_tenants uuid[], p_customers uuid[]) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -41,13 +55,16 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_rows bigint;
 BEGIN
-    INSERT INTO qzpay.entitlements AS e (tenant_id, customer_id, test_clock_id, products, quantities, since, until, added, negotiated,
+    -- Whoever changes another thing of the same customer meanwhile is waited for before the facts are read, lest one overwrites what the other wrote.
+    PERFORM FROM qzpay.entitlements e JOIN unnest(p_tenants, p_customers) AS k (tenant_id, customer_id) ON e.tenant_id = k.tenant_id AND e.customer_id = k.customer_id
+    ORDER BY e.tenant_id, e.customer_id FOR NO KEY UPDATE OF e;
+    INSERT INTO qzpay.entitlements AS e (tenant_id, customer_id, test_clock_id, products, quantities, since, until, full_until, overrides, added, negotiated,
                                          usage_subscription_id, usage_start, usage_end, usage_anchor, usage_unit, usage_count, currency, timezone)
     SELECT f.* FROM qzpay._entitlement_facts(p_tenants, p_customers) f
     ORDER BY f.tenant_id, f.customer_id
     ON CONFLICT (tenant_id, customer_id) DO UPDATE
         SET test_clock_id = EXCLUDED.test_clock_id, products = EXCLUDED.products, quantities = EXCLUDED.quantities, since = EXCLUDED.since, until = EXCLUDED.until,
-            added = EXCLUDED.added, negotiated = EXCLUDED.negotiated, usage_subscription_id = EXCLUDED.usage_subscription_id, usage_start = EXCLUDED.usage_start, usage_end = EXCLUDED.usage_end,
+            full_until = EXCLUDED.full_until, overrides = EXCLUDED.overrides, added = EXCLUDED.added, negotiated = EXCLUDED.negotiated, usage_subscription_id = EXCLUDED.usage_subscription_id, usage_start = EXCLUDED.usage_start, usage_end = EXCLUDED.usage_end,
             usage_anchor = EXCLUDED.usage_anchor, usage_unit = EXCLUDED.usage_unit, usage_count = EXCLUDED.usage_count, currency = EXCLUDED.currency, timezone = EXCLUDED.timezone;
     GET DIAGNOSTICS v_rows = ROW_COUNT;
     RETURN v_rows;
@@ -60,17 +77,27 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_tenants uuid[];
     v_customers uuid[];
+    v_look_tenants uuid[];
+    v_look_customers uuid[];
 BEGIN
     IF TG_OP = 'INSERT' THEN
         SELECT array_agg(n.tenant_id), array_agg(n.customer_id) INTO v_tenants, v_customers FROM new_rows n;
     ELSE
-        SELECT array_agg(n.tenant_id), array_agg(n.customer_id) INTO v_tenants, v_customers
+        -- A renewal changes nobody's limits; a status does, and so does access that is gone.
+        SELECT array_agg(n.tenant_id), array_agg(n.customer_id),
+               array_agg(n.tenant_id) FILTER (WHERE n.status <> o.status OR n.access_until IS NULL), array_agg(n.customer_id) FILTER (WHERE n.status <> o.status OR n.access_until IS NULL)
+          INTO v_tenants, v_customers, v_look_tenants, v_look_customers
         FROM new_rows n JOIN old_rows o ON o.tenant_id = n.tenant_id AND o.id = n.id
-        WHERE (n.access_until, n.started_at, n.ended_at, n.usage_period_start, n.usage_period_end, n.anchor, n.trial_end, n.usage_unit, n.usage_count, n.timezone)
-              IS DISTINCT FROM (o.access_until, o.started_at, o.ended_at, o.usage_period_start, o.usage_period_end, o.anchor, o.trial_end, o.usage_unit, o.usage_count, o.timezone);
+        WHERE (n.status, n.restricted_at, n.comp_until, n.grace_access, n.pause_access, n.access_until, n.started_at, n.ended_at, n.usage_period_start, n.usage_period_end,
+               n.anchor, n.trial_end, n.usage_unit, n.usage_count, n.timezone)
+              IS DISTINCT FROM (o.status, o.restricted_at, o.comp_until, o.grace_access, o.pause_access, o.access_until, o.started_at, o.ended_at, o.usage_period_start, o.usage_period_end,
+               o.anchor, o.trial_end, o.usage_unit, o.usage_count, o.timezone);
     END IF;
     IF v_tenants IS NOT NULL THEN
         PERFORM qzpay._refresh_entitlements(v_tenants, v_customers);
+    END IF;
+    IF v_look_tenants IS NOT NULL THEN
+        PERFORM qzpay._look_for_overages(v_look_tenants, v_look_customers);
     END IF;
     RETURN NULL;
 END $$;
@@ -88,6 +115,7 @@ BEGIN
     JOIN qzpay.subscriptions s ON s.tenant_id = n.tenant_id AND s.id = n.subscription_id;
     IF v_tenants IS NOT NULL THEN
         PERFORM qzpay._refresh_entitlements(v_tenants, v_customers);
+        PERFORM qzpay._look_for_overages(v_tenants, v_customers);
     END IF;
     RETURN NULL;
 END $$;
@@ -120,7 +148,8 @@ CREATE OR REPLACE FUNCTION qzpay.has_entitlement(customer uuid, feature text) RE
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'qzpay_has_entitlement';
 COMMENT ON FUNCTION qzpay.has_entitlement(uuid, text) IS
-'Whether what the customer holds at its now grants the feature: plan, add-ons and what the plan contains, or without a subscription the default plan. A limit is granted when it is above 0. '
+'Whether what the customer holds at its now grants the feature: plan, add-ons and what the plan contains, or without a subscription the default plan; what set_entitlement() decided stands before them. '
+'A limit is granted when it is above 0. While access is limited (grace, pause, restriction) only the limited_features of the products count. '
 'Access ends at its instant, whether or not a job has run. May be used in row security of the application''s tables. NULL, that is no, for a NULL argument. Errors: QZ401 unknown feature, QZ404 unknown customer.';
 
 CREATE OR REPLACE FUNCTION qzpay.has_entitlement(customer text, feature text) RETURNS boolean
@@ -134,12 +163,25 @@ CREATE OR REPLACE FUNCTION qzpay.check_limit(customer uuid, feature text, curren
 COMMENT ON FUNCTION qzpay.check_limit(uuid, text, numeric, numeric) IS
 'Whether the customer may go from current_count to current_count + increment: the greatest plan value plus what add-ons add. '
 'A limit that a meter counts is decided by the charge of that meter where there is one: soft allows with reason overage, none allows; in a trial both refuse. '
+'Of a limit of kind value current_count is the value, which must not be above it, and increment counts for nothing. '
 'To make a limit impossible to exceed, put enforce_limit() on the table. All NULL, that is no, for a NULL argument. Errors: QZ401 unknown limit, QZ404 unknown customer, 22023 negative count.';
 
 CREATE OR REPLACE FUNCTION qzpay.check_limit(customer text, feature text, current_count numeric, increment numeric DEFAULT 1) RETURNS qzpay.limit_check
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'qzpay_check_limit_ref';
 COMMENT ON FUNCTION qzpay.check_limit(text, text, numeric, numeric) IS 'check_limit() by external id.';
+
+CREATE OR REPLACE FUNCTION qzpay.check_limit(customer uuid, feature text, current_count numeric, increment numeric, scope text) RETURNS qzpay.limit_check
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_check_limit_in';
+COMMENT ON FUNCTION qzpay.check_limit(uuid, text, numeric, numeric, text) IS
+'check_limit() for one group of rows, such as the photos of one property, each of which has the limit for itself: scope is a value of the group column of enforce_limit(), NULL where there is none. '
+'current_count NULL: what enforce_limit() has counted there so far. NULL for any other NULL argument.';
+
+CREATE OR REPLACE FUNCTION qzpay.check_limit(customer text, feature text, current_count numeric, increment numeric, scope text) RETURNS qzpay.limit_check
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_check_limit_in_ref';
+COMMENT ON FUNCTION qzpay.check_limit(text, text, numeric, numeric, text) IS 'check_limit() of a group by external id.';
 
 CREATE OR REPLACE FUNCTION qzpay.feature_limit(customer uuid, feature text) RETURNS numeric
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
@@ -193,3 +235,13 @@ CREATE OR REPLACE FUNCTION qzpay.require_limit(customer text, feature text, curr
     LANGUAGE c STABLE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'qzpay_require_limit_ref';
 COMMENT ON FUNCTION qzpay.require_limit(text, text, numeric, numeric) IS 'require_limit() by external id.';
+
+CREATE OR REPLACE FUNCTION qzpay.require_limit(customer uuid, feature text, current_count numeric, increment numeric, scope text) RETURNS void
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_require_limit';
+COMMENT ON FUNCTION qzpay.require_limit(uuid, text, numeric, numeric, text) IS 'require_limit() for one group of rows; current_count NULL: what enforce_limit() has counted there.';
+
+CREATE OR REPLACE FUNCTION qzpay.require_limit(customer text, feature text, current_count numeric, increment numeric, scope text) RETURNS void
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'qzpay_require_limit_ref';
+COMMENT ON FUNCTION qzpay.require_limit(text, text, numeric, numeric, text) IS 'require_limit() of a group by external id.';

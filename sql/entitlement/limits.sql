@@ -68,6 +68,15 @@ END $$;
 COMMENT ON FUNCTION qzpay._move_counter(uuid, uuid, text, oid, text, bigint, numeric) IS
 'Adds to a counter unless that exceeds the limit (NULL: none): moved true or false, and the count; both NULL where there is no counter.';
 
+CREATE OR REPLACE FUNCTION qzpay._counter_value(p_tenant uuid, p_customer uuid, p_feature text, p_scope text) RETURNS bigint
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT max(c.used) FROM qzpay.limit_counters c
+            WHERE c.tenant_id = p_tenant AND c.customer_id = p_customer AND c.feature_code = p_feature AND c.scope = p_scope);
+END $$;
+COMMENT ON FUNCTION qzpay._counter_value(uuid, uuid, text, text) IS 'What is counted against a limit in one group, of several tables in the fullest; NULL where nothing is.';
+
 CREATE OR REPLACE FUNCTION qzpay._start_counter(p_tenant uuid, p_customer uuid, p_feature text, p_relation oid, p_scope text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -93,5 +102,6 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     DELETE FROM qzpay.limit_counters c WHERE c.relation = p_relation AND (p_feature IS NULL OR c.feature_code = p_feature);
+    UPDATE qzpay.overages o SET next_look_at = '-infinity' WHERE p_feature IS NULL OR o.feature_code = p_feature;
 END $$;
-COMMENT ON FUNCTION qzpay._forget_counters(oid, text) IS 'Removes the counters of a table, of one limit or of all, for every tenant.';
+COMMENT ON FUNCTION qzpay._forget_counters(oid, text) IS 'Removes the counters of a table, of one limit or of all, for every tenant; the job looks anew at who was over.';

@@ -2,6 +2,11 @@
 INSERT INTO qzpay.event_types (type, aliases, description) VALUES
     ('customer.created', '{CUSTOMER_CREATED}', 'A customer was made by sync_customer().'),
     ('customer.updated', '{CUSTOMER_UPDATED}', 'A customer''s data changed.'),
+    ('customer.deleted', '{CUSTOMER_DELETED}', 'A customer was deleted: its subscriptions ended, its payment methods were removed.'),
+    ('customer.restored', '{}', 'A deleted customer came back by sync_customer().'),
+    ('customer.erased', '{}', 'The personal data of a customer were erased; its financial records stay.'),
+    ('customer.entitlement.set', '{}', 'A feature was decided for one customer by set_entitlement().'),
+    ('customer.entitlement.cleared', '{}', 'What had been decided for one customer was taken back.'),
     ('subscription.created', '{SUBSCRIPTION_CREATED}', 'A subscription was made, in whatever status.'),
     ('subscription.changed', '{SUBSCRIPTION_UPDATED}', 'A change took effect: first payment, plan, quantity or add-on.'),
     ('subscription.upgraded', '{SUBSCRIPTION_UPGRADED}', 'A change to more was accepted; effectiveAt says when it takes effect.'),
@@ -16,6 +21,10 @@ INSERT INTO qzpay.event_types (type, aliases, description) VALUES
     ('subscription.past_due', '{SUBSCRIPTION_PAST_DUE}', 'A renewal payment definitely failed; grace runs.'),
     ('subscription.recovered', '{SUBSCRIPTION_RECOVERED}', 'What was overdue is paid; the subscription is active again.'),
     ('subscription.restricted', '{SUBSCRIPTION_RESTRICTED}', 'Access was reduced by dunning or an administrator.'),
+    ('subscription.overage.started', '{}', 'More is held than a limit allows since a change; until deadline there is time to come back within.'),
+    ('subscription.overage.resolved', '{}', 'A limit that was exceeded no longer is.'),
+    ('subscription.overage.expired', '{}', 'The time to come back within a limit is over, and it is still exceeded: what happens to the excess is the application''s decision.'),
+    ('subscription.unrestricted', '{SUBSCRIPTION_UNRESTRICTED}', 'A restriction was lifted by hand.'),
     ('trial.started', '{TRIAL_STARTED}', 'A trial began.'),
     ('trial.expiring', '{TRIAL_EXPIRING}', 'A trial ends in daysRemaining days.'),
     ('trial.expired', '{TRIAL_EXPIRED}', 'A trial ended without a payment method.'),
@@ -30,8 +39,10 @@ INSERT INTO qzpay.event_types (type, aliases, description) VALUES
     ('payment_method.attached', '{PAYMENT_METHOD_ATTACHED}', 'A payment method was saved.'),
     ('payment_method.detached', '{PAYMENT_METHOD_DETACHED}', 'A payment method was removed.'),
     ('payment_method.updated', '{PAYMENT_METHOD_UPDATED}', 'A payment method changed, or became the default.'),
+    ('payment_method.expiring', '{PAYMENT_METHOD_EXPIRING}', 'A payment method expires in daysRemaining days.'),
     ('usage.warning', '{USAGE_LIMIT_WARNING}', 'A threshold (percent) of the included quantity was reached.'),
     ('usage.limit.reached', '{USAGE_LIMIT_REACHED}', 'A hard limit was reached; more is refused.'),
     ('usage.overage.started', '{USAGE_OVERAGE_STARTED}', 'Usage went beyond what is included and is billed from here.'),
+    ('promo_code.applied', '{PROMO_CODE_APPLIED}', 'A promo code was redeemed: code, and what it takes off the first invoice (discount, minor units).'),
     ('alert.raised', '{}', 'Something a person should look at; level and message say what.')
 ON CONFLICT (type) DO UPDATE SET aliases = EXCLUDED.aliases, description = EXCLUDED.description;

@@ -34,6 +34,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_due timestamptz;
     v_call timestamptz;
+    v_chore timestamptz;
     v_next timestamptz;
     v_to timestamptz := to_time;
 BEGIN
@@ -52,7 +53,8 @@ BEGIN
         SELECT min(s.next_due_at) INTO v_due FROM qzpay.subscriptions s WHERE s.test_clock_id = clock AND s.set_aside_at IS NULL;
         -- Attempts that are due and yet wait (a paused provider) are passed by: only a later instant is a step.
         v_call := qzpay._next_internal_at(clock, now_at);
-        v_next := least(v_due, v_call);
+        v_chore := qzpay._next_chore_at(clock);
+        v_next := least(v_due, v_call, v_chore);
         EXIT WHEN v_next IS NULL OR v_next > v_to;
         instants := instants + 1;
         IF v_next > now_at THEN
@@ -61,6 +63,9 @@ BEGIN
         END IF;
         IF v_due <= v_next THEN
             done := done + qzpay._due_batch(clock, now_at, now_at, 10000);
+        END IF;
+        IF v_chore <= v_next THEN
+            PERFORM qzpay._do_chores(clock, now_at, 10000);
         END IF;
     END LOOP;
     now_at := v_to;

@@ -40,11 +40,21 @@ BEGIN
     WHEN 'change_rules' THEN
         RETURN v_is = 'object' AND p_value ?& '{upgrade,downgrade,lateral}' AND NOT EXISTS (
             SELECT FROM jsonb_each(CASE WHEN v_is = 'object' THEN p_value ELSE '{}' END) r WHERE r.key NOT IN ('upgrade', 'downgrade', 'lateral') OR r.value NOT IN ('"now"', '"period_end"'));
-    WHEN 'trial_reminder_days', 'expiring_reminder_days' THEN
+    WHEN 'trial_reminder_days', 'expiring_reminder_days', 'payment_method_expiry_days' THEN
         RETURN v_is = 'array' AND NOT EXISTS (SELECT FROM jsonb_array_elements(CASE WHEN v_is = 'array' THEN p_value ELSE '[]' END) d (day)
                                               WHERE jsonb_typeof(d.day) <> 'number' OR d.day::text !~ '^[1-9][0-9]{0,2}$');
-    WHEN 'late_renewal_days' THEN
+    WHEN 'discount_stacking' THEN
+        RETURN v_is = 'string' AND v_text IN ('best_discount', 'all_stackable', 'automatic_first');
+    WHEN 'discount_max_stacked' THEN
+        RETURN v_is = 'null' OR v_is = 'number' AND v_text ~ '^[1-9][0-9]{0,3}$' AND v_text::integer <= 1000;
+    WHEN 'late_renewal_days', 'overage_grace_days' THEN
         RETURN v_is = 'number' AND v_text ~ '^[0-9]{1,4}$' AND v_text::integer <= 3650;
+    WHEN 'usage_alert_percents' THEN
+        RETURN v_is = 'array' AND jsonb_array_length(CASE WHEN v_is = 'array' THEN p_value ELSE '[]' END) <= 16
+           AND NOT EXISTS (SELECT FROM jsonb_array_elements(CASE WHEN v_is = 'array' THEN p_value ELSE '[]' END) d (percent)
+                           WHERE jsonb_typeof(d.percent) <> 'number' OR d.percent::text !~ '^([1-9][0-9]?|100)$');
+    WHEN 'usage_retention_months' THEN
+        RETURN v_is = 'null' OR v_is = 'number' AND v_text ~ '^[0-9]{1,4}$' AND v_text::integer BETWEEN 3 AND 1200;
     WHEN 'idempotency_days' THEN
         RETURN v_is = 'number' AND v_text ~ '^[0-9]{1,4}$' AND v_text::integer BETWEEN 35 AND 3650;
     ELSE

@@ -31,7 +31,7 @@ BEGIN
     RETURN (
         SELECT array_agg(ROW(k.tenant_id, k.invoice_id, 'usage', k.product_id, k.price_id, k.charge_id, k.item_id, k.meter_id, k.display_name,
                              k.usage_start, k.usage_end, t.quantity - b.quantity, NULL, x.exact, qzpay.round_amount(x.exact, coalesce(k.pricing ->> 'rounding', 'half_up')), false,
-                             NULL, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line
+                             NULL, NULL, NULL, NULL, NULL, jsonb_build_object('included', n.quantity) || d.late, NULL)::qzpay._line
                          ORDER BY m.code)
         FROM (
             SELECT r.tenant_id, r.invoice_id, r.customer_id, r.subscription_id, r.usage_start, r.usage_end, s.usage_share, i.id AS item_id, i.product_id, i.price_id, i.included AS negotiated,
@@ -78,12 +78,17 @@ BEGIN
             SELECT greatest(qzpay._rate_period(k.model, k.pricing, n.quantity, t.quantity, t.events, t.amount, t.gauge OR m.aggregation NOT IN ('sum', 'count'),
                                                k.tenant_id, k.customer_id, k.meter_id, k.usage_start) - b.exact, 0) AS exact OFFSET 0
         ) x
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN count(*) > 0 THEN jsonb_build_object('lateEvents', count(*), 'lateQuantity', sum(e.quantity)) ELSE '{}' END AS late
+            FROM qzpay.usage_late e
+            WHERE e.tenant_id = k.tenant_id AND e.customer_id = k.customer_id AND e.meter_id = k.meter_id AND e.period_start = k.usage_start
+        ) d
         WHERE k.place = 1 AND (t.quantity > b.quantity OR x.exact > 0)
     );
 END $$;
 COMMENT ON FUNCTION qzpay._usage_lines(qzpay._roll[]) IS
 'Lines billed in arrears for the usage periods that end: the total of each meter that the items in force at the end charge for, rated on the charge version they were subscribed under. '
-'No line of quantity 0 and amount 0, and none for what was billed before; a flat amount or a minimum is due without usage too. Usage of a trial or of a contract never paid is not rated.';
+'metadata keeps what was included, and how many events, of which quantity, came late from earlier periods. No line of quantity 0 and amount 0, and none for what was billed before; a flat amount or a minimum is due without usage too. Usage of a trial or of a contract never paid is not rated.';
 
 CREATE OR REPLACE FUNCTION qzpay._take_numbers(p_seller uuid, p_livemode boolean, p_at timestamptz, p_count bigint,
         OUT first_number bigint, OUT year integer, OUT issued_at timestamptz)
@@ -127,7 +132,7 @@ BEGIN
     IF v_bills IS NULL THEN
         RETURN 0;
     END IF;
-    v_lines := qzpay._with_excess_lines(p_lines);
+    v_lines := qzpay._with_excess_lines(qzpay._discount_lines(v_bills, p_lines, p_at));
     PERFORM qzpay._lock_balances(v_bills);
     FOR v_group IN SELECT b.seller_id, b.livemode, array_agg(b) AS bills FROM unnest(v_bills) b GROUP BY b.seller_id, b.livemode LOOP
         SELECT * INTO STRICT v_block FROM qzpay._take_numbers(v_group.seller_id, v_group.livemode, p_at, cardinality(v_group.bills));

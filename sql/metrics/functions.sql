@@ -74,9 +74,18 @@ BEGIN
         ('usage_totals_are_their_events', $q$
             SELECT coalesce(t.customer_id, e.customer_id) || ' ' || coalesce(t.period_start, e.period_start)
             FROM (SELECT tenant_id, customer_id, meter_id, period_start, sum(quantity) q, sum(events) n, sum(coalesce(amount, quantity)) a FROM qzpay.usage_totals GROUP BY 1, 2, 3, 4) t
-            FULL JOIN (SELECT tenant_id, customer_id, meter_id, period_start, sum(quantity) q, count(*) n, sum(coalesce(amount, quantity)) a FROM qzpay.usage_events GROUP BY 1, 2, 3, 4) e
+            FULL JOIN (SELECT tenant_id, customer_id, meter_id, period_start, sum(quantity) q, sum(events) n, sum(coalesce(amount, quantity)) a FROM (
+                           SELECT tenant_id, customer_id, meter_id, period_start, quantity, amount, 1 AS events FROM qzpay.usage_events
+                           UNION ALL SELECT tenant_id, customer_id, meter_id, period_start, quantity, amount, events FROM qzpay.usage_archived) e GROUP BY 1, 2, 3, 4) e
                 USING (tenant_id, customer_id, meter_id, period_start)
             WHERE (t.q, t.n, t.a) IS DISTINCT FROM (e.q, e.n, e.a)$q$),
+        ('distinct_values_are_their_totals', $q$
+            SELECT coalesce(t.customer_id, v.customer_id) || ' ' || coalesce(t.period_start, v.period_start)
+            FROM (SELECT t.tenant_id, t.customer_id, t.meter_id, t.period_start, sum(t.quantity) n FROM qzpay.usage_totals t JOIN qzpay.meters m ON m.id = t.meter_id AND m.aggregation = 'unique'
+                  WHERE NOT EXISTS (SELECT FROM qzpay.usage_archived a WHERE (a.tenant_id, a.customer_id, a.meter_id, a.period_start) = (t.tenant_id, t.customer_id, t.meter_id, t.period_start))
+                  GROUP BY 1, 2, 3, 4) t
+            FULL JOIN (SELECT tenant_id, customer_id, meter_id, period_start, count(*) n FROM qzpay.usage_values GROUP BY 1, 2, 3, 4) v USING (tenant_id, customer_id, meter_id, period_start)
+            WHERE t.n IS DISTINCT FROM v.n$q$),
         ('usage_is_billed_once', $q$
             SELECT l.customer_id || ' ' || l.period_start
             FROM (SELECT i.tenant_id, i.customer_id, l.meter_id, l.period_start, sum(l.quantity) q FROM qzpay.invoice_lines l
@@ -89,8 +98,29 @@ BEGIN
             SELECT e.customer_id::text FROM qzpay.entitlements e
             FULL JOIN qzpay._entitlement_facts((SELECT array_agg(tenant_id ORDER BY id) FROM qzpay.customers), (SELECT array_agg(id ORDER BY id) FROM qzpay.customers)) f
                 ON f.tenant_id = e.tenant_id AND f.customer_id = e.customer_id
-            WHERE (e.products, e.quantities, e.since, e.until, e.usage_start, e.usage_end, e.test_clock_id)
-                  IS DISTINCT FROM (f.products, f.quantities, f.since, f.until, f.usage_start, f.usage_end, f.test_clock_id)$q$),
+            WHERE (e.products, e.quantities, e.since, e.until, e.full_until, e.overrides, e.added, e.negotiated, e.usage_start, e.usage_end, e.test_clock_id)
+                  IS DISTINCT FROM (f.products, f.quantities, f.since, f.until, f.full_until, f.overrides, f.added, f.negotiated, f.usage_start, f.usage_end, f.test_clock_id)$q$),
+        ('slots_are_counted', $q$
+            SELECT coalesce(s.customer_id, c.customer_id) || ' ' || coalesce(s.feature_code, c.feature_code)
+            FROM (SELECT tenant_id, customer_id, feature_code, count(*) AS n FROM qzpay.limit_slots GROUP BY 1, 2, 3) s
+            FULL JOIN (SELECT * FROM qzpay.limit_counters WHERE relation = 'qzpay.limit_slots'::regclass) c USING (tenant_id, customer_id, feature_code)
+            WHERE coalesce(s.n, 0) <> coalesce(c.used, 0)$q$),
+        ('discounts_are_used_as_redeemed', $q$
+            SELECT d.trigger || ' ' || d.code FROM qzpay.discounts d
+            LEFT JOIN (SELECT discount_id, count(*) n FROM qzpay.redemptions WHERE state <> 'returned' GROUP BY 1) r ON r.discount_id = d.id
+            WHERE d.uses <> coalesce(r.n, 0)$q$),
+        ('discounts_fit_their_lines', $q$
+            SELECT l.id::text FROM qzpay.invoice_lines l
+            LEFT JOIN LATERAL (SELECT sum((x.item -> 'amount')::bigint) a FROM jsonb_array_elements(l.discounts) x (item)) x ON true
+            WHERE l.discount_amount <> coalesce(x.a, 0) OR l.discount_amount NOT BETWEEN 0 AND greatest(l.amount, 0)$q$),
+        ('discounts_are_explained', $q$
+            SELECT coalesce(l.invoice_id, d.invoice_id)::text
+            FROM (SELECT tenant_id, invoice_id, x.item ->> 'code' code, sum((x.item -> 'amount')::bigint) a
+                  FROM qzpay.invoice_lines, jsonb_array_elements(discounts) x (item) GROUP BY 1, 2, 3) l
+            FULL JOIN (SELECT tenant_id, invoice_id, x.item ->> 'code' code, sum((x.item -> 'amount')::bigint) a
+                       FROM qzpay.invoice_discounts, jsonb_array_elements(considered) x (item) WHERE x.item -> 'amount' <> '0' GROUP BY 1, 2, 3) d
+                ON (l.tenant_id, l.invoice_id, l.code) = (d.tenant_id, d.invoice_id, d.code)
+            WHERE l.a IS DISTINCT FROM d.a$q$),
         ('tenants_are_walled', $q$
             SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'qzpay'
             WHERE c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)$q$)

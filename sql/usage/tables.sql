@@ -37,6 +37,44 @@ COMMENT ON TABLE qzpay.usage_totals IS
 COMMENT ON COLUMN qzpay.usage_totals.amount IS 'Sum of the events'' amounts; NULL while none of the shard''s events has said one: it is the quantity then.';
 COMMENT ON COLUMN qzpay.usage_totals.gauge IS 'Fed by action set; a meter takes either that or increments in one period.';
 
+CREATE TABLE qzpay.usage_values (
+    tenant_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    meter_id uuid NOT NULL,
+    period_start timestamptz NOT NULL,
+    value_id uuid NOT NULL,
+    PRIMARY KEY (tenant_id, customer_id, meter_id, period_start, value_id)
+);
+COMMENT ON TABLE qzpay.usage_values IS
+'The values (as hashes) that meters which aggregate by unique have counted in a usage period: their number is the total. Written directly: row triggers don''t fire.';
+
+CREATE TABLE qzpay.usage_archived (
+    tenant_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    meter_id uuid NOT NULL,
+    period_start timestamptz NOT NULL,
+    quantity numeric NOT NULL,
+    events bigint NOT NULL,
+    amount numeric NOT NULL,
+    PRIMARY KEY (tenant_id, customer_id, meter_id, period_start)
+);
+COMMENT ON TABLE qzpay.usage_archived IS
+'What the events of months that are no longer kept added to the totals of their usage periods: totals = events that are kept + this. amount counts the quantity of events without one.';
+
+CREATE TABLE qzpay.usage_late (
+    tenant_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    meter_id uuid NOT NULL,
+    period_start timestamptz NOT NULL,
+    event_id uuid NOT NULL,
+    occurred_at timestamptz NOT NULL CHECK (occurred_at < period_start),
+    quantity numeric NOT NULL,
+    PRIMARY KEY (tenant_id, customer_id, meter_id, period_start, event_id),
+    FOREIGN KEY (tenant_id, customer_id) REFERENCES qzpay.customers
+);
+COMMENT ON TABLE qzpay.usage_late IS
+'Events that came when the usage period of their time was closed, and were counted in the one that starts at period_start (late => next). Named on its invoice line.';
+
 CREATE TABLE qzpay.usage_alerts (
     tenant_id uuid NOT NULL,
     customer_id uuid NOT NULL,

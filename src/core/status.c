@@ -198,10 +198,28 @@ qzpay_access_until(const QzpayAccessFacts *f)
 }
 
 /*
+ * qzpay_full_until
+ *		First instant from which access, which ends at until, is limited; until itself where it never is.
+ *
+ * QZPAY_INSTANT_NONE: limited from the beginning.  Free access that was granted is full while it lasts, whatever else holds.
+ */
+int64_t
+qzpay_full_until(const QzpayAccessFacts *f, int64_t until)
+{
+	int64_t		full = QZPAY_INSTANT_NEVER;
+
+	if ((strcmp(f->status, "past_due") == 0 && f->grace_access != QZPAY_ACCESS_FULL) ||
+		(strcmp(f->status, "paused") == 0 && f->pause_access != QZPAY_ACCESS_FULL))
+		full = QZPAY_INSTANT_NONE;
+	else if (f->restricted_at != QZPAY_INSTANT_NONE)
+		full = f->restricted_at;
+	full = later(full, f->comp_until);
+	return full < until ? full : until;
+}
+
+/*
  * qzpay_access
  *		Access at an instant; half-open, so there is none at the very end.
- *
- * Free access that was granted is full while it lasts; then the status says how much there is.
  */
 QzpayAccess
 qzpay_access(const QzpayAccessFacts *f, int64_t at)
@@ -210,13 +228,7 @@ qzpay_access(const QzpayAccessFacts *f, int64_t at)
 
 	if (until == QZPAY_INSTANT_NONE || at >= until)
 		return QZPAY_ACCESS_NONE;
-	if (at < f->comp_until)
-		return QZPAY_ACCESS_FULL;
-	if (strcmp(f->status, "past_due") == 0)
-		return f->grace_access;
-	if (strcmp(f->status, "paused") == 0)
-		return f->pause_access;
-	return QZPAY_ACCESS_FULL;
+	return at < qzpay_full_until(f, until) ? QZPAY_ACCESS_FULL : QZPAY_ACCESS_LIMITED;
 }
 
 /*

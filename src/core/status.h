@@ -1,7 +1,7 @@
 /*
  * status.h
  *		State machines of subscriptions, invoices and payment attempts, and the
- *		rule that says until when a contract gives access.
+ *		rules that say until when a contract gives access, and how much.
  *
  * The tables are the only place where a legal move is written down; the
  * triggers ask them for every UPDATE, whoever makes it.
@@ -52,6 +52,7 @@ typedef struct QzpayAccessFacts
 	int64_t		ended_at;
 	int64_t		comp_until;
 	int64_t		resume_at;
+	int64_t		restricted_at;
 } QzpayAccessFacts;
 
 /* What makes time itself act on a contract.  period_end and cycle_end: of what is billed in advance, the plan and items with an interval of their own. */
@@ -82,6 +83,7 @@ extern bool qzpay_status_final(QzpayMachine machine, const char *status);
 extern bool qzpay_status_allowed(QzpayMachine machine, const char *from, const char *to);
 
 extern int64_t qzpay_access_until(const QzpayAccessFacts *facts);
+extern int64_t qzpay_full_until(const QzpayAccessFacts *facts, int64_t until);
 extern QzpayAccess qzpay_access(const QzpayAccessFacts *facts, int64_t at);
 extern int64_t qzpay_reminded_end(const QzpayDueFacts *facts);
 extern int64_t qzpay_next_due(const QzpayDueFacts *facts, const int *reminder_days, int reminders);

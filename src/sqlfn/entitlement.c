@@ -14,6 +14,7 @@
 
 #include "errors.h"
 #include "qzpay.h"
+#include "sqlfn/customer_argument.h"
 #include "store/entitlement.h"
 #include "store/limit.h"
 #include "store/number.h"
@@ -21,13 +22,18 @@
 #include "store/tenant_of.h"
 
 QZPAY_FUNCTION(qzpay_check_limit);
+QZPAY_FUNCTION(qzpay_check_limit_in);
+QZPAY_FUNCTION(qzpay_check_limit_in_ref);
 QZPAY_FUNCTION(qzpay_check_limit_ref);
 QZPAY_FUNCTION(qzpay_feature_limit);
 QZPAY_FUNCTION(qzpay_feature_limit_ref);
+QZPAY_FUNCTION(qzpay_feature_value);
+QZPAY_FUNCTION(qzpay_feature_value_ref);
 QZPAY_FUNCTION(qzpay_has_access);
 QZPAY_FUNCTION(qzpay_has_access_ref);
 QZPAY_FUNCTION(qzpay_has_entitlement);
 QZPAY_FUNCTION(qzpay_has_entitlement_ref);
+QZPAY_FUNCTION(qzpay_limit_in_full);
 QZPAY_FUNCTION(qzpay_require_active_subscription);
 QZPAY_FUNCTION(qzpay_require_active_subscription_ref);
 QZPAY_FUNCTION(qzpay_require_entitlement);
@@ -47,18 +53,11 @@ typedef struct LimitCheck
 	const char *reason;			/* NULL: nothing to say */
 } LimitCheck;
 
-/* How the first argument names the customer. */
-typedef enum CustomerBy
-{
-	BY_ID,
-	BY_EXTERNAL_ID
-} CustomerBy;
-
 /* Reads what the customer of argument 0 holds; raises QZ404. */
-static void
-read_customer(FunctionCallInfo fcinfo, CustomerBy by, bool with_usage, QzpayEntitlement *entitlement)
+void
+qzpay_argument_customer(FunctionCallInfo fcinfo, QzpayCustomerBy by, bool with_usage, QzpayEntitlement *entitlement)
 {
-	if (by == BY_ID)
+	if (by == QZPAY_BY_ID)
 	{
 		if (!qzpay_entitlement_read(PG_GETARG_UUID_P(0), with_usage, entitlement))
 			qzpay_object_not_found(QZPAY_OBJECT_CUSTOMER, PG_GETARG_UUID_P(0));
@@ -70,17 +69,17 @@ read_customer(FunctionCallInfo fcinfo, CustomerBy by, bool with_usage, QzpayEnti
 }
 
 /* How messages name the customer of argument 0. */
-static char *
-customer_name(FunctionCallInfo fcinfo, CustomerBy by)
+char *
+qzpay_argument_customer_name(FunctionCallInfo fcinfo, QzpayCustomerBy by)
 {
-	if (by == BY_EXTERNAL_ID)
+	if (by == QZPAY_BY_EXTERNAL_ID)
 		return text_to_cstring(PG_GETARG_TEXT_PP(0));
 	return DatumGetCString(DirectFunctionCall1(uuid_out, PG_GETARG_DATUM(0)));
 }
 
 /* The feature of this code; raises QZ401. */
-static const QzpayFeature *
-find_feature(const QzpayCatalog *catalog, text *code, bool must_be_limit)
+const QzpayFeature *
+qzpay_argument_feature(const QzpayCatalog *catalog, text *code, bool must_be_limit)
 {
 	const QzpayFeature *feature = qzpay_catalog_feature(catalog, VARDATA_ANY(code), VARSIZE_ANY_EXHDR(code));
 
@@ -94,13 +93,13 @@ find_feature(const QzpayCatalog *catalog, text *code, bool must_be_limit)
 }
 
 static bool
-has_entitlement(FunctionCallInfo fcinfo, CustomerBy by)
+has_entitlement(FunctionCallInfo fcinfo, QzpayCustomerBy by)
 {
 	const QzpayCatalog *catalog = qzpay_catalog(qzpay_scan_snapshot());
-	const QzpayFeature *feature = find_feature(catalog, PG_GETARG_TEXT_PP(1), false);
+	const QzpayFeature *feature = qzpay_argument_feature(catalog, PG_GETARG_TEXT_PP(1), false);
 	QzpayEntitlement entitlement;
 
-	read_customer(fcinfo, by, false, &entitlement);
+	qzpay_argument_customer(fcinfo, by, false, &entitlement);
 	return qzpay_entitlement_has(catalog, &entitlement, feature);
 }
 
@@ -108,13 +107,13 @@ has_entitlement(FunctionCallInfo fcinfo, CustomerBy by)
 Datum
 qzpay_has_entitlement(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(has_entitlement(fcinfo, BY_ID));
+	PG_RETURN_BOOL(has_entitlement(fcinfo, QZPAY_BY_ID));
 }
 
 Datum
 qzpay_has_entitlement_ref(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(has_entitlement(fcinfo, BY_EXTERNAL_ID));
+	PG_RETURN_BOOL(has_entitlement(fcinfo, QZPAY_BY_EXTERNAL_ID));
 }
 
 /* Argument 2 or 3 of check_limit(): a count, which may be fractional. */
@@ -167,18 +166,29 @@ is_within(Numeric current, Numeric increment, Numeric limit)
 	return qzpay_number_compare(qzpay_number_add(current, increment), limit) <= 0;
 }
 
-/* Judges current + increment against the limit (RULES B9, B12, B13). */
+/* What enforce_limit() has counted for a group; nothing where it has not counted yet. */
+static Numeric
+counted_in(const QzpayEntitlement *entitlement, const QzpayFeature *feature, text *scope)
+{
+	return int64_to_numeric(qzpay_counter_read(&entitlement->tenant, &entitlement->customer, feature->code, scope));
+}
+
+/* Judges current + increment against the limit (RULES B9, B12, B13); a fifth argument is the group whose rows are counted. */
 static void
-check_limit(FunctionCallInfo fcinfo, CustomerBy by, LimitCheck *check)
+check_limit(FunctionCallInfo fcinfo, QzpayCustomerBy by, LimitCheck *check)
 {
 	const QzpayCatalog *catalog = qzpay_catalog(qzpay_scan_snapshot());
-	const QzpayFeature *feature = find_feature(catalog, PG_GETARG_TEXT_PP(1), true);
+	const QzpayFeature *feature = qzpay_argument_feature(catalog, PG_GETARG_TEXT_PP(1), true);
 	Numeric		increment = get_count(fcinfo, 3, "increment");
 	QzpayEntitlement entitlement;
 	QzpayAllowance limit;
 
-	check->current = get_count(fcinfo, 2, "current_count");
-	read_customer(fcinfo, by, feature->meter != NULL, &entitlement);
+	if (feature->limit_kind == QZPAY_LIMIT_VALUE)
+		increment = qzpay_number_zero();
+	check->current = PG_ARGISNULL(2) ? NULL : get_count(fcinfo, 2, "current_count");
+	qzpay_argument_customer(fcinfo, by, feature->meter != NULL, &entitlement);
+	if (check->current == NULL)
+		check->current = counted_in(&entitlement, feature, PG_ARGISNULL(4) ? cstring_to_text("") : PG_GETARG_TEXT_PP(4));
 	qzpay_entitlement_limit(catalog, &entitlement, feature, &limit);
 	check->unlimited = limit.unlimited;
 	check->limit_value = limit.value != NULL ? limit.value : qzpay_number_zero();
@@ -199,7 +209,7 @@ check_limit(FunctionCallInfo fcinfo, CustomerBy by, LimitCheck *check)
 
 /* (allowed, limit_value, current_count, remaining, percent_used, unlimited, reason) */
 static Datum
-check_limit_row(FunctionCallInfo fcinfo, CustomerBy by)
+check_limit_row(FunctionCallInfo fcinfo, QzpayCustomerBy by)
 {
 	LimitCheck	check;
 	TupleDesc	desc;
@@ -233,24 +243,48 @@ check_limit_row(FunctionCallInfo fcinfo, CustomerBy by)
 Datum
 qzpay_check_limit(PG_FUNCTION_ARGS)
 {
-	return check_limit_row(fcinfo, BY_ID);
+	return check_limit_row(fcinfo, QZPAY_BY_ID);
 }
 
 Datum
 qzpay_check_limit_ref(PG_FUNCTION_ARGS)
 {
-	return check_limit_row(fcinfo, BY_EXTERNAL_ID);
+	return check_limit_row(fcinfo, QZPAY_BY_EXTERNAL_ID);
+}
+
+/* check_limit(customer, feature, current_count, increment, scope): the count and the scope may be NULL. */
+static Datum
+check_limit_in(FunctionCallInfo fcinfo, QzpayCustomerBy by)
+{
+	for (int i = 0; i < PG_NARGS(); i++)
+	{
+		if (i != 2 && i != 4 && PG_ARGISNULL(i))
+			PG_RETURN_NULL();
+	}
+	return check_limit_row(fcinfo, by);
+}
+
+Datum
+qzpay_check_limit_in(PG_FUNCTION_ARGS)
+{
+	return check_limit_in(fcinfo, QZPAY_BY_ID);
+}
+
+Datum
+qzpay_check_limit_in_ref(PG_FUNCTION_ARGS)
+{
+	return check_limit_in(fcinfo, QZPAY_BY_EXTERNAL_ID);
 }
 
 static Datum
-feature_limit(FunctionCallInfo fcinfo, CustomerBy by)
+feature_limit(FunctionCallInfo fcinfo, QzpayCustomerBy by)
 {
 	const QzpayCatalog *catalog = qzpay_catalog(qzpay_scan_snapshot());
-	const QzpayFeature *feature = find_feature(catalog, PG_GETARG_TEXT_PP(1), true);
+	const QzpayFeature *feature = qzpay_argument_feature(catalog, PG_GETARG_TEXT_PP(1), true);
 	QzpayEntitlement entitlement;
 	QzpayAllowance limit;
 
-	read_customer(fcinfo, by, feature->meter != NULL, &entitlement);
+	qzpay_argument_customer(fcinfo, by, feature->meter != NULL, &entitlement);
 	qzpay_entitlement_limit(catalog, &entitlement, feature, &limit);
 	if (limit.unlimited)
 		PG_RETURN_NULL();
@@ -261,21 +295,69 @@ feature_limit(FunctionCallInfo fcinfo, CustomerBy by)
 Datum
 qzpay_feature_limit(PG_FUNCTION_ARGS)
 {
-	return feature_limit(fcinfo, BY_ID);
+	return feature_limit(fcinfo, QZPAY_BY_ID);
 }
 
 Datum
 qzpay_feature_limit_ref(PG_FUNCTION_ARGS)
 {
-	return feature_limit(fcinfo, BY_EXTERNAL_ID);
+	return feature_limit(fcinfo, QZPAY_BY_EXTERNAL_ID);
+}
+
+/* _limit_in_full(customer, plan, feature) */
+Datum
+qzpay_limit_in_full(PG_FUNCTION_ARGS)
+{
+	const QzpayCatalog *catalog = qzpay_catalog(qzpay_scan_snapshot());
+	const QzpayFeature *feature;
+	QzpayEntitlement entitlement;
+	QzpayAllowance limit;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
+		PG_RETURN_NULL();
+	feature = qzpay_argument_feature(catalog, PG_GETARG_TEXT_PP(2), true);
+	qzpay_argument_customer(fcinfo, QZPAY_BY_ID, feature->meter != NULL, &entitlement);
+	qzpay_entitlement_in_full(&entitlement, catalog, PG_ARGISNULL(1) ? NULL : PG_GETARG_UUID_P(1));
+	qzpay_entitlement_limit(catalog, &entitlement, feature, &limit);
+	if (limit.unlimited || (limit.given && limit.type != QZPAY_LIMIT_HARD))
+		PG_RETURN_NULL();
+	PG_RETURN_NUMERIC(limit.value != NULL ? limit.value : qzpay_number_zero());
+}
+
+static Datum
+feature_value(FunctionCallInfo fcinfo, QzpayCustomerBy by)
+{
+	const QzpayCatalog *catalog = qzpay_catalog(qzpay_scan_snapshot());
+	const QzpayFeature *feature = qzpay_argument_feature(catalog, PG_GETARG_TEXT_PP(1), false);
+	QzpayEntitlement entitlement;
+	Jsonb	   *value;
+
+	qzpay_argument_customer(fcinfo, by, feature->meter != NULL, &entitlement);
+	value = qzpay_entitlement_value(catalog, &entitlement, feature);
+	if (value == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(value);
+}
+
+/* feature_value(customer, feature) */
+Datum
+qzpay_feature_value(PG_FUNCTION_ARGS)
+{
+	return feature_value(fcinfo, QZPAY_BY_ID);
+}
+
+Datum
+qzpay_feature_value_ref(PG_FUNCTION_ARGS)
+{
+	return feature_value(fcinfo, QZPAY_BY_EXTERNAL_ID);
 }
 
 static bool
-has_access(FunctionCallInfo fcinfo, CustomerBy by)
+has_access(FunctionCallInfo fcinfo, QzpayCustomerBy by)
 {
 	QzpayEntitlement entitlement;
 
-	read_customer(fcinfo, by, false, &entitlement);
+	qzpay_argument_customer(fcinfo, by, false, &entitlement);
 	return qzpay_entitlement_access(&entitlement, entitlement.now);
 }
 
@@ -283,22 +365,22 @@ has_access(FunctionCallInfo fcinfo, CustomerBy by)
 Datum
 qzpay_has_access(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(has_access(fcinfo, BY_ID));
+	PG_RETURN_BOOL(has_access(fcinfo, QZPAY_BY_ID));
 }
 
 Datum
 qzpay_has_access_ref(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(has_access(fcinfo, BY_EXTERNAL_ID));
+	PG_RETURN_BOOL(has_access(fcinfo, QZPAY_BY_EXTERNAL_ID));
 }
 
-/* A guard that is asked about nothing must not let through. */
-static void
-refuse_nulls(FunctionCallInfo fcinfo)
+/* A guard that is asked about nothing must not let through; with a scope, the count and the scope may be left out. */
+void
+qzpay_argument_refuse_nulls(FunctionCallInfo fcinfo, bool with_scope)
 {
 	for (int i = 0; i < PG_NARGS(); i++)
 	{
-		if (PG_ARGISNULL(i))
+		if (PG_ARGISNULL(i) && !(with_scope && (i == 2 || i == 4)))
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("arguments of a guard must not be null")));
@@ -306,13 +388,13 @@ refuse_nulls(FunctionCallInfo fcinfo)
 }
 
 static Datum
-require_active_subscription(FunctionCallInfo fcinfo, CustomerBy by)
+require_active_subscription(FunctionCallInfo fcinfo, QzpayCustomerBy by)
 {
-	refuse_nulls(fcinfo);
+	qzpay_argument_refuse_nulls(fcinfo, false);
 	if (!has_access(fcinfo, by))
 		ereport(ERROR,
 				(errcode(ERRCODE_QZPAY_NO_ACCESS),
-				 errmsg("customer \"%s\" has no subscription that gives access", customer_name(fcinfo, by))));
+				 errmsg("customer \"%s\" has no subscription that gives access", qzpay_argument_customer_name(fcinfo, by))));
 	PG_RETURN_VOID();
 }
 
@@ -320,23 +402,23 @@ require_active_subscription(FunctionCallInfo fcinfo, CustomerBy by)
 Datum
 qzpay_require_active_subscription(PG_FUNCTION_ARGS)
 {
-	return require_active_subscription(fcinfo, BY_ID);
+	return require_active_subscription(fcinfo, QZPAY_BY_ID);
 }
 
 Datum
 qzpay_require_active_subscription_ref(PG_FUNCTION_ARGS)
 {
-	return require_active_subscription(fcinfo, BY_EXTERNAL_ID);
+	return require_active_subscription(fcinfo, QZPAY_BY_EXTERNAL_ID);
 }
 
 static Datum
-require_entitlement(FunctionCallInfo fcinfo, CustomerBy by)
+require_entitlement(FunctionCallInfo fcinfo, QzpayCustomerBy by)
 {
-	refuse_nulls(fcinfo);
+	qzpay_argument_refuse_nulls(fcinfo, false);
 	if (!has_entitlement(fcinfo, by))
 		ereport(ERROR,
 				(errcode(ERRCODE_QZPAY_NO_ACCESS),
-				 errmsg("customer \"%s\" is not entitled to \"%s\"", customer_name(fcinfo, by), text_to_cstring(PG_GETARG_TEXT_PP(1)))));
+				 errmsg("customer \"%s\" is not entitled to \"%s\"", qzpay_argument_customer_name(fcinfo, by), text_to_cstring(PG_GETARG_TEXT_PP(1)))));
 	PG_RETURN_VOID();
 }
 
@@ -344,24 +426,24 @@ require_entitlement(FunctionCallInfo fcinfo, CustomerBy by)
 Datum
 qzpay_require_entitlement(PG_FUNCTION_ARGS)
 {
-	return require_entitlement(fcinfo, BY_ID);
+	return require_entitlement(fcinfo, QZPAY_BY_ID);
 }
 
 Datum
 qzpay_require_entitlement_ref(PG_FUNCTION_ARGS)
 {
-	return require_entitlement(fcinfo, BY_EXTERNAL_ID);
+	return require_entitlement(fcinfo, QZPAY_BY_EXTERNAL_ID);
 }
 
 static Datum
-require_limit(FunctionCallInfo fcinfo, CustomerBy by)
+require_limit(FunctionCallInfo fcinfo, QzpayCustomerBy by)
 {
 	LimitCheck	check;
 
-	refuse_nulls(fcinfo);
+	qzpay_argument_refuse_nulls(fcinfo, PG_NARGS() == 5);
 	check_limit(fcinfo, by, &check);
 	if (!check.allowed)
-		qzpay_limit_reached(text_to_cstring(PG_GETARG_TEXT_PP(1)), customer_name(fcinfo, by), check.current, check.limit_value);
+		qzpay_limit_reached(text_to_cstring(PG_GETARG_TEXT_PP(1)), qzpay_argument_customer_name(fcinfo, by), check.current, check.limit_value);
 	PG_RETURN_VOID();
 }
 
@@ -369,11 +451,11 @@ require_limit(FunctionCallInfo fcinfo, CustomerBy by)
 Datum
 qzpay_require_limit(PG_FUNCTION_ARGS)
 {
-	return require_limit(fcinfo, BY_ID);
+	return require_limit(fcinfo, QZPAY_BY_ID);
 }
 
 Datum
 qzpay_require_limit_ref(PG_FUNCTION_ARGS)
 {
-	return require_limit(fcinfo, BY_EXTERNAL_ID);
+	return require_limit(fcinfo, QZPAY_BY_EXTERNAL_ID);
 }

@@ -6,6 +6,7 @@
 
 #include "commands/event_trigger.h"
 #include "fmgr.h"
+#include "utils/backend_status.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
@@ -30,6 +31,7 @@ QZPAY_FUNCTION(qzpay_derived_uuid);
 QZPAY_FUNCTION(qzpay_new_uuid);
 QZPAY_FUNCTION(qzpay_text_contains_pan);
 QZPAY_FUNCTION(qzpay_redacted_text);
+QZPAY_FUNCTION(qzpay_refuse_pan);
 
 /* The version this library was built as; ALTER EXTENSION may be behind or ahead of it. */
 Datum
@@ -137,6 +139,29 @@ qzpay_text_contains_pan(PG_FUNCTION_ARGS)
 	text	   *value = PG_GETARG_TEXT_PP(0);
 
 	PG_RETURN_BOOL(qzpay_contains_pan(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)));
+}
+
+/* _refuse_pan(text) */
+Datum
+qzpay_refuse_pan(PG_FUNCTION_ARGS)
+{
+	text	   *value;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_VOID();
+	value = PG_GETARG_TEXT_PP(0);
+	if (qzpay_contains_pan(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)))
+	{
+		/* The statement that brought it must not stay readable, neither in the log nor for who watches the session. */
+		pgstat_report_activity(STATE_RUNNING, QZPAY_REDACTED);
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a value looks like a card number"),
+				 errhint("Card numbers never belong here: save the provider's token with attach_payment_method()."),
+				 errhidestmt(true),
+				 errhidecontext(true)));
+	}
+	PG_RETURN_VOID();
 }
 
 /* redact(value) */

@@ -376,6 +376,7 @@ apply(Guard *guard, const QzpayCatalog *catalog, const QzpayFeature *feature, co
 	QzpayCounter counter;
 	QzpayCounterState state;
 	int64		used;
+	Numeric		value;
 
 	if (change->delta == 0)
 		return;
@@ -405,8 +406,13 @@ apply(Guard *guard, const QzpayCatalog *catalog, const QzpayFeature *feature, co
 		if (qzpay_counter_start(&counter))
 			qzpay_counter_set(&counter, count_rows(guard, change, &entitlement));
 	}
+	if (limit.unlimited)
+		return;
+	value = limit.value != NULL ? limit.value : qzpay_number_zero();
 	if (state == QZPAY_COUNTER_FULL)
-		qzpay_limit_reached(feature->code, change->customer, int64_to_numeric(used), limit.value != NULL ? limit.value : qzpay_number_zero());
+		qzpay_limit_reached(feature->code, change->customer, int64_to_numeric(used), value);
+	if (change->delta < 0 && qzpay_number_compare(int64_to_numeric(used - change->delta), value) > 0)
+		qzpay_counter_was_over(&counter);
 }
 
 /* The limit of this code, of a kind whose rows can be counted; raises QZ401. */

@@ -1,15 +1,17 @@
 /*
  * status.c
- *		SQL-callable functions: the state machines.
+ *		SQL-callable functions: the state machines, and how much access a contract gives.
  */
 #include "postgres.h"
 
 #include "fmgr.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "core/status.h"
 #include "qzpay.h"
 
+QZPAY_FUNCTION(qzpay_full_access_until);
 QZPAY_FUNCTION(qzpay_status_move_allowed);
 
 /* status_allowed(machine, from, to) */
@@ -33,4 +35,36 @@ qzpay_status_move_allowed(PG_FUNCTION_ARGS)
 					 errmsg("unknown %s status \"%s\"", machine_name, status[i])));
 	}
 	PG_RETURN_BOOL(qzpay_status_allowed(machine, status[0], status[1]));
+}
+
+static QzpayAccess
+access_argument(FunctionCallInfo fcinfo, int n)
+{
+	char	   *word = PG_ARGISNULL(n) ? "none" : text_to_cstring(PG_GETARG_TEXT_PP(n));
+
+	return strcmp(word, "full") == 0 ? QZPAY_ACCESS_FULL : strcmp(word, "limited") == 0 ? QZPAY_ACCESS_LIMITED : QZPAY_ACCESS_NONE;
+}
+
+static int64
+instant_argument(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? QZPAY_INSTANT_NONE : PG_GETARG_TIMESTAMPTZ(n);
+}
+
+/* _full_access_until(status, grace_access, pause_access, restricted_at, comp_until, access_until) */
+Datum
+qzpay_full_access_until(PG_FUNCTION_ARGS)
+{
+	QzpayAccessFacts facts = {
+		.status = PG_ARGISNULL(0) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(0)),
+		.grace_access = access_argument(fcinfo, 1),
+		.pause_access = access_argument(fcinfo, 2),
+		.restricted_at = instant_argument(fcinfo, 3),
+		.comp_until = instant_argument(fcinfo, 4)
+	};
+
+	if (PG_ARGISNULL(5))
+		PG_RETURN_NULL();
+	/* The core's "no instant" and "never" are the server's -infinity and infinity. */
+	PG_RETURN_TIMESTAMPTZ(qzpay_full_until(&facts, PG_GETARG_TIMESTAMPTZ(5)));
 }

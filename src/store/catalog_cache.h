@@ -22,7 +22,9 @@ typedef enum QzpayLimitKind
 	QZPAY_LIMIT_NOT,			/* not a limit */
 	QZPAY_LIMIT_STOCK,			/* the application counts its rows */
 	QZPAY_LIMIT_PERIOD,			/* a meter counts, anew in every usage period */
-	QZPAY_LIMIT_OTHER			/* rate, value, concurrency: compared, not counted here */
+	QZPAY_LIMIT_RATE,			/* so many per minute */
+	QZPAY_LIMIT_VALUE,			/* no single value above */
+	QZPAY_LIMIT_CONCURRENCY		/* so many at once */
 } QzpayLimitKind;
 
 /* What happens beyond the included quantity (RULES B13). */
@@ -39,7 +41,8 @@ typedef enum QzpayAggregation
 	QZPAY_AGGREGATE_COUNT,
 	QZPAY_AGGREGATE_MAX,
 	QZPAY_AGGREGATE_LAST,
-	QZPAY_AGGREGATE_OTHER		/* unique, avg */
+	QZPAY_AGGREGATE_UNIQUE,
+	QZPAY_AGGREGATE_AVG			/* reported, never limited or billed */
 } QzpayAggregation;
 
 typedef struct QzpayMeter
@@ -48,6 +51,7 @@ typedef struct QzpayMeter
 	const char *code;
 	const char *aggregation_name;
 	QzpayAggregation aggregation;
+	const char *value_property; /* whose distinct values are counted, or NULL */
 	bool		active;
 } QzpayMeter;
 
@@ -66,6 +70,8 @@ typedef struct QzpayGrant
 	bool		given;			/* the product mentions it */
 	bool		enabled;		/* a boolean that is on, a text, a limit above 0 */
 	bool		unlimited;
+	bool		kept;			/* stays while access is limited */
+	const char *text;			/* of a feature of kind text, or NULL */
 	Numeric		value;			/* limit: allowance of a plan, increase per unit of an add-on; NULL when unlimited or no limit */
 } QzpayGrant;
 

@@ -30,7 +30,7 @@
 #include "store/tenant_of.h"
 #include "store/uuid.h"
 
-/* Columns that are read, in the order of qzpay._entitlement_facts(); the first six suffice without usage. */
+/* Columns that are read, in the order of qzpay._entitlement_facts(); those up to the overrides suffice without usage. */
 enum
 {
 	COLUMN_TENANT,
@@ -40,6 +40,8 @@ enum
 	COLUMN_QUANTITIES,
 	COLUMN_SINCE,
 	COLUMN_UNTIL,
+	COLUMN_FULL_UNTIL,
+	COLUMN_OVERRIDES,
 	COLUMN_ADDED,
 	COLUMN_NEGOTIATED,
 	COLUMN_USAGE_SUBSCRIPTION,
@@ -52,10 +54,10 @@ enum
 	COLUMN_TIMEZONE,
 	N_COLUMNS
 };
-#define N_COLUMNS_WITHOUT_USAGE (COLUMN_UNTIL + 1)
+#define N_COLUMNS_WITHOUT_USAGE (COLUMN_OVERRIDES + 1)
 
 static const char *const column_names[N_COLUMNS] = {
-	"tenant_id", "customer_id", "test_clock_id", "products", "quantities", "since", "until", "added", "negotiated",
+	"tenant_id", "customer_id", "test_clock_id", "products", "quantities", "since", "until", "full_until", "overrides", "added", "negotiated",
 	"usage_subscription_id", "usage_start", "usage_end", "usage_anchor", "usage_unit", "usage_count", "currency", "timezone"
 };
 
@@ -137,13 +139,14 @@ int64_at(const char *elements, int i)
 }
 
 static void
-decode_held(const Datum *values, bool with_usage, QzpayEntitlement *result)
+decode_held(const Datum *values, const bool *nulls, bool with_usage, QzpayEntitlement *result)
 {
 	const char *products = NULL;
 	int			n = view_array(values[COLUMN_PRODUCTS], &products);
 	const char *quantities = view_int64s(values[COLUMN_QUANTITIES], n);
 	const char *since = view_int64s(values[COLUMN_SINCE], n);
 	const char *until = view_int64s(values[COLUMN_UNTIL], n);
+	const char *full_until = nulls[COLUMN_FULL_UNTIL] ? NULL : view_int64s(values[COLUMN_FULL_UNTIL], n);
 	const char *added = with_usage ? view_int64s(values[COLUMN_ADDED], n) : NULL;
 
 	result->n_held = n;
@@ -156,6 +159,7 @@ decode_held(const Datum *values, bool with_usage, QzpayEntitlement *result)
 		held->quantity = int64_at(quantities, i);
 		held->since = int64_at(since, i);
 		held->until = int64_at(until, i);
+		held->full_until = full_until == NULL ? DT_NOEND : int64_at(full_until, i);
 		held->added = added == NULL ? 0 : int64_at(added, i);
 	}
 }
@@ -165,7 +169,8 @@ decode(const Datum *values, const bool *nulls, bool with_usage, QzpayEntitlement
 {
 	memcpy(&result->tenant, DatumGetUUIDP(values[COLUMN_TENANT]), sizeof(pg_uuid_t));
 	memcpy(&result->customer, DatumGetUUIDP(values[COLUMN_CUSTOMER]), sizeof(pg_uuid_t));
-	decode_held(values, with_usage, result);
+	decode_held(values, nulls, with_usage, result);
+	result->overrides = nulls[COLUMN_OVERRIDES] ? NULL : DatumGetJsonbPCopy(values[COLUMN_OVERRIDES]);
 	result->has_usage = with_usage;
 	if (!with_usage)
 		return;

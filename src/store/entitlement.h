@@ -17,6 +17,7 @@ typedef struct QzpayHeld
 	int64		quantity;
 	TimestampTz since;
 	TimestampTz until;
+	TimestampTz full_until;		/* from here on only what the product keeps while limited */
 	TimestampTz added;			/* when it was subscribed to: decides which version of its charges applies */
 } QzpayHeld;
 
@@ -30,6 +31,7 @@ typedef struct QzpayEntitlement
 	int			n_held;
 	QzpayHeld  *held;			/* held_inline, or palloc'd */
 	QzpayHeld	held_inline[QZPAY_HELD_INLINE];
+	Jsonb	   *overrides;		/* feature code → what was decided for this customer; or NULL */
 
 	/* what metering needs; only filled on request */
 	bool		has_usage;
@@ -71,6 +73,8 @@ extern void qzpay_entitlement_limit(const QzpayCatalog *catalog, const QzpayEnti
 									QzpayAllowance *result);
 extern void qzpay_entitlement_meter(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayMeter *meter, TimestampTz at,
 									QzpayAllowance *result);
+extern Jsonb *qzpay_entitlement_value(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayFeature *feature);
+extern void qzpay_entitlement_in_full(QzpayEntitlement *entitlement, const QzpayCatalog *catalog, const pg_uuid_t *plan);
 extern bool qzpay_entitlement_in_trial(const QzpayEntitlement *entitlement, TimestampTz at);
 
 #endif							/* QZPAY_STORE_ENTITLEMENT_H */

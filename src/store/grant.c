@@ -76,6 +76,7 @@ in_force_next(InForce *walk, const QzpayHeld **held)
 		walk->by_default.quantity = 1;
 		walk->by_default.since = DT_NOBEGIN;
 		walk->by_default.until = DT_NOEND;
+		walk->by_default.full_until = DT_NOEND;
 		walk->by_default.added = walk->at;
 		*held = &walk->by_default;
 	}
@@ -83,8 +84,84 @@ in_force_next(InForce *walk, const QzpayHeld **held)
 }
 
 /*
+ * What holds for a feature at an instant, where something limits it: anything in force may give it while some of it is full, or while a
+ * product of what is limited keeps it.
+ */
+typedef enum Scope
+{
+	SCOPE_NOTHING,				/* nothing in force, not even a default plan */
+	SCOPE_CUT_OFF,				/* only limited access, which keeps others */
+	SCOPE_KEPT,					/* only limited access, which keeps this */
+	SCOPE_FULL
+} Scope;
+
+static Scope
+scope_of(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayFeature *feature, TimestampTz at)
+{
+	InForce		walk;
+	const QzpayHeld *held;
+	const QzpayProduct *product;
+	Scope		scope = SCOPE_NOTHING;
+
+	in_force_begin(&walk, catalog, entitlement, at);
+	while ((product = in_force_next(&walk, &held)) != NULL)
+		scope = Max(scope, at < held->full_until ? SCOPE_FULL : product->grants[feature->position].kept ? SCOPE_KEPT : SCOPE_CUT_OFF);
+	return scope;
+}
+
+/*
+ * What was decided for this customer about the feature and still holds; false where nothing was, or where there is nothing that it could
+ * change: it opens no access that isn't there.
+ */
+static bool
+find_override(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayFeature *feature, TimestampTz at, JsonbValue *value)
+{
+	JsonbValue	entry;
+	JsonbValue	until;
+
+	if (entitlement->overrides == NULL ||
+		getKeyJsonValueFromContainer(&entitlement->overrides->root, feature->code, strlen(feature->code), &entry) == NULL ||
+		entry.type != jbvBinary ||
+		getKeyJsonValueFromContainer(entry.val.binary.data, "value", strlen("value"), value) == NULL)
+		return false;
+	/* Microseconds, of the epoch that the server counts from. */
+	if (getKeyJsonValueFromContainer(entry.val.binary.data, "until", strlen("until"), &until) != NULL && until.type == jbvNumeric &&
+		at >= DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(until.val.numeric))))
+		return false;
+	return scope_of(catalog, entitlement, feature, at) >= SCOPE_KEPT;
+}
+
+static bool
+grants(const QzpayProduct *product, const QzpayFeature *feature)
+{
+	if (product->grants[feature->position].enabled)
+		return true;
+	for (int i = 0; i < product->n_contained; i++)
+	{
+		if (product->contained[i]->grants[feature->position].enabled)
+			return true;
+	}
+	return false;
+}
+
+/* A boolean that is on, a text, a limit above 0 or unlimited. */
+static bool
+override_enables(const JsonbValue *value)
+{
+	switch (value->type)
+	{
+		case jbvBool:
+			return value->val.boolean;
+		case jbvNumeric:
+			return qzpay_number_sign(value->val.numeric) > 0;
+		default:
+			return true;
+	}
+}
+
+/*
  * qzpay_entitlement_has
- *		Whether anything in force grants the feature; a limit is granted when it is not zero.
+ *		Whether anything in force grants the feature, or what was decided for the customer does; a limit is granted when it is not zero.
  */
 bool
 qzpay_entitlement_has(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayFeature *feature)
@@ -92,19 +169,21 @@ qzpay_entitlement_has(const QzpayCatalog *catalog, const QzpayEntitlement *entit
 	InForce		walk;
 	const QzpayHeld *held;
 	const QzpayProduct *product;
+	JsonbValue	value;
+	bool		by_limited = false;
 
+	if (entitlement->overrides != NULL && find_override(catalog, entitlement, feature, entitlement->now, &value))
+		return override_enables(&value);
 	in_force_begin(&walk, catalog, entitlement, entitlement->now);
 	while ((product = in_force_next(&walk, &held)) != NULL)
 	{
-		if (product->grants[feature->position].enabled)
+		if (!grants(product, feature))
+			continue;
+		if (entitlement->now < held->full_until)
 			return true;
-		for (int i = 0; i < product->n_contained; i++)
-		{
-			if (product->contained[i]->grants[feature->position].enabled)
-				return true;
-		}
+		by_limited = true;
 	}
-	return false;
+	return by_limited && scope_of(catalog, entitlement, feature, entitlement->now) == SCOPE_KEPT;
 }
 
 /* Sum of two amounts of which the first may be missing. */
@@ -136,7 +215,10 @@ add_increase(const QzpayGrant *grant, int64 quantity, QzpayAllowance *result, Nu
 		*increase = add_to(*increase, times(grant->value, quantity));
 }
 
-/* A limit by the features of what is in force: the greatest plan value plus what add-ons add; unlimited wins (RULES B9, B36). */
+/*
+ * A limit by the features of what is in force: the greatest plan value, or the one decided for the customer, plus what add-ons add;
+ * unlimited wins (RULES B9, B36).
+ */
 static void
 limit_by_features(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayFeature *feature, TimestampTz at,
 				  QzpayAllowance *result)
@@ -146,17 +228,30 @@ limit_by_features(const QzpayCatalog *catalog, const QzpayEntitlement *entitleme
 	const QzpayProduct *product;
 	Numeric		base = NULL;
 	Numeric		increase = NULL;
+	JsonbValue	override;
+	bool		is_overridden;
 
 	memset(result, 0, sizeof(*result));
 	result->type = QZPAY_LIMIT_HARD;
+	is_overridden = entitlement->overrides != NULL && find_override(catalog, entitlement, feature, at, &override);
+	if (is_overridden)
+	{
+		result->given = true;
+		if (override.type == jbvNumeric)
+			base = override.val.numeric;
+		else
+			result->unlimited = true;
+	}
 	in_force_begin(&walk, catalog, entitlement, at);
 	while ((product = in_force_next(&walk, &held)) != NULL)
 	{
 		const QzpayGrant *grant = &product->grants[feature->position];
 
+		if (at >= held->full_until && scope_of(catalog, entitlement, feature, at) == SCOPE_CUT_OFF)
+			continue;
 		if (!product->is_plan)
 			add_increase(grant, held->quantity, result, &increase);
-		else if (grant->given)
+		else if (grant->given && !is_overridden)
 		{
 			result->given = true;
 			if (grant->unlimited)
@@ -313,11 +408,113 @@ qzpay_entitlement_meter(const QzpayCatalog *catalog, const QzpayEntitlement *ent
 void
 qzpay_entitlement_limit(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayFeature *feature, QzpayAllowance *result)
 {
-	if (feature->meter != NULL)
+	if (feature->meter != NULL && scope_of(catalog, entitlement, feature, entitlement->now) != SCOPE_CUT_OFF)
 	{
 		qzpay_entitlement_meter(catalog, entitlement, feature->meter, entitlement->now, result);
 		if (result->charge != NULL)
 			return;
 	}
 	limit_by_features(catalog, entitlement, feature, entitlement->now, result);
+}
+
+/* The text that stands for the feature: the one decided, else that of what was held last, add-ons before plans. */
+static const char *
+text_of_feature(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayFeature *feature)
+{
+	InForce		walk;
+	const QzpayHeld *held;
+	const QzpayProduct *product;
+	const char *of_plan = NULL;
+	const char *of_addon = NULL;
+
+	in_force_begin(&walk, catalog, entitlement, entitlement->now);
+	while ((product = in_force_next(&walk, &held)) != NULL)
+	{
+		const char *text = product->grants[feature->position].text;
+
+		if (entitlement->now >= held->full_until && scope_of(catalog, entitlement, feature, entitlement->now) == SCOPE_CUT_OFF)
+			continue;
+		for (int i = 0; i < product->n_contained && text == NULL; i++)
+			text = product->contained[i]->grants[feature->position].text;
+		if (text != NULL && product->is_plan)
+			of_plan = text;
+		else if (text != NULL)
+			of_addon = text;
+	}
+	return of_addon != NULL ? of_addon : of_plan;
+}
+
+/*
+ * qzpay_entitlement_value
+ *		What the customer has of a feature, as JSON: true or false, a number or null for unlimited, a text; NULL where nothing gives it.
+ */
+Jsonb *
+qzpay_entitlement_value(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayFeature *feature)
+{
+	JsonbValue	value;
+	QzpayAllowance limit;
+
+	switch (feature->kind)
+	{
+		case QZPAY_FEATURE_BOOLEAN:
+			value.type = jbvBool;
+			value.val.boolean = qzpay_entitlement_has(catalog, entitlement, feature);
+			break;
+		case QZPAY_FEATURE_LIMIT:
+			qzpay_entitlement_limit(catalog, entitlement, feature, &limit);
+			if (!limit.given && !limit.unlimited)
+				return NULL;
+			value.type = limit.unlimited ? jbvNull : jbvNumeric;
+			if (!limit.unlimited)
+				value.val.numeric = limit.value;
+			break;
+		case QZPAY_FEATURE_TEXT:
+			if (entitlement->overrides == NULL || !find_override(catalog, entitlement, feature, entitlement->now, &value))
+			{
+				const char *text = text_of_feature(catalog, entitlement, feature);
+
+				if (text == NULL)
+					return NULL;
+				value.type = jbvString;
+				value.val.string.val = unconstify(char *, text);
+				value.val.string.len = strlen(text);
+			}
+			break;
+	}
+	return JsonbValueToJsonb(&value);
+}
+
+/*
+ * qzpay_entitlement_in_full
+ *		Makes of what a customer holds now what it would hold with full access, and on another plan unless that is NULL.
+ */
+void
+qzpay_entitlement_in_full(QzpayEntitlement *entitlement, const QzpayCatalog *catalog, const pg_uuid_t *plan)
+{
+	QzpayHeld  *held = palloc((entitlement->n_held + 1) * sizeof(QzpayHeld));
+	int			n = 0;
+
+	if (plan != NULL)
+	{
+		held[n].product = *plan;
+		held[n].quantity = 1;
+		held[n].since = DT_NOBEGIN;
+		held[n].until = DT_NOEND;
+		held[n].full_until = DT_NOEND;
+		held[n].added = DT_NOEND;	/* the newest version of its charges */
+		n++;
+	}
+	for (int i = 0; i < entitlement->n_held; i++)
+	{
+		const QzpayHeld *old = &entitlement->held[i];
+		const QzpayProduct *product = qzpay_catalog_product(catalog, &old->product);
+
+		if (plan != NULL && (product == NULL || product->is_plan))
+			continue;
+		held[n] = *old;
+		held[n].full_until = DT_NOEND;
+		n++;
+	}
+	entitlement->held = held;
+	entitlement->n_held = n;
 }

@@ -35,6 +35,17 @@ static QzpayCall set = {
 	.types = {COUNTER_TYPES, INT8OID}
 };
 
+static QzpayCall count = {
+	.sql = "SELECT qzpay._counter_value($1, $2, $3, $4)",
+	.nargs = 4,
+	.types = {UUIDOID, UUIDOID, TEXTOID, TEXTOID}
+};
+static QzpayCall look = {
+	.sql = "SELECT qzpay._look_for_overage($1, $2)",
+	.nargs = 2,
+	.types = {UUIDOID, UUIDOID}
+};
+
 static void
 key_arguments(const QzpayCounter *counter, Datum *values)
 {
@@ -102,6 +113,36 @@ qzpay_counter_set(const QzpayCounter *counter, int64 used)
 	key_arguments(counter, values);
 	values[5] = Int64GetDatum(used);
 	qzpay_call(&set, &counter->tenant, values, NULL, false, 1, &nothing, &isnull);
+}
+
+/* What is counted for a group (of several tables, in the fullest), as the running statement sees it; 0 where nobody has counted yet. */
+int64
+qzpay_counter_read(const pg_uuid_t *tenant, const pg_uuid_t *customer, const char *feature, text *scope)
+{
+	Datum		values[4];
+	Datum		used;
+	bool		isnull;
+
+	values[0] = UUIDPGetDatum(tenant);
+	values[1] = UUIDPGetDatum(customer);
+	values[2] = CStringGetTextDatum(feature);
+	values[3] = PointerGetDatum(scope);
+	if (!qzpay_call(&count, tenant, values, NULL, true, 1, &used, &isnull))
+		elog(ERROR, "qzpay._counter_value() returned no row");
+	return isnull ? 0 : DatumGetInt64(used);
+}
+
+/* To be called after a counter above its limit has gone down: the countdown may be over. */
+void
+qzpay_counter_was_over(const QzpayCounter *counter)
+{
+	Datum		values[2];
+	Datum		nothing;
+	bool		isnull;
+
+	values[0] = UUIDPGetDatum(&counter->tenant);
+	values[1] = UUIDPGetDatum(&counter->customer);
+	qzpay_call(&look, &counter->tenant, values, NULL, false, 1, &nothing, &isnull);
 }
 
 /*

@@ -26,7 +26,9 @@ typedef enum QzpayCounterState
 
 extern QzpayCounterState qzpay_counter_move(const QzpayCounter *counter, int64 delta, Numeric limit, int64 *used);
 extern bool qzpay_counter_start(const QzpayCounter *counter);
+extern int64 qzpay_counter_read(const pg_uuid_t *tenant, const pg_uuid_t *customer, const char *feature, text *scope);
 extern void qzpay_counter_set(const QzpayCounter *counter, int64 used);
+extern void qzpay_counter_was_over(const QzpayCounter *counter);
 extern void qzpay_counters_forget(Oid relation, const char *feature);
 
 extern void qzpay_limit_reached(const char *feature, const char *customer, Numeric current, Numeric limit_value) pg_attribute_noreturn();

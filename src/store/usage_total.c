@@ -64,6 +64,7 @@ typedef struct Shards
 {
 	Shard		shard[N_SHARDS];
 	Numeric		sum;			/* of what is committed or our own */
+	int64		events;			/* that made it */
 	bool		any;
 	bool		is_gauge;		/* of any shard */
 } Shards;
@@ -81,6 +82,7 @@ typedef struct Left
 	int			shard;
 	ItemPointerData tid;
 	Numeric		others;			/* sum of the other shards when they were read; NULL: 0 */
+	int64		other_events;
 } Left;
 
 #define N_LEFT 64
@@ -166,6 +168,7 @@ find_shards(const QzpayUsageTotal *total, Shards *shards)
 	{
 		if (shards->shard[i].quantity != NULL)
 			shards->sum = shards->sum == NULL ? shards->shard[i].quantity : qzpay_number_add(shards->sum, shards->shard[i].quantity);
+		shards->events += shards->shard[i].events;
 	}
 }
 
@@ -201,6 +204,7 @@ find_own(const QzpayUsageTotal *total, Shards *shards, int *number)
 		shard->tid = left->tid;
 		shards->any = true;
 		shards->is_gauge = DatumGetBool(column_of(slot, COLUMN_GAUGE));
+		shards->events = left->other_events + shard->events;
 		shards->sum = left->others == NULL ? shard->quantity : qzpay_number_add(left->others, shard->quantity);
 	}
 	ExecDropSingleTupleTableSlot(slot);
@@ -212,9 +216,12 @@ remember_own(const QzpayUsageTotal *total, const Shards *shards, int number, Ite
 {
 	Left	   *left = left_for(total);
 	Numeric		others = NULL;
+	int64		other_events = 0;
 
 	for (int i = 0; i < N_SHARDS; i++)
 	{
+		if (i != number)
+			other_events += shards->shard[i].events;
 		if (i != number && shards->shard[i].quantity != NULL)
 			others = others == NULL ? shards->shard[i].quantity : qzpay_number_add(others, shards->shard[i].quantity);
 	}
@@ -232,6 +239,7 @@ remember_own(const QzpayUsageTotal *total, const Shards *shards, int number, Ite
 	left->shard = number;
 	left->tid = *tid;
 	left->others = NULL;
+	left->other_events = other_events;
 	if (others != NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
@@ -402,6 +410,7 @@ qzpay_usage_total_add(QzpayUsageTotal *total, QzpayUsageDecision decide, void *a
 		}
 		if (shards.any && shards.is_gauge != total->is_gauge)
 			return QZPAY_TOTAL_MIXED;
+		total->events = shards.events;
 		total->before = shards.sum == NULL ? qzpay_number_zero() : shards.sum;
 		if (!decide(total, &difference, arg))
 			return QZPAY_TOTAL_LEFT;
@@ -411,8 +420,8 @@ qzpay_usage_total_add(QzpayUsageTotal *total, QzpayUsageDecision decide, void *a
 }
 
 /* Sum of the shards that the snapshot sees, and how many events made it. */
-static Numeric
-read_total(const QzpayUsageTotal *total, Snapshot snapshot, int64 *events)
+Numeric
+qzpay_usage_total_read(const QzpayUsageTotal *total, Snapshot snapshot, int64 *events)
 {
 	Numeric		sum = qzpay_number_zero();
 	ScanKeyData keys[4];
@@ -432,15 +441,6 @@ read_total(const QzpayUsageTotal *total, Snapshot snapshot, int64 *events)
 	return sum;
 }
 
-/* Sum of the shards that the snapshot sees. */
-Numeric
-qzpay_usage_total_read(const QzpayUsageTotal *total, Snapshot snapshot)
-{
-	int64		events;
-
-	return read_total(total, snapshot, &events);
-}
-
 /* Raises 40001 where a snapshot that lasts for the transaction misses what others have added to the total since it was taken. */
 static void
 require_seen(const QzpayUsageTotal *total)
@@ -450,8 +450,8 @@ require_seen(const QzpayUsageTotal *total)
 	int64		seen;
 
 	/* By the number of events: one of quantity 0 may have an amount. */
-	(void) read_total(total, latest, &there);
-	(void) read_total(total, GetActiveSnapshot(), &seen);
+	(void) qzpay_usage_total_read(total, latest, &there);
+	(void) qzpay_usage_total_read(total, GetActiveSnapshot(), &seen);
 	UnregisterSnapshot(latest);
 	if (there != seen)
 		ereport(ERROR,

@@ -106,7 +106,7 @@ facts(const char *status)
 	QzpayAccessFacts result = {
 		.status = status, .auto_renew = true, .late_renewal_days = 30, .grace_access = QZPAY_ACCESS_FULL,
 		.trial_end = NONE, .period_end = NONE, .grace_until = NONE, .cancel_at = NONE, .ended_at = NONE, .comp_until = NONE,
-		.resume_at = NONE
+		.resume_at = NONE, .restricted_at = NONE
 	};
 
 	return result;
@@ -230,6 +230,38 @@ test_free_access(void)
 	tap_int(qzpay_access(&f, 4 * DAY), QZPAY_ACCESS_LIMITED, "then as in grace");
 }
 
+static void
+test_limited_access(void)
+{
+	QzpayAccessFacts f = facts("active");
+
+	tap_note("limited access");
+	f.period_end = 31 * DAY;
+	tap_int(qzpay_full_until(&f, 31 * DAY), 31 * DAY, "full to the end");
+	f.restricted_at = 10 * DAY;
+	check_until(f, 31 * DAY, QZPAY_ACCESS_LIMITED, "restricted");
+	tap_int(qzpay_full_until(&f, 31 * DAY), 10 * DAY, "full until it is restricted");
+	tap_int(qzpay_access(&f, 10 * DAY - 1), QZPAY_ACCESS_FULL, "full in the last microsecond before");
+	tap_int(qzpay_access(&f, 10 * DAY), QZPAY_ACCESS_LIMITED, "limited from that instant on");
+	f.comp_until = 20 * DAY;
+	tap_int(qzpay_full_until(&f, 31 * DAY), 20 * DAY, "free access is full though restricted");
+	f.comp_until = NEVER;
+	tap_int(qzpay_full_until(&f, NEVER), NEVER, "free access for ever is full for ever");
+	f = facts("past_due");
+	f.grace_until = 5 * DAY;
+	f.restricted_at = 2 * DAY;
+	tap_int(qzpay_full_until(&f, 5 * DAY), 2 * DAY, "past due with full grace, restricted by dunning");
+	f.grace_access = QZPAY_ACCESS_LIMITED;
+	tap_int(qzpay_full_until(&f, 5 * DAY), NONE, "past due with limited grace");
+	f.comp_until = 3 * DAY;
+	tap_int(qzpay_full_until(&f, 5 * DAY), 3 * DAY, "and free for a while");
+	f = facts("paused");
+	f.pause_access = QZPAY_ACCESS_LIMITED;
+	tap_int(qzpay_full_until(&f, NEVER), NONE, "paused with limited access");
+	f.pause_access = QZPAY_ACCESS_FULL;
+	tap_int(qzpay_full_until(&f, NEVER), NEVER, "paused with full access");
+}
+
 static QzpayDueFacts
 due_facts(const char *status)
 {
@@ -346,6 +378,7 @@ main(void)
 	test_machines();
 	test_access();
 	test_free_access();
+	test_limited_access();
 	test_due();
 	return tap_done();
 }
