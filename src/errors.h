@@ -19,6 +19,8 @@
 
 /* QZ1: money */
 #define ERRCODE_QZPAY_CURRENCY QZPAY_SQLSTATE('1', '0', '1')	/* unknown or mixed currencies */
+#define ERRCODE_QZPAY_TAX_ANSWER QZPAY_SQLSTATE('1', '0', '2')	/* a tax provider's answer does not fit the invoice */
+#define ERRCODE_QZPAY_CREDIT_EXCEEDS QZPAY_SQLSTATE('1', '0', '3')	/* more would be credited or paid back than is left */
 
 /* QZ2: states */
 #define ERRCODE_QZPAY_ILLEGAL_TRANSITION QZPAY_SQLSTATE('2', '0', '1')	/* the status tables don't allow the move */

@@ -20,6 +20,7 @@ CORE_SRCS += src/core/redact.c
 CORE_SRCS += src/core/render.c
 CORE_SRCS += src/core/signature.c
 CORE_SRCS += src/core/status.c
+CORE_SRCS += src/core/tax.c
 
 # store: rows read and written from C
 STORE_SRCS += src/store/call.c
@@ -65,6 +66,7 @@ SQLFN_SRCS += src/sqlfn/rate.c
 SQLFN_SRCS += src/sqlfn/rating.c
 SQLFN_SRCS += src/sqlfn/render.c
 SQLFN_SRCS += src/sqlfn/status.c
+SQLFN_SRCS += src/sqlfn/tax.c
 SQLFN_SRCS += src/sqlfn/tenancy.c
 SQLFN_SRCS += src/sqlfn/triggers.c
 SQLFN_SRCS += src/sqlfn/usage.c

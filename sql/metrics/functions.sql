@@ -8,9 +8,9 @@ BEGIN
     FOR v_check IN SELECT * FROM (VALUES
         ('invoice_lines_add_up', $q$
             SELECT i.id::text FROM qzpay.invoices i
-            LEFT JOIN (SELECT tenant_id, invoice_id, count(*) n, sum(amount) a, sum(discount_amount) d, sum(tax_amount) t FROM qzpay.invoice_lines GROUP BY 1, 2) l
+            LEFT JOIN (SELECT tenant_id, invoice_id, count(*) n, sum(amount) a, sum(discount_amount) d, sum(tax_amount) t, sum(tax_included) c FROM qzpay.invoice_lines GROUP BY 1, 2) l
                 ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id
-            WHERE i.status <> 'draft' AND (i.line_count, i.subtotal, i.discount_total, i.tax_total) IS DISTINCT FROM (l.n, l.a, l.d, l.t)$q$),
+            WHERE i.status <> 'draft' AND (i.line_count, i.subtotal, i.discount_total, i.tax_total, i.tax_included) IS DISTINCT FROM (l.n, l.a, l.d, l.t, l.c)$q$),
         ('ledger_holds_every_invoice', $q$
             SELECT coalesce(i.id, t.cause_id)::text
             FROM (SELECT * FROM qzpay.invoices WHERE status <> 'draft') i
