@@ -221,6 +221,17 @@ SELECT pg_temp.go('yearly', '2027-01-10 09:00+00') \g /dev/null
 SELECT is(pg_temp.lines('yearly', '2026-02-10 09:00+00') || '; ' || pg_temp.lines('yearly', '2026-03-10 09:00+00') || '; ' || pg_temp.lines('yearly', '2027-01-10 09:00+00'),
           'usage 100000; usage 3100; plan 100000, usage 3100, commitment 265900', 'yearly: 500000 less 100000 less 100000 less 11 times 3100');
 
+-- Amounts before discounts count as spent, and what is missing is not discounted.
+SELECT lives_ok($test$ SELECT qzpay.import_catalog('{"promoCodes": [{"code": "HALF", "type": "percentage", "value": 50, "config": {"forever": true}}]}') $test$, 'a promo code');
+SELECT qzpay.create_test_clock('2026-01-10 09:00+00') AS clock \gset
+SELECT id AS customer FROM qzpay.sync_customer('discounted', 'd@example.org', test_clock => :'clock') \gset
+SELECT qzpay.attach_payment_method(:'customer', 'sandbox', 'tok_ok') \g /dev/null
+INSERT INTO life SELECT 'discounted', :'clock', :'customer', s.id FROM qzpay.subscribe(:'customer', 'committed', promo_code => 'HALF') s;
+SELECT pg_temp.use('discounted', 320) \g /dev/null
+SELECT pg_temp.go('discounted', '2026-02-10 09:00+00') \g /dev/null
+SELECT is((SELECT string_agg(n.kind || ' ' || n.amount || ' less ' || n.discount_amount, ', ' ORDER BY n.position) FROM life l JOIN qzpay.invoices i ON i.customer_id = l.customer
+           JOIN qzpay.invoice_lines n ON n.tenant_id = i.tenant_id AND n.invoice_id = i.id WHERE l.name = 'discounted' AND i.issued_at = '2026-02-10 09:00+00'),
+          'plan 10000 less 5000, usage 32000 less 0, commitment 8000 less 0', 'discounted: the plan only');
 -- Cut short with a credit: 10 of 31 days of the commitment, less what the plan cost for them, less the same part of the minimum.
 SELECT pg_temp.begin_life('credited', '2026-01-10 09:00+00', 'committed') \g /dev/null
 SELECT pg_temp.go('credited', '2026-01-20 09:00+00') \g /dev/null
