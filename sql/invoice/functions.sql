@@ -37,7 +37,7 @@ BEGIN
             SELECT r.tenant_id, r.invoice_id, r.customer_id, r.subscription_id, r.usage_start, r.usage_end, s.usage_share, i.id AS item_id, i.product_id, i.price_id, i.included AS negotiated,
                    c.id AS charge_id, c.meter_id, c.display_name, c.model, c.included,
                    CASE WHEN c.pricing ? 'minimum_amount'
-                        THEN qzpay._pricing_of_part(c.pricing, greatest(r.usage_start, i.valid_from), r.usage_end, r.usage_start, s.usage_period_end) ELSE c.pricing END AS pricing,
+                        THEN qzpay._pricing_of_part(c.pricing, s.anchor, s.usage_unit, s.usage_count, s.timezone, greatest(r.usage_start, i.valid_from), r.usage_end) ELSE c.pricing END AS pricing,
                    rank() OVER (PARTITION BY r.tenant_id, r.customer_id, c.meter_id, r.usage_start ORDER BY s.started_at DESC, s.id DESC) AS place
             FROM unnest(p_rolls) r
             JOIN qzpay.subscriptions s ON s.tenant_id = r.tenant_id AND s.id = r.subscription_id
