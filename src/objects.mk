@@ -38,6 +38,7 @@ STORE_SRCS += src/store/tenant_of.c
 STORE_SRCS += src/store/usage.c
 STORE_SRCS += src/store/usage_event.c
 STORE_SRCS += src/store/usage_total.c
+STORE_SRCS += src/store/usage_value.c
 STORE_SRCS += src/store/uuid.c
 
 # sqlfn: the SQL-callable functions

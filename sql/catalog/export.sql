@@ -13,7 +13,7 @@ BEGIN
     PERFORM qzpay._check_schema_version();
     RETURN QUERY
     SELECT 'meter', m.code, NULL, false,
-           qzpay._catalog_prune(jsonb_build_object('name', nullif(m.name, m.code), 'aggregation', m.aggregation, 'unit', m.unit_name,
+           qzpay._catalog_prune(jsonb_build_object('name', nullif(m.name, m.code), 'aggregation', m.aggregation, 'valueProperty', m.value_property, 'unit', m.unit_name,
                                                    'dimensions', m.dimensions, 'active', m.active, 'metadata', m.metadata),
                                 '{"aggregation": "sum", "active": true}')
     FROM qzpay.meters m
@@ -48,7 +48,7 @@ BEGIN
     WHERE p.tenant_id IS NULL
     UNION ALL
     SELECT 'price', p.code || '/' || c.currency || '/' || qzpay._interval_name(c.interval_unit, c.interval_count), NULL, false,
-           qzpay._catalog_prune(jsonb_build_object('amount', c.unit_amount, 'metadata', c.metadata))
+           qzpay._catalog_prune(jsonb_build_object('amount', c.unit_amount, 'commitment', c.commitment, 'metadata', c.metadata))
     FROM qzpay.prices c JOIN qzpay.products p ON p.id = c.product_id AND p.tenant_id IS NULL WHERE c.active
     UNION ALL
     SELECT 'charge', p.code || '/' || m.code || '/' || c.currency, NULL, false,

@@ -43,11 +43,11 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_installation uuid := qzpay.installation_id();
 BEGIN
-    INSERT INTO qzpay.meters AS m (id, code, name, aggregation, unit_name, dimensions, active, metadata)
-    SELECT qzpay.uuid_v5(v_installation, 'meter:' || c.code), c.code, coalesce(c.body ->> 'name', c.code), coalesce(c.body ->> 'aggregation', 'sum'), c.body ->> 'unit',
+    INSERT INTO qzpay.meters AS m (id, code, name, aggregation, value_property, unit_name, dimensions, active, metadata)
+    SELECT qzpay.uuid_v5(v_installation, 'meter:' || c.code), c.code, coalesce(c.body ->> 'name', c.code), coalesce(c.body ->> 'aggregation', 'sum'), c.body ->> 'valueProperty', c.body ->> 'unit',
            ARRAY(SELECT jsonb_array_elements_text(c.body -> 'dimensions')), coalesce((c.body ->> 'active')::boolean, true), coalesce(c.body -> 'metadata', '{}')
     FROM unnest(p_changes) c WHERE c.kind = 'meter'
-    ON CONFLICT (code) DO UPDATE SET name = EXCLUDED.name, aggregation = EXCLUDED.aggregation, unit_name = EXCLUDED.unit_name,
+    ON CONFLICT (code) DO UPDATE SET name = EXCLUDED.name, aggregation = EXCLUDED.aggregation, value_property = EXCLUDED.value_property, unit_name = EXCLUDED.unit_name,
         dimensions = EXCLUDED.dimensions, active = EXCLUDED.active, metadata = EXCLUDED.metadata;
 
     INSERT INTO qzpay.features AS f (code, kind, limit_kind, meter_id, name, description)
@@ -151,9 +151,9 @@ BEGIN
     JOIN qzpay.products p ON p.code = split_part(c.code, '/', 1) AND p.tenant_id IS NULL
     CROSS JOIN LATERAL qzpay._interval_parts(split_part(c.code, '/', 3)) i
     WHERE c.kind = 'price' AND x.active AND x.product_id = p.id AND x.currency = split_part(c.code, '/', 2) AND x.interval_unit = i.unit AND x.interval_count = i.count;
-    INSERT INTO qzpay.prices (id, product_id, version, currency, interval_unit, interval_count, unit_amount, metadata, created_at)
+    INSERT INTO qzpay.prices (id, product_id, version, currency, interval_unit, interval_count, unit_amount, commitment, metadata, created_at)
     SELECT qzpay.uuid_v5(v_installation, concat_ws(':', 'price', p.code, k.currency, i.unit, i.count, v.version)), p.id, v.version, k.currency, i.unit, i.count,
-           (c.body ->> 'amount')::numeric, coalesce(c.body -> 'metadata', '{}'), v_at
+           (c.body ->> 'amount')::numeric, (c.body ->> 'commitment')::numeric, coalesce(c.body -> 'metadata', '{}'), v_at
     FROM unnest(p_changes) c
     JOIN qzpay.products p ON p.code = split_part(c.code, '/', 1) AND p.tenant_id IS NULL
     CROSS JOIN LATERAL qzpay._interval_parts(split_part(c.code, '/', 3)) i

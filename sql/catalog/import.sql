@@ -92,7 +92,9 @@ SET search_path = pg_catalog, pg_temp AS $$
     SELECT p.code, p.kind, q.path, q.meter, coalesce(q.item ->> 'currency', c.currency, p_doc ->> 'currency'), q.item, l.code, l.value
     FROM qzpay._catalog_products(p_doc) p
     CROSS JOIN LATERAL (
-        SELECT c.path, e.key AS meter, qzpay._catalog_prune(c.item) AS item
+        SELECT c.path, e.key AS meter, qzpay._catalog_prune(c.item)
+               -- Dynamic is the one model that may say nothing more.
+               || CASE WHEN c.item ->> 'model' = 'dynamic' THEN jsonb_build_object('pricing', coalesce(nullif(c.item -> 'pricing', 'null'), '{}')) ELSE '{}' END AS item
         FROM qzpay._catalog_entries(p.path || '.usage', p.item -> 'usage') e CROSS JOIN LATERAL qzpay._catalog_each(e.path, e.item) c
         UNION ALL
         -- { "messagesPrice": 1 } is 1 for each message beyond the limit on messages

@@ -3,12 +3,16 @@ CREATE TABLE qzpay.meters (
     code text NOT NULL UNIQUE CHECK (code <> ''),
     name text NOT NULL,
     aggregation text NOT NULL DEFAULT 'sum' CHECK (aggregation IN ('sum', 'count', 'max', 'last', 'unique', 'avg')),
+    value_property text CHECK (value_property <> ''),
     unit_name text,
     dimensions text[] NOT NULL DEFAULT '{}',
     active boolean NOT NULL DEFAULT true,
-    metadata jsonb NOT NULL DEFAULT '{}'
+    metadata jsonb NOT NULL DEFAULT '{}',
+    CHECK ((aggregation = 'unique') = (value_property IS NOT NULL))
 );
 COMMENT ON TABLE qzpay.meters IS 'What can be counted: how events become one number per usage period.';
+COMMENT ON COLUMN qzpay.meters.value_property IS 'The property of an event whose distinct values are counted, where aggregation is unique.';
+COMMENT ON COLUMN qzpay.meters.dimensions IS 'The properties of events by which usage may be broken down.';
 
 CREATE TABLE qzpay.features (
     code text PRIMARY KEY CHECK (code <> ''),
@@ -80,6 +84,7 @@ CREATE TABLE qzpay.prices (
     interval_unit text NOT NULL CHECK (interval_unit IN ('day', 'week', 'month', 'year', 'once')),
     interval_count integer NOT NULL DEFAULT 1 CHECK (interval_count BETWEEN 1 AND 1000),
     unit_amount numeric NOT NULL CHECK (unit_amount >= 0 AND unit_amount < 1e15 AND scale(unit_amount) <= 12),
+    commitment numeric CHECK (commitment >= 0 AND commitment < 1e15 AND scale(commitment) <= 12),
     active boolean NOT NULL DEFAULT true,
     metadata jsonb NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL,
@@ -87,6 +92,8 @@ CREATE TABLE qzpay.prices (
 );
 COMMENT ON TABLE qzpay.prices IS
 'Versions of what a product costs per unit and interval, in minor units (fractions allowed). A price never changes: a new version is a new row, and who subscribed keeps the old one.';
+COMMENT ON COLUMN qzpay.prices.commitment IS
+'What a subscription to this plan spends at least in a billing period, before discounts, in minor units; what is missing is billed at the period''s end.';
 CREATE UNIQUE INDEX prices_active_key ON qzpay.prices (product_id, currency, interval_unit, interval_count) WHERE active;
 
 CREATE TABLE qzpay.product_features (
@@ -111,7 +118,7 @@ CREATE TABLE qzpay.charges (
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     display_name text NOT NULL,
     included numeric NOT NULL DEFAULT 0 CHECK (included >= 0 AND included < 1e15),
-    model text NOT NULL CHECK (model IN ('flat', 'per_unit', 'graduated', 'volume', 'package')),
+    model text NOT NULL CHECK (model IN ('flat', 'per_unit', 'graduated', 'volume', 'package', 'percentage', 'graduated_percentage', 'dynamic')),
     pricing jsonb NOT NULL,
     limit_type text NOT NULL DEFAULT 'none' CHECK (limit_type IN ('hard', 'soft', 'none')),
     active boolean NOT NULL DEFAULT true,
@@ -121,7 +128,7 @@ CREATE TABLE qzpay.charges (
     CHECK (active = (retired_at IS NULL))
 );
 COMMENT ON TABLE qzpay.charges IS
-'How usage of a meter is billed under a product, in arrears: quantity beyond included goes through the pricing model. Versions as in prices. '
+'How usage of a meter is billed under a product, in arrears: quantity beyond included goes through the pricing model (shapes: rate_usage()). Versions as in prices. '
 'limit_type hard refuses beyond included, soft and none bill it. Who subscribed in [created_at, retired_at) has this version.';
 CREATE UNIQUE INDEX charges_active_key ON qzpay.charges (product_id, meter_id, currency) WHERE active;
 CREATE INDEX charges_meter_id_idx ON qzpay.charges (meter_id);

@@ -65,6 +65,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._catalog_product_faults(jsonb) IS 'Products that contradict themselves, each other or the tables.';
 
+CREATE OR REPLACE FUNCTION qzpay._catalog_averages(p_doc jsonb) RETURNS SETOF text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    WITH said AS (
+        SELECT coalesce(e.item ->> 'id', e.key) AS code, coalesce(e.item ->> 'aggregation', 'sum') AS aggregation FROM qzpay._catalog_entries('meters', p_doc -> 'meters') e
+    )
+    SELECT s.code FROM said s WHERE s.aggregation = 'avg'
+    UNION ALL
+    SELECT m.code FROM qzpay.meters m WHERE m.aggregation = 'avg' AND NOT EXISTS (SELECT FROM said s WHERE s.code = m.code);
+END $$;
+COMMENT ON FUNCTION qzpay._catalog_averages(jsonb) IS 'Codes of the meters that aggregate by avg, by the document or, where it is silent, by the tables.';
+
 CREATE OR REPLACE FUNCTION qzpay._catalog_feature_faults(p_doc jsonb) RETURNS TABLE (path text, message text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -87,6 +101,13 @@ BEGIN
     UNION ALL
     SELECT f.path || '.meter', 'only a limit of kind period is counted by a meter'
     FROM feature f WHERE f.body ->> 'kind' IS DISTINCT FROM 'period' AND f.body ->> 'meter' IS NOT NULL
+    UNION ALL
+    SELECT e.path || '.valueProperty', CASE WHEN e.item ? 'valueProperty' THEN 'only a meter that aggregates by unique counts the values of a property'
+                                            ELSE 'a meter that aggregates by unique needs the property whose values it counts' END
+    FROM qzpay._catalog_entries('meters', p_doc -> 'meters') e WHERE (coalesce(e.item ->> 'aggregation', 'sum') = 'unique') <> (e.item ->> 'valueProperty' IS NOT NULL)
+    UNION ALL
+    SELECT f.path || '.meter', format('meter "%s" aggregates by avg, which is reported and never limited', f.body ->> 'meter')
+    FROM feature f JOIN qzpay._catalog_averages(p_doc) a ON a = f.body ->> 'meter'
     UNION ALL
     SELECT f.path || '.meter', format('unknown meter "%s"', f.body ->> 'meter') FROM feature f
     WHERE f.body ->> 'meter' IS NOT NULL AND NOT EXISTS (SELECT FROM meter m WHERE m.code = f.body ->> 'meter')
@@ -116,6 +137,8 @@ SET search_path = pg_catalog, pg_temp AS $$
     SELECT p.path, CASE p.kind WHEN 'service' THEN 'a service has a price once, not per interval' ELSE format('a price of a %s is per interval', p.kind) END
     FROM price p WHERE (p.kind = 'service') <> (p.unit = 'once')
     UNION ALL
+    SELECT p.path || '.commitment', 'only a plan has a commitment' FROM price p WHERE p.body ? 'commitment' AND p.kind <> 'plan'
+    UNION ALL
     SELECT p.path, format('"%s" has two prices per %s in %s', p.product, p.unit, p.currency) FROM price p WHERE p.nth > 1 AND p.currency IS NOT NULL
 $$;
 COMMENT ON FUNCTION qzpay._catalog_price_faults(jsonb) IS 'Prices without a currency, of a wrong interval, or twice.';
@@ -138,6 +161,8 @@ BEGIN
     UNION ALL
     SELECT c.path, format('unknown meter "%s"', c.meter) FROM charge c WHERE c.meter NOT IN (SELECT m.code FROM meter m)
     UNION ALL
+    SELECT c.path, format('meter "%s" aggregates by avg, which is reported and never billed', c.meter) FROM charge c JOIN qzpay._catalog_averages(p_doc) a ON a = c.meter
+    UNION ALL
     SELECT c.path || '.currency', '"currency" is missing' FROM charge c WHERE c.currency IS NULL
     UNION ALL
     SELECT c.path, format('"%s" has two charges on %s in %s', c.product, c.meter, c.currency) FROM charge c WHERE c.nth > 1 AND c.currency IS NOT NULL
@@ -159,8 +184,9 @@ BEGIN
     UNION ALL
     SELECT qzpay._catalog_path(c.path || '.pricing', k.key), format('model %s has no "%s"', c.item ->> 'model', k.key)
     FROM charge c CROSS JOIN LATERAL jsonb_object_keys(c.item -> 'pricing') AS k (key)
-    WHERE c.item ? 'model' AND k.key <> 'rounding' AND NOT k.key = ANY (CASE c.item ->> 'model'
-              WHEN 'flat' THEN '{amount}' WHEN 'per_unit' THEN '{unit_amount}' WHEN 'package' THEN '{amount,size}' ELSE '{tiers,flat_on_zero}' END::text[]);
+    WHERE c.item ? 'model' AND k.key NOT IN ('rounding', 'minimum_amount', 'maximum_amount') AND NOT k.key = ANY (CASE c.item ->> 'model'
+              WHEN 'flat' THEN '{amount}' WHEN 'per_unit' THEN '{unit_amount}' WHEN 'package' THEN '{amount,size}' WHEN 'dynamic' THEN '{multiplier}'
+              WHEN 'percentage' THEN '{rate,fixed_amount,free_events,free_amount,event_minimum,event_maximum}' ELSE '{tiers,flat_on_zero}' END::text[]);
 END $$;
 COMMENT ON FUNCTION qzpay._catalog_charge_faults(jsonb) IS 'Usage charges that cannot be: of an unknown meter, without a currency, priced in two ways or in none. Tiers are checked by the rating itself.';
 
@@ -270,7 +296,7 @@ BEGIN
     END LOOP;
     FOR v_fault IN SELECT c.path, c.item FROM qzpay._catalog_charges(p_doc) c WHERE c.item ? 'model' LOOP
         BEGIN
-            PERFORM qzpay.rate_usage(v_fault.item ->> 'model', v_fault.item -> 'pricing', 1, 0);
+            PERFORM qzpay._rates_events(v_fault.item ->> 'model', v_fault.item -> 'pricing', 0, 0, false);
         EXCEPTION WHEN OTHERS THEN
             PERFORM qzpay._catalog_fault(v_fault.path || '.pricing', SQLERRM);
         END;

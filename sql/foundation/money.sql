@@ -23,19 +23,32 @@ COMMENT ON FUNCTION qzpay.split_amount(bigint, numeric[]) IS
     'Splits an amount in proportion to weights into parts that add up to it exactly (largest remainder, among equals the first). '
     '22023 for a negative weight, for no weights, or for weights that are all zero while the amount is not.';
 
-CREATE OR REPLACE FUNCTION qzpay.rate_usage(model text, pricing jsonb, quantity numeric, included numeric DEFAULT 0) RETURNS numeric
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+CREATE OR REPLACE FUNCTION qzpay.rate_usage(model text, pricing jsonb, quantity numeric, included numeric DEFAULT 0, events bigint DEFAULT NULL, amount numeric DEFAULT NULL,
+        event_quantities numeric[] DEFAULT NULL, event_amounts numeric[] DEFAULT NULL) RETURNS numeric
+    LANGUAGE c IMMUTABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'qzpay_rated_usage';
-COMMENT ON FUNCTION qzpay.rate_usage(text, jsonb, numeric, numeric) IS
-    'Exact amount, in minor units, of a quantity beyond what is included. Models and pricings: flat {"amount"}; per_unit {"unit_amount"}; package {"amount", "size"}, every started package counts; '
-    'graduated and volume {"tiers": [{"up_to", "unit_amount", "flat_amount"}, …], "flat_on_zero"}, up_to cumulative and inclusive, null for the last. '
-    '22023 for an unknown model, an invalid pricing, a negative quantity or NaN; 22003 where the exact result has too many digits.';
+COMMENT ON FUNCTION qzpay.rate_usage(text, jsonb, numeric, numeric, bigint, numeric, numeric[], numeric[]) IS
+    'Exact amount, in minor units, of a quantity beyond what is included; NULL where one of the first four arguments is. Models and pricings: flat {"amount"}; per_unit {"unit_amount"}; '
+    'package {"amount", "size"}, every started package counts; graduated and volume {"tiers": [{"up_to", "unit_amount", "flat_amount"}, …], "flat_on_zero"}, up_to cumulative and inclusive, null for the last. '
+    'Three models rate amounts, those of the events or the quantity itself: percentage {"rate", "fixed_amount", "free_events", "free_amount", "event_minimum", "event_maximum"}: rate percent, and fixed_amount for each event, '
+    'but for events that are free, until there were free_events of them or they reach free_amount, whichever is first; graduated_percentage {"tiers": [{"up_to", "rate", "flat_amount"}, …], "flat_on_zero"} over the whole amount; '
+    'dynamic {"multiplier"}, by default 1. Any pricing: "minimum_amount" and "maximum_amount" of the result, due without usage too, and "rounding" (half_up, half_even) of its one rounding, which is not done here. '
+    'events is how many there were, amount what they are worth together (NULL: the quantity). Where single events decide, as with free ones, bounds of each, or own amounts beyond what is included, their quantities and amounts are wanted, '
+    'in the order in which they occurred; an amount of NULL is the quantity. The units included are the first ones; an event in which they end is worth the part of its amount that lies beyond, by its units, to six decimals. '
+    '22023 for an unknown model, an invalid pricing, something negative or NaN, events that are wanted and not there, or that do not add up; 22003 where the exact result has too many digits.';
 
-CREATE OR REPLACE FUNCTION qzpay.usage_amount(model text, pricing jsonb, quantity numeric, included numeric DEFAULT 0, rounding text DEFAULT 'half_up') RETURNS bigint
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+CREATE OR REPLACE FUNCTION qzpay.usage_amount(model text, pricing jsonb, quantity numeric, included numeric DEFAULT 0, rounding text DEFAULT 'half_up', events bigint DEFAULT NULL,
+        amount numeric DEFAULT NULL, event_quantities numeric[] DEFAULT NULL, event_amounts numeric[] DEFAULT NULL) RETURNS bigint
+    LANGUAGE c IMMUTABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'qzpay_usage_as_amount';
-COMMENT ON FUNCTION qzpay.usage_amount(text, jsonb, numeric, numeric, text) IS
+COMMENT ON FUNCTION qzpay.usage_amount(text, jsonb, numeric, numeric, text, bigint, numeric, numeric[], numeric[]) IS
     'rate_usage() rounded once to minor units: half_up (half away from zero) or half_even.';
+
+CREATE OR REPLACE FUNCTION qzpay._rates_events(p_model text, p_pricing jsonb, p_quantity numeric, p_included numeric, p_has_amount boolean) RETURNS boolean
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'qzpay_pricing_rates_events';
+COMMENT ON FUNCTION qzpay._rates_events(text, jsonb, numeric, numeric, boolean) IS
+    'Whether rate_usage() wants the single events for this usage; p_has_amount: some event has an amount of its own. 22023 for an unknown model or an invalid pricing.';
 
 -- IMMUTABLE as the server's own timezone(text, timestamptz): the result changes only with an update of the zones' definitions.
 CREATE OR REPLACE FUNCTION qzpay.period_boundary(anchor timestamptz, unit text, count integer, n integer, timezone text DEFAULT 'UTC') RETURNS timestamptz

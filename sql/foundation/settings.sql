@@ -45,6 +45,12 @@ BEGIN
                                               WHERE jsonb_typeof(d.day) <> 'number' OR d.day::text !~ '^[1-9][0-9]{0,2}$');
     WHEN 'late_renewal_days', 'overage_grace_days' THEN
         RETURN v_is = 'number' AND v_text ~ '^[0-9]{1,4}$' AND v_text::integer <= 3650;
+    WHEN 'usage_alert_percents' THEN
+        RETURN v_is = 'array' AND jsonb_array_length(CASE WHEN v_is = 'array' THEN p_value ELSE '[]' END) <= 16
+           AND NOT EXISTS (SELECT FROM jsonb_array_elements(CASE WHEN v_is = 'array' THEN p_value ELSE '[]' END) d (percent)
+                           WHERE jsonb_typeof(d.percent) <> 'number' OR d.percent::text !~ '^([1-9][0-9]?|100)$');
+    WHEN 'usage_retention_months' THEN
+        RETURN v_is = 'null' OR v_is = 'number' AND v_text ~ '^[0-9]{1,4}$' AND v_text::integer BETWEEN 3 AND 1200;
     WHEN 'idempotency_days' THEN
         RETURN v_is = 'number' AND v_text ~ '^[0-9]{1,4}$' AND v_text::integer BETWEEN 35 AND 3650;
     ELSE

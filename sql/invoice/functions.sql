@@ -31,11 +31,13 @@ BEGIN
     RETURN (
         SELECT array_agg(ROW(k.tenant_id, k.invoice_id, 'usage', k.product_id, k.price_id, k.charge_id, k.item_id, k.meter_id, k.display_name,
                              k.usage_start, k.usage_end, t.quantity - b.quantity, NULL, x.exact, qzpay.round_amount(x.exact, coalesce(k.pricing ->> 'rounding', 'half_up')), false,
-                             NULL, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line
+                             NULL, NULL, NULL, NULL, NULL, jsonb_build_object('included', n.quantity) || d.late, NULL)::qzpay._line
                          ORDER BY m.code)
         FROM (
             SELECT r.tenant_id, r.invoice_id, r.customer_id, r.subscription_id, r.usage_start, r.usage_end, s.usage_share, i.id AS item_id, i.product_id, i.price_id, i.included AS negotiated,
-                   c.id AS charge_id, c.meter_id, c.display_name, c.model, c.pricing, c.included,
+                   c.id AS charge_id, c.meter_id, c.display_name, c.model, c.included,
+                   CASE WHEN c.pricing ? 'minimum_amount'
+                        THEN qzpay._pricing_of_part(c.pricing, greatest(r.usage_start, i.valid_from), r.usage_end, r.usage_start, s.usage_period_end) ELSE c.pricing END AS pricing,
                    rank() OVER (PARTITION BY r.tenant_id, r.customer_id, c.meter_id, r.usage_start ORDER BY s.started_at DESC, s.id DESC) AS place
             FROM unnest(p_rolls) r
             JOIN qzpay.subscriptions s ON s.tenant_id = r.tenant_id AND s.id = r.subscription_id
@@ -47,8 +49,12 @@ BEGIN
             WHERE r.closes_usage AND r.rates_usage AND r.usage_start < r.usage_end
         ) k
         JOIN qzpay.meters m ON m.id = k.meter_id
-        JOIN LATERAL (SELECT sum(u.quantity) AS quantity FROM qzpay.usage_totals u
-                      WHERE u.tenant_id = k.tenant_id AND u.customer_id = k.customer_id AND u.meter_id = k.meter_id AND u.period_start = k.usage_start) t ON t.quantity > 0
+        -- Without usage a flat amount or a minimum may still be due.
+        JOIN LATERAL (SELECT coalesce(sum(u.quantity), 0) AS quantity, coalesce(sum(u.events), 0)::bigint AS events,
+                             CASE WHEN bool_or(u.amount IS NOT NULL) THEN sum(coalesce(u.amount, u.quantity)) END AS amount, coalesce(bool_or(u.gauge), false) AS gauge
+                      FROM qzpay.usage_totals u
+                      WHERE u.tenant_id = k.tenant_id AND u.customer_id = k.customer_id AND u.meter_id = k.meter_id AND u.period_start = k.usage_start) t
+            ON t.events > 0 OR qzpay.rate_usage(k.model, k.pricing, 0) > 0
         -- Usage is the customer's: where the periods of several subscriptions begin together, one of them bills it, and a later one only what came since.
         CROSS JOIN LATERAL (
             SELECT coalesce(sum(l.quantity), 0) AS quantity, coalesce(sum(l.exact_amount), 0) AS exact
@@ -59,7 +65,8 @@ BEGIN
         ) b
         CROSS JOIN LATERAL (
             -- Free up to the negotiated or the charge's quantity, plus what add-ons raise it by, per unit.
-            SELECT CASE WHEN k.usage_share IS NULL THEN n.included ELSE floor(n.included * k.usage_share) END + coalesce(sum(pf.limit_value * a.quantity), 0) AS quantity
+            SELECT CASE WHEN bool_or(pf.unlimited) THEN NULL
+                        ELSE CASE WHEN k.usage_share IS NULL THEN n.included ELSE floor(n.included * k.usage_share) END + coalesce(sum(pf.limit_value * a.quantity), 0) END AS quantity
             FROM (SELECT coalesce((k.negotiated ->> m.code)::numeric, k.included) AS included) n
             LEFT JOIN (qzpay.subscription_items a
             JOIN qzpay.product_features pf ON pf.product_id = a.product_id
@@ -67,13 +74,21 @@ BEGIN
                 ON f.meter_id = k.meter_id AND a.tenant_id = k.tenant_id AND a.subscription_id = k.subscription_id AND a.kind = 'addon' AND a.valid_from < k.usage_end AND a.valid_until >= k.usage_end
             GROUP BY n.included
         ) n
-        CROSS JOIN LATERAL (SELECT greatest(qzpay.rate_usage(k.model, k.pricing, t.quantity, n.quantity) - b.exact, 0) AS exact OFFSET 0) x
-        WHERE k.place = 1 AND t.quantity > b.quantity
+        CROSS JOIN LATERAL (
+            SELECT greatest(qzpay._rate_period(k.model, k.pricing, n.quantity, t.quantity, t.events, t.amount, t.gauge OR m.aggregation NOT IN ('sum', 'count'),
+                                               k.tenant_id, k.customer_id, k.meter_id, k.usage_start) - b.exact, 0) AS exact OFFSET 0
+        ) x
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN count(*) > 0 THEN jsonb_build_object('lateEvents', count(*), 'lateQuantity', sum(e.quantity)) ELSE '{}' END AS late
+            FROM qzpay.usage_late e
+            WHERE e.tenant_id = k.tenant_id AND e.customer_id = k.customer_id AND e.meter_id = k.meter_id AND e.period_start = k.usage_start
+        ) d
+        WHERE k.place = 1 AND (t.quantity > b.quantity OR x.exact > 0)
     );
 END $$;
 COMMENT ON FUNCTION qzpay._usage_lines(qzpay._roll[]) IS
 'Lines billed in arrears for the usage periods that end: the total of each meter that the items in force at the end charge for, rated on the charge version they were subscribed under. '
-'No line without usage, and none for what was billed before; usage of a trial or of a contract never paid is not rated.';
+'metadata keeps what was included, and how many events, of which quantity, came late from earlier periods. No line of quantity 0 and amount 0, and none for what was billed before; a flat amount or a minimum is due without usage too. Usage of a trial or of a contract never paid is not rated.';
 
 CREATE OR REPLACE FUNCTION qzpay._take_numbers(p_seller uuid, p_livemode boolean, p_at timestamptz, p_count bigint,
         OUT first_number bigint, OUT year integer, OUT issued_at timestamptz)

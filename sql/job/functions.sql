@@ -15,6 +15,14 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._job_usage_partitions(integer) IS 'Job: this month''s partition of usage_events and the next three.';
 
+CREATE OR REPLACE FUNCTION qzpay._job_usage_retention(p_limit integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN qzpay._forget_usage(p_limit);
+END $$;
+COMMENT ON FUNCTION qzpay._job_usage_retention(integer) IS 'Job: drops months of usage events that are older than the setting usage_retention_months.';
+
 CREATE OR REPLACE FUNCTION qzpay._job_idempotency_retention(p_limit integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$

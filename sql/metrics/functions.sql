@@ -73,10 +73,19 @@ BEGIN
             WHERE status = 'needs_operator' OR status = 'unknown' AND first_sent_at < qzpay._recorded_at() - interval '24 hours'$q$),
         ('usage_totals_are_their_events', $q$
             SELECT coalesce(t.customer_id, e.customer_id) || ' ' || coalesce(t.period_start, e.period_start)
-            FROM (SELECT tenant_id, customer_id, meter_id, period_start, sum(quantity) q, sum(events) n FROM qzpay.usage_totals GROUP BY 1, 2, 3, 4) t
-            FULL JOIN (SELECT tenant_id, customer_id, meter_id, period_start, sum(quantity) q, count(*) n FROM qzpay.usage_events GROUP BY 1, 2, 3, 4) e
+            FROM (SELECT tenant_id, customer_id, meter_id, period_start, sum(quantity) q, sum(events) n, sum(coalesce(amount, quantity)) a FROM qzpay.usage_totals GROUP BY 1, 2, 3, 4) t
+            FULL JOIN (SELECT tenant_id, customer_id, meter_id, period_start, sum(quantity) q, sum(events) n, sum(coalesce(amount, quantity)) a FROM (
+                           SELECT tenant_id, customer_id, meter_id, period_start, quantity, amount, 1 AS events FROM qzpay.usage_events
+                           UNION ALL SELECT tenant_id, customer_id, meter_id, period_start, quantity, amount, events FROM qzpay.usage_archived) e GROUP BY 1, 2, 3, 4) e
                 USING (tenant_id, customer_id, meter_id, period_start)
-            WHERE t.q IS DISTINCT FROM e.q OR t.n IS DISTINCT FROM e.n$q$),
+            WHERE (t.q, t.n, t.a) IS DISTINCT FROM (e.q, e.n, e.a)$q$),
+        ('distinct_values_are_their_totals', $q$
+            SELECT coalesce(t.customer_id, v.customer_id) || ' ' || coalesce(t.period_start, v.period_start)
+            FROM (SELECT t.tenant_id, t.customer_id, t.meter_id, t.period_start, sum(t.quantity) n FROM qzpay.usage_totals t JOIN qzpay.meters m ON m.id = t.meter_id AND m.aggregation = 'unique'
+                  WHERE NOT EXISTS (SELECT FROM qzpay.usage_archived a WHERE (a.tenant_id, a.customer_id, a.meter_id, a.period_start) = (t.tenant_id, t.customer_id, t.meter_id, t.period_start))
+                  GROUP BY 1, 2, 3, 4) t
+            FULL JOIN (SELECT tenant_id, customer_id, meter_id, period_start, count(*) n FROM qzpay.usage_values GROUP BY 1, 2, 3, 4) v USING (tenant_id, customer_id, meter_id, period_start)
+            WHERE t.n IS DISTINCT FROM v.n$q$),
         ('usage_is_billed_once', $q$
             SELECT l.customer_id || ' ' || l.period_start
             FROM (SELECT i.tenant_id, i.customer_id, l.meter_id, l.period_start, sum(l.quantity) q FROM qzpay.invoice_lines l

@@ -11,15 +11,17 @@ BEGIN
     FOR r IN
         WITH rights (roles, privileges, tables) AS (VALUES
             -- what a tenant may read of itself, and the catalog
-            ('qzpay_app, qzpay_tenant', 'SELECT', 'balance_entries balances customers dunning_cases entitlement_overrides entitlements events invoice_lines invoice_parties invoices ledger_transfers limit_counters limit_slots overages pending_lines periods
-                subscription_changes subscription_items subscriptions tenants transitions usage_alerts usage_events usage_totals payment_attempts payment_methods payments
+            ('qzpay_app, qzpay_tenant', 'SELECT', 'balance_entries balances customers dunning_cases entitlements events invoice_lines invoice_parties invoices ledger_transfers limit_counters pending_lines periods
+                subscription_changes subscription_items subscriptions tenants transitions usage_alerts usage_events usage_totals payment_attempts payment_methods usage_archived usage_late usage_values entitlement_overrides limit_slots overages payments
                 charges event_types features ledger_accounts meters prices product_features product_relations products'),
             -- append-only
-            ('qzpay_worker', 'INSERT', 'balance_entries events invoice_parties ledger_transfers transitions usage_events'),
+            ('qzpay_worker', 'INSERT', 'balance_entries events invoice_parties ledger_transfers transitions usage_events usage_late usage_values'),
             -- what runs, jobs and settlements write
             ('qzpay_worker', 'INSERT, UPDATE', 'balances billing_errors customers dunning_cases entitlements invoice_lines invoice_series invoices payment_attempts
                 payment_methods payments periods sandbox_charges subscription_changes subscription_items subscriptions tenants usage_alerts usage_totals'),
             ('qzpay_worker', 'UPDATE', 'discounts jobs providers test_clocks'),
+            ('qzpay_worker', 'INSERT, UPDATE', 'usage_archived'),
+            ('qzpay_worker', 'DELETE', 'usage_values'),
             ('qzpay_worker', 'INSERT, UPDATE, DELETE', 'entitlement_overrides idempotency_keys limit_counters limit_slots overages pending_lines workers'),
             ('qzpay_worker', 'DELETE', 'invoice_lines invoices periods subscription_items'),
             -- what staff decides
@@ -61,7 +63,7 @@ BEGIN
                 feature_value list_entitlements overage_state export_customer replace_payment_method update_payment_method
                 check_limit check_overage feature_limit has_access has_entitlement require_active_subscription require_entitlement require_limit
                 usage_history usage_summary
-                attach_payment_method cancel cancel_scheduled_change detach_payment_method invoice_html pay_invoice preview_change preview_invoice set_default_payment_method uncancel'),
+                attach_payment_method cancel cancel_scheduled_change detach_payment_method invoice_html pay_invoice preview_change preview_invoice set_default_payment_method invoice_line_events invoice_line_events_csv usage_breakdown usage_report usage_violations uncancel'),
             -- app
             ('qzpay_worker, qzpay_app', 'installation_id set_tenant _issue_token
                 sync_customer subscribe change_plan pause resume extend_trial end_trial add_addon set_addon_quantity remove_addon set_auto_renew set_item_terms

@@ -1,26 +1,30 @@
 -- Recording usage. Each takes the customer's id, or the external id (or the id as text).
 
 CREATE OR REPLACE FUNCTION qzpay.record_usage(customer uuid, meter text, quantity numeric, idempotency_key text, occurred_at timestamptz DEFAULT NULL,
-        action text DEFAULT 'increment', properties jsonb DEFAULT NULL) RETURNS qzpay.usage_result
+        action text DEFAULT 'increment', properties jsonb DEFAULT NULL, amount numeric DEFAULT NULL, late text DEFAULT 'refuse') RETURNS qzpay.usage_result
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'qzpay_record_usage';
-COMMENT ON FUNCTION qzpay.record_usage(uuid, text, numeric, text, timestamptz, text, jsonb) IS
-'Records usage of a meter in the transaction of the caller. The same key never counts twice (status duplicate), as long as the month of its recording is kept; NULL: no such protection. '
-'occurred_at defaults to the customer''s now. action set states the total of the usage period instead of adding to it. Thresholds emit usage.warning, usage.limit.reached and usage.overage.started, each once per period. '
-'Errors: QZ401 unknown meter, QZ404 unknown customer, QZ501 the key was used for other content, QZ502 more than five minutes in the future, QZ503 the usage period is closed, QZ504 negative or not finite, '
-'QZ505 a hard limit would be exceeded (in a trial every limit is hard), QZ204 increments and readings mixed, 40001 the contract changed meanwhile.';
+COMMENT ON FUNCTION qzpay.record_usage(uuid, text, numeric, text, timestamptz, text, jsonb, numeric, text) IS
+'Records usage of a meter in the transaction of the caller. The same key never counts twice (status duplicate), until the usage period that counts it is closed and as long as usage_retention_months says; NULL: no such protection. '
+'occurred_at defaults to the customer''s now. action set states the total of the usage period instead of adding to it. '
+'late says what becomes of usage of a period that is closed: refuse, or next: it keeps its time, counts in the running period and is named on its invoice line. '
+'A meter that counts distinct values (aggregation unique) takes the value from its property and leaves the quantity aside; total is the mean where it averages. '
+'amount is what the event is worth, in minor units of the currency it is billed in, for charges that rate amounts (percentage, graduated_percentage, dynamic); without it that is the quantity. '
+'Thresholds emit usage.warning, usage.limit.reached and usage.overage.started, each once per period. '
+'Errors: QZ401 unknown meter, QZ404 unknown customer, QZ501 the key was used for other content, QZ502 more than five minutes in the future, QZ503 the usage period is closed and late is not next, QZ504 quantity or amount negative or not finite, '
+'QZ505 a hard limit would be exceeded (in a trial every limit is hard), QZ204 increments and readings mixed, QZ403 paused without access, 22023 the property to count is missing, 40001 the contract changed meanwhile.';
 
 CREATE OR REPLACE FUNCTION qzpay.record_usage(customer text, meter text, quantity numeric, idempotency_key text, occurred_at timestamptz DEFAULT NULL,
-        action text DEFAULT 'increment', properties jsonb DEFAULT NULL) RETURNS qzpay.usage_result
+        action text DEFAULT 'increment', properties jsonb DEFAULT NULL, amount numeric DEFAULT NULL, late text DEFAULT 'refuse') RETURNS qzpay.usage_result
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'qzpay_record_usage_ref';
-COMMENT ON FUNCTION qzpay.record_usage(text, text, numeric, text, timestamptz, text, jsonb) IS 'record_usage() by external id.';
+COMMENT ON FUNCTION qzpay.record_usage(text, text, numeric, text, timestamptz, text, jsonb, numeric, text) IS 'record_usage() by external id.';
 
 CREATE OR REPLACE FUNCTION qzpay.record_usage_batch(events jsonb) RETURNS TABLE (index integer, status text, error text)
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000
     AS 'MODULE_PATHNAME', 'qzpay_record_usage_batch';
 COMMENT ON FUNCTION qzpay.record_usage_batch(jsonb) IS
-'record_usage() for an array of objects with the keys customer, meter, quantity, idempotency_key, occurred_at, action, properties. One row per element, from 0: recorded, duplicate or refused; '
+'record_usage() for an array of objects with the keys customer, meter, quantity, idempotency_key, occurred_at, action, properties, amount, late. One row per element, from 0: recorded, duplicate or refused; '
 'error is the SQLSTATE and the reason. What is wrong with one element does not lose the others.';
 
 CREATE OR REPLACE FUNCTION qzpay._usage_rules(p_customer uuid) RETURNS TABLE (meter_id uuid, period_start timestamptz, period_end timestamptz, included numeric,
@@ -75,7 +79,85 @@ BEGIN
                    v_name, v_month::timestamptz, (v_month + interval '1 month')::timestamptz);
 END $$;
 COMMENT ON FUNCTION qzpay._make_usage_partition(date) IS
-'Makes the partition of usage_events for the month (UTC) of this day, if it isn''t there: unique keys, row security of its own, no rights of its own. The only DDL outside of install() and upgrade().';
+'Makes the partition of usage_events for the month (UTC) of this day, if it isn''t there: unique keys, row security of its own, no rights of its own. With the dropping of old ones the only DDL outside of install() and upgrade().';
+
+CREATE OR REPLACE FUNCTION qzpay._forget_usage(p_limit integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC' AS $$
+DECLARE
+    v_keep integer := (qzpay.setting('usage_retention_months') #>> '{}')::integer;
+    v_month timestamptz;
+    v_done bigint := 0;
+BEGIN
+    FOR v_month IN
+        SELECT to_timestamp(substr(c.relname, 14), 'YYYYMM') FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = to_regclass('qzpay.usage_events') AND c.relname ~ '^usage_events_[0-9]{6}$'
+          AND to_timestamp(substr(c.relname, 14), 'YYYYMM') < date_trunc('month', qzpay._recorded_at()) - v_keep * interval '1 month'
+        ORDER BY 1
+    LOOP
+        EXIT WHEN v_done >= p_limit;
+        -- A key has to be found as long as its event could be reported again: until the usage period that counts it is closed.
+        CONTINUE WHEN EXISTS (
+            SELECT FROM qzpay.usage_events e
+            LEFT JOIN qzpay.entitlements n ON n.tenant_id = e.tenant_id AND n.customer_id = e.customer_id
+            WHERE e.recorded_at >= v_month AND e.recorded_at < v_month + interval '1 month'
+              AND e.period_start >= coalesce(n.usage_start, qzpay.now(e.customer_id) - n.usage_count * ('1 ' || n.usage_unit)::interval + interval '1 microsecond'));
+        INSERT INTO qzpay.usage_archived AS a (tenant_id, customer_id, meter_id, period_start, quantity, events, amount)
+        SELECT e.tenant_id, e.customer_id, e.meter_id, e.period_start, sum(e.quantity), count(*), sum(coalesce(e.amount, e.quantity))
+        FROM qzpay.usage_events e WHERE e.recorded_at >= v_month AND e.recorded_at < v_month + interval '1 month'
+        GROUP BY e.tenant_id, e.customer_id, e.meter_id, e.period_start
+        ON CONFLICT (tenant_id, customer_id, meter_id, period_start)
+            DO UPDATE SET quantity = a.quantity + EXCLUDED.quantity, events = a.events + EXCLUDED.events, amount = a.amount + EXCLUDED.amount;
+        DELETE FROM qzpay.usage_values v
+        USING (SELECT DISTINCT e.tenant_id, e.customer_id, e.meter_id, e.period_start FROM qzpay.usage_events e JOIN qzpay.meters m ON m.id = e.meter_id AND m.aggregation = 'unique'
+               WHERE e.recorded_at >= v_month AND e.recorded_at < v_month + interval '1 month') e
+        WHERE v.tenant_id = e.tenant_id AND v.customer_id = e.customer_id AND v.meter_id = e.meter_id AND v.period_start = e.period_start;
+        PERFORM qzpay._drop_usage_partition(v_month::date);
+        v_done := v_done + 1;
+    END LOOP;
+    RETURN v_done;
+END $$;
+COMMENT ON FUNCTION qzpay._forget_usage(integer) IS
+'Drops up to p_limit months of usage events that the setting usage_retention_months no longer keeps, oldest first, after adding what they counted to usage_archived. '
+'A month with an event of a usage period that is still open is kept: so a key never counts twice while its period is open, nor in the months kept. Returns how many were dropped.';
+
+CREATE OR REPLACE FUNCTION qzpay._drop_usage_partition(p_month date) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET lock_timeout = '2s' AS $$
+BEGIN
+    -- Whoever may call this may not choose what is lost.
+    IF p_month >= date_trunc('month', qzpay._recorded_at()) - (qzpay.setting('usage_retention_months') #>> '{}')::integer * interval '1 month' THEN
+        RAISE EXCEPTION 'usage events of % are kept', to_char(p_month, 'YYYY-MM') USING ERRCODE = 'QZ204';
+    END IF;
+    -- This waits for whoever reads events and makes others wait behind it: not for long, the job comes again.
+    EXECUTE format('DROP TABLE qzpay.%I', 'usage_events_' || to_char(p_month, 'YYYYMM'));
+END $$;
+COMMENT ON FUNCTION qzpay._drop_usage_partition(date) IS 'Drops a month of usage events, if the setting usage_retention_months does not keep it. Errors: QZ204 it does, 55P03 somebody has been reading events for more than two seconds.';
+
+CREATE OR REPLACE FUNCTION qzpay._note_late_usage(p_tenant uuid, p_customer uuid, p_meter uuid, p_period_start timestamptz, p_event uuid, p_occurred_at timestamptz,
+        p_quantity numeric) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO qzpay.usage_late (tenant_id, customer_id, meter_id, period_start, event_id, occurred_at, quantity)
+    VALUES (p_tenant, p_customer, p_meter, p_period_start, p_event, p_occurred_at, p_quantity);
+END $$;
+COMMENT ON FUNCTION qzpay._note_late_usage(uuid, uuid, uuid, timestamptz, uuid, timestamptz, numeric) IS 'Marks an event that was counted in a later usage period than its own.';
+
+CREATE OR REPLACE FUNCTION qzpay._usage_customer(p_external_id text) RETURNS uuid
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_customer uuid;
+BEGIN
+    SELECT c.id INTO v_customer FROM qzpay.customers c WHERE c.tenant_id = qzpay.current_tenant() AND c.external_id = p_external_id;
+    -- By it the wrapper has found this tenant.
+    RETURN coalesce(v_customer, p_external_id::uuid);
+END $$;
+COMMENT ON FUNCTION qzpay._usage_customer(text) IS 'The customer of this external id, or id as text, inside the tenant''s context.';
 
 CREATE OR REPLACE FUNCTION qzpay._raise_usage_alert(p_tenant uuid, p_customer uuid, p_meter uuid, p_period_start timestamptz, p_period_end timestamptz,
         p_threshold integer, p_hard boolean, p_current numeric, p_limit numeric) RETURNS void
@@ -114,7 +196,7 @@ RETURNS TABLE (meter text, name text, unit_name text, period_start timestamptz, 
     LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
 COMMENT ON FUNCTION qzpay.usage_summary(uuid) IS
-'Usage of the running period, a row per active meter: what was used, what is included (NULL: unlimited), and what the overage would cost (minor units) if the period ended now; nothing in a trial.';
+'Usage of the running period, a row per active meter: what was used (the mean where it averages), what is included (NULL: unlimited), and what the usage would cost (minor units), as it stands, at the period''s end; nothing in a trial.';
 
 CREATE OR REPLACE FUNCTION qzpay.usage_summary(customer text)
 RETURNS TABLE (meter text, name text, unit_name text, period_start timestamptz, period_end timestamptz, used numeric, included numeric, percent_used numeric,
@@ -131,17 +213,25 @@ SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT m.code, m.name, m.unit_name, r.period_start, r.period_end, t.used, r.included,
+    SELECT m.code, m.name, m.unit_name, r.period_start, r.period_end, CASE WHEN m.aggregation = 'avg' AND t.events > 0 THEN t.used / t.events ELSE t.used END, r.included,
            CASE WHEN r.included = 0 THEN 100 ELSE round(100 * t.used / r.included) END,
            greatest(r.included - t.used, 0), coalesce(greatest(t.used - r.included, 0), 0), r.limit_type,
            CASE WHEN c.id IS NOT NULL AND NOT r.in_trial
-                THEN qzpay.usage_amount(c.model, c.pricing, t.used, coalesce(r.included, t.used), coalesce(c.pricing ->> 'rounding', 'half_up')) ELSE 0 END,
+                THEN qzpay.round_amount(qzpay._rate_period(c.model, x.pricing,
+                                                           r.included, t.used, t.events, t.amount, t.gauge OR m.aggregation NOT IN ('sum', 'count'), u.tenant_id, u.id, m.id, r.period_start),
+                                        coalesce(c.pricing ->> 'rounding', 'half_up')) ELSE 0 END,
            coalesce(c.currency, u.currency)
     FROM qzpay._usage_rules(p_customer) r
     JOIN qzpay.meters m ON m.id = r.meter_id
     JOIN qzpay.customers u ON u.tenant_id = qzpay.current_tenant() AND u.id = p_customer
     LEFT JOIN qzpay.charges c ON c.id = r.charge_id
-    CROSS JOIN LATERAL (SELECT coalesce(sum(t.quantity), 0) AS used FROM qzpay.usage_totals t
+    CROSS JOIN LATERAL (SELECT CASE WHEN c.pricing ? 'minimum_amount' THEN (
+            SELECT qzpay._pricing_of_part(c.pricing, greatest(r.period_start, max(i.valid_from)), r.period_end, r.period_start, r.period_end)
+            FROM qzpay.subscriptions s JOIN qzpay.subscription_items i ON i.tenant_id = s.tenant_id AND i.subscription_id = s.id
+            WHERE s.tenant_id = u.tenant_id AND s.customer_id = u.id AND i.product_id = c.product_id AND i.valid_until >= r.period_end) ELSE c.pricing END AS pricing) x
+    CROSS JOIN LATERAL (SELECT coalesce(sum(t.quantity), 0) AS used, coalesce(sum(t.events), 0)::bigint AS events,
+                               CASE WHEN bool_or(t.amount IS NOT NULL) THEN sum(coalesce(t.amount, t.quantity)) END AS amount, coalesce(bool_or(t.gauge), false) AS gauge
+                        FROM qzpay.usage_totals t
                         WHERE t.tenant_id = u.tenant_id AND t.customer_id = u.id AND t.meter_id = r.meter_id AND t.period_start = r.period_start) t
     ORDER BY m.code;
 END $$;
@@ -152,65 +242,7 @@ RETURNS TABLE (meter text, name text, unit_name text, period_start timestamptz, 
                remaining numeric, overage numeric, limit_type text, amount bigint, currency text)
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    v_customer uuid;
 BEGIN
-    SELECT c.id INTO v_customer FROM qzpay.customers c WHERE c.tenant_id = qzpay.current_tenant() AND c.external_id = p_external_id;
-    IF NOT FOUND THEN
-        v_customer := p_external_id::uuid;      -- the wrapper has found this tenant by it
-    END IF;
-    RETURN QUERY SELECT s.* FROM qzpay._usage_summary(v_customer) s;
+    RETURN QUERY SELECT s.* FROM qzpay._usage_summary(qzpay._usage_customer(p_external_id)) s;
 END $$;
 COMMENT ON FUNCTION qzpay._usage_summary(text) IS 'Internal of usage_summary() by external id, or by id as text.';
-
-CREATE OR REPLACE FUNCTION qzpay.usage_history(customer uuid, meter text, unit text DEFAULT 'day', "from" timestamptz DEFAULT NULL, "to" timestamptz DEFAULT NULL)
-RETURNS TABLE (bucket_start timestamptz, bucket_end timestamptz, quantity numeric, events bigint)
-    LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER
-    AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
-COMMENT ON FUNCTION qzpay.usage_history(uuid, text, text, timestamptz, timestamptz) IS
-'What was booked on a meter per hour, day, week (from Monday) or month of the customer''s zone, for usage that occurred from "from" (default: 30 days before "to") until before "to" (default: the customer''s now). '
-'Buckets without usage are rows of 0. Errors: QZ401 unknown meter, 22023 bad unit, or more than 10000 buckets.';
-
-CREATE OR REPLACE FUNCTION qzpay._usage_history(p_customer uuid, p_meter text, p_unit text, p_from timestamptz, p_to timestamptz)
-RETURNS TABLE (bucket_start timestamptz, bucket_end timestamptz, quantity numeric, events bigint)
-LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
-SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-    v_tenant uuid := qzpay.current_tenant();
-    v_to timestamptz := coalesce(p_to, qzpay.now(p_customer));
-    v_from timestamptz := coalesce(p_from, v_to - 30 * interval '24 hours');
-    v_zone text;
-    v_meter uuid;
-BEGIN
-    SELECT c.timezone INTO STRICT v_zone FROM qzpay.customers c WHERE c.tenant_id = v_tenant AND c.id = p_customer;
-    SELECT m.id INTO v_meter FROM qzpay.meters m WHERE m.code = p_meter;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'unknown meter "%"', p_meter USING ERRCODE = 'QZ401', HINT = 'The meters of the catalog are listed in qzpay.meters.';
-    END IF;
-    IF p_unit IS NULL OR p_unit NOT IN ('hour', 'day', 'week', 'month') THEN
-        RAISE EXCEPTION 'unknown unit "%"', p_unit USING ERRCODE = '22023', HINT = 'The units are hour, day, week and month.';
-    END IF;
-    IF NOT isfinite(v_from) OR NOT isfinite(v_to) OR (v_to - v_from) / 10000 > (CASE p_unit WHEN 'hour' THEN interval '1 hour' ELSE interval '24 hours' END) THEN
-        RAISE EXCEPTION 'too many buckets from % to %', v_from, v_to USING ERRCODE = '22023';
-    END IF;
-    RETURN QUERY
-    WITH booked AS (
-        SELECT date_trunc(p_unit, e.occurred_at, v_zone) AS bucket, sum(e.quantity) AS quantity, count(*) AS events
-        FROM qzpay.usage_events e
-        WHERE e.tenant_id = v_tenant AND e.customer_id = p_customer AND e.meter_id = v_meter AND e.occurred_at >= v_from AND e.occurred_at < v_to
-        GROUP BY 1
-    ),
-    -- Hours are counted in real time, so that a day of 23 or 25 of them has as many buckets.
-    buckets AS (
-        SELECT g AS bucket, g + interval '1 hour' AS bucket_end
-        FROM generate_series(date_trunc('hour', v_from, v_zone), v_to, interval '1 hour') g WHERE p_unit = 'hour' AND g < v_to
-        UNION ALL
-        SELECT g AT TIME ZONE v_zone, (g + ('1 ' || p_unit)::interval) AT TIME ZONE v_zone
-        FROM generate_series(date_trunc(p_unit, v_from AT TIME ZONE v_zone), v_to AT TIME ZONE v_zone, ('1 ' || p_unit)::interval) g
-        WHERE p_unit <> 'hour' AND g AT TIME ZONE v_zone < v_to
-    )
-    SELECT b.bucket, b.bucket_end, coalesce(k.quantity, 0), coalesce(k.events, 0)
-    FROM buckets b LEFT JOIN booked k ON k.bucket = b.bucket ORDER BY b.bucket;
-END $$;
-COMMENT ON FUNCTION qzpay._usage_history(uuid, text, text, timestamptz, timestamptz) IS 'Internal of usage_history(), inside the tenant''s context.';

@@ -1,5 +1,6 @@
 INSERT INTO qzpay.settings (name, value, description) VALUES
-    ('usage_alert_percents', '[75, 90, 100]', 'Percents of the included quantity (1 to 100) at which usage.warning is emitted; an array of integers.')
+    ('usage_alert_percents', '[75, 90, 100]', 'Percents of the included quantity (1 to 100) at which usage.warning is emitted; an array of integers.'),
+    ('usage_retention_months', '25', 'Months for which usage events are kept after the one they were recorded in, from 3 to 1200; null: for ever. Those of an open usage period are kept in any case.')
 ON CONFLICT (name) DO UPDATE SET description = EXCLUDED.description;
 
 -- This month and the next three; a job makes the later ones.

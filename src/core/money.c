@@ -162,7 +162,8 @@ qzpay_decimal_normalise(QzpayDecimal value)
 	{
 		int64_t		coef = (int64_t) value.coef;
 
-		while (value.scale > 0 && coef % 10 == 0)
+		/* An odd number is no multiple of ten: no division. */
+		while (value.scale > 0 && (coef & 1) == 0 && coef % 10 == 0)
 		{
 			coef /= 10;
 			value.scale--;

@@ -1,13 +1,15 @@
 /*
  * rating.c
- *		SQL-callable functions: from a quantity to an amount by a pricing model.
+ *		SQL-callable functions: from what was used to an amount by a pricing model.
  *
  * A pricing is parsed once per call site and kept in fn_extra, found again by comparing its bytes: a billing run rates thousands of
  * quantities under a handful of pricings, and parsing JSON costs more than the arithmetic.
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -18,6 +20,7 @@
 #include "sqlfn/argument.h"
 #include "store/decimal.h"
 
+QZPAY_FUNCTION(qzpay_pricing_rates_events);
 QZPAY_FUNCTION(qzpay_rated_usage);
 QZPAY_FUNCTION(qzpay_usage_as_amount);
 
@@ -77,32 +80,55 @@ required_member(JsonbContainer *object, const char *name, int tier)
 	return value;
 }
 
-/* Refuses members that mean nothing: a misspelt one would otherwise change the price silently. */
+/* The required member "rate", a percentage, as a share. */
+static QzpayDecimal
+required_share(JsonbContainer *object, int tier)
+{
+	QzpayDecimal share;
+	QzpayCode	code = qzpay_share_of_percent(required_member(object, "rate", tier), &share);
+
+	if (code != QZPAY_OK)
+		bad_pricing(psprintf("\"rate\": %s", qzpay_code_message(code)), tier);
+	return share;
+}
+
+static bool
+is_among(const JsonbValue *key, const char *const *known)
+{
+	for (; *known != NULL; known++)
+	{
+		if (strlen(*known) == key->val.string.len && memcmp(*known, key->val.string.val, key->val.string.len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Refuses members that mean nothing: a misspelt one would otherwise change the price silently.  Rounding and bounds belong to the charge as
+ * a whole and are allowed with every model, but not in a tier.
+ */
 static void
 check_members(JsonbContainer *object, const char *const *known, int tier)
 {
+	static const char *const common[] = {"rounding", "minimum_amount", "maximum_amount", NULL};
 	JsonbIterator *iterator = JsonbIteratorInit(object);
 	JsonbValue	value;
 	JsonbIteratorToken token;
 
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
-		int			i = 0;
-
-		if (token != WJB_KEY)
-			continue;
-		while (known[i] != NULL && (strlen(known[i]) != value.val.string.len || memcmp(known[i], value.val.string.val, value.val.string.len) != 0))
-			i++;
-		if (known[i] == NULL)
+		if (token == WJB_KEY && !is_among(&value, known) && (tier >= 0 || !is_among(&value, common)))
 			bad_pricing(psprintf("\"%.*s\" has no meaning here", value.val.string.len, value.val.string.val), tier);
 	}
 }
 
-/* {"tiers": [{"up_to", "unit_amount", "flat_amount"} ...], "flat_on_zero"} */
+/* {"tiers": [{"up_to", "unit_amount" or "rate", "flat_amount"} ...], "flat_on_zero"} */
 static void
 parse_tiers(JsonbContainer *object, QzpayPricing *pricing)
 {
-	static const char *const members[] = {"up_to", "unit_amount", "flat_amount", NULL};
+	static const char *const quantities[] = {"up_to", "unit_amount", "flat_amount", NULL};
+	static const char *const amounts[] = {"up_to", "rate", "flat_amount", NULL};
+	bool		is_percentage = pricing->model == QZPAY_MODEL_GRADUATED_PERCENTAGE;
 	JsonbValue	value;
 	JsonbContainer *tiers;
 
@@ -127,27 +153,72 @@ parse_tiers(JsonbContainer *object, QzpayPricing *pricing)
 
 		if (element->type != jbvBinary || !JsonContainerIsObject(element->val.binary.data))
 			bad_pricing("a tier must be an object", i);
-		check_members(element->val.binary.data, members, i);
+		check_members(element->val.binary.data, is_percentage ? amounts : quantities, i);
 		tier->open = !decimal_member(element->val.binary.data, "up_to", i, &tier->up_to);
-		tier->unit_amount = required_member(element->val.binary.data, "unit_amount", i);
+		tier->unit_amount = is_percentage ? required_share(element->val.binary.data, i) :
+			required_member(element->val.binary.data, "unit_amount", i);
 		if (!decimal_member(element->val.binary.data, "flat_amount", i, &tier->flat_amount))
 			tier->flat_amount = qzpay_decimal_int(0);
 	}
 }
 
+/* "minimum_amount" and "maximum_amount" or others of such a pair. */
+static void
+parse_bounds(JsonbContainer *object, const char *minimum, const char *maximum, bool *has_minimum, QzpayDecimal *minimum_value,
+			 bool *has_maximum, QzpayDecimal *maximum_value)
+{
+	*has_minimum = decimal_member(object, minimum, -1, minimum_value);
+	*has_maximum = decimal_member(object, maximum, -1, maximum_value);
+}
+
+/* "rounding" is not done here, but a charge whose rounding has no meaning could not be billed. */
+static void
+check_rounding(JsonbContainer *object)
+{
+	JsonbValue	value;
+	QzpayRounding rounding;
+
+	if (getKeyJsonValueFromContainer(object, "rounding", strlen("rounding"), &value) == NULL || value.type == jbvNull)
+		return;
+	if (value.type != jbvString || qzpay_rounding_parse(pnstrdup(value.val.string.val, value.val.string.len), &rounding) != QZPAY_OK)
+		bad_pricing("\"rounding\" must be half_up or half_even", -1);
+}
+
+/* {"rate", "fixed_amount", "free_events", "free_amount", "event_minimum", "event_maximum"} */
+static void
+parse_percentage(JsonbContainer *object, QzpayPricing *pricing)
+{
+	QzpayDecimal events;
+
+	pricing->unit_amount = required_share(object, -1);
+	(void) decimal_member(object, "fixed_amount", -1, &pricing->amount);
+	pricing->has_free_events = decimal_member(object, "free_events", -1, &events);
+	if (pricing->has_free_events)
+	{
+		if (events.scale != 0 || !qzpay_fits_i64(events.coef))
+			bad_pricing("\"free_events\" must be a whole number", -1);
+		pricing->free_events = (int64) events.coef;
+	}
+	pricing->has_free_amount = decimal_member(object, "free_amount", -1, &pricing->free_amount);
+	parse_bounds(object, "event_minimum", "event_maximum", &pricing->has_event_minimum, &pricing->event_minimum,
+				 &pricing->has_event_maximum, &pricing->event_maximum);
+}
+
 /*
  * parse_pricing
  *		Fills in a zeroed pricing; the shapes are those of the comment on rate_usage().
- *
- * "rounding" belongs to the charge as a whole and is allowed with every model.
  */
 static void
 parse_pricing(const char *model, JsonbContainer *object, QzpayPricing *pricing)
 {
-	static const char *const flat[] = {"amount", "rounding", NULL};
-	static const char *const per_unit[] = {"unit_amount", "rounding", NULL};
-	static const char *const package[] = {"amount", "size", "rounding", NULL};
-	static const char *const tiered[] = {"tiers", "flat_on_zero", "rounding", NULL};
+	static const char *const flat[] = {"amount", NULL};
+	static const char *const per_unit[] = {"unit_amount", NULL};
+	static const char *const package[] = {"amount", "size", NULL};
+	static const char *const tiered[] = {"tiers", "flat_on_zero", NULL};
+	static const char *const percentage[] = {
+		"rate", "fixed_amount", "free_events", "free_amount", "event_minimum", "event_maximum", NULL
+	};
+	static const char *const dynamic[] = {"multiplier", NULL};
 	const char *reason;
 	int			tier;
 
@@ -155,7 +226,7 @@ parse_pricing(const char *model, JsonbContainer *object, QzpayPricing *pricing)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown pricing model \"%s\"", model),
-				 errhint("The models are flat, per_unit, package, graduated and volume.")));
+				 errhint("The models are flat, per_unit, package, graduated, volume, percentage, graduated_percentage and dynamic.")));
 	if (!JsonContainerIsObject(object))
 		bad_pricing("an object is wanted", -1);
 	switch (pricing->model)
@@ -175,10 +246,22 @@ parse_pricing(const char *model, JsonbContainer *object, QzpayPricing *pricing)
 			break;
 		case QZPAY_MODEL_GRADUATED:
 		case QZPAY_MODEL_VOLUME:
+		case QZPAY_MODEL_GRADUATED_PERCENTAGE:
 			check_members(object, tiered, -1);
 			parse_tiers(object, pricing);
 			break;
+		case QZPAY_MODEL_PERCENTAGE:
+			check_members(object, percentage, -1);
+			parse_percentage(object, pricing);
+			break;
+		case QZPAY_MODEL_DYNAMIC:
+			check_members(object, dynamic, -1);
+			if (!decimal_member(object, "multiplier", -1, &pricing->unit_amount))
+				pricing->unit_amount = qzpay_decimal_int(1);
+			break;
 	}
+	check_rounding(object);
+	parse_bounds(object, "minimum_amount", "maximum_amount", &pricing->has_minimum, &pricing->minimum, &pricing->has_maximum, &pricing->maximum);
 	if (qzpay_pricing_prepare(pricing, &reason, &tier) != QZPAY_OK)
 		bad_pricing(reason, tier);
 }
@@ -258,41 +341,211 @@ pricing_argument(FunctionCallInfo fcinfo)
 	return &found->pricing;
 }
 
-/* The exact amount of the four common arguments. */
-static QzpayDecimal
-rate(FunctionCallInfo fcinfo)
+/* The elements of an array argument; NULL for none. */
+static Datum *
+array_argument(FunctionCallInfo fcinfo, int n, bool **nulls, int *length)
 {
-	const QzpayPricing *pricing = pricing_argument(fcinfo);
-	QzpayDecimal quantity = qzpay_argument_decimal(fcinfo, 2, "quantity");
-	QzpayDecimal included = qzpay_argument_decimal(fcinfo, 3, "included quantity");
-	QzpayDecimal exact;
-	QzpayCode	code = qzpay_rate(pricing, quantity, included, &exact);
+	ArrayType  *array;
+	Datum	   *elements;
 
+	*nulls = NULL;
+	*length = 0;
+	if (PG_ARGISNULL(n))
+		return NULL;
+	array = PG_GETARG_ARRAYTYPE_P(n);
+	if (ARR_NDIM(array) > 1)
+		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR), errmsg("quantities and amounts of events must be arrays of one dimension")));
+	deconstruct_array(array, NUMERICOID, -1, false, TYPALIGN_INT, &elements, nulls, length);
+	return elements;
+}
+
+static QzpayDecimal
+decimal_element(Datum element, const char *what)
+{
+	QzpayDecimal value;
+	QzpayCode	code = qzpay_decimal_from_numeric(element, &value);
+
+	if (code != QZPAY_OK)
+		qzpay_core_error(code, what);
+	return value;
+}
+
+static void
+add_to(QzpayDecimal *sum, QzpayDecimal value)
+{
+	QzpayCode	code = qzpay_decimal_add(*sum, value, sum);
+
+	if (code != QZPAY_OK)
+		qzpay_core_error(code, "sum of the events");
+}
+
+static void
+check_sum(bool right, const char *what)
+{
+	if (!right)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the events do not add up to the %s", what)));
+}
+
+/* Takes the events from the two arrays, the second of which may lack, whole or in parts. */
+static void
+read_events(FunctionCallInfo fcinfo, int quantities, QzpayUsage *usage)
+{
+	bool	   *null_quantities;
+	bool	   *null_amounts;
+	int			n_quantities;
+	int			n_amounts;
+	Datum	   *quantity = array_argument(fcinfo, quantities, &null_quantities, &n_quantities);
+	Datum	   *amount = array_argument(fcinfo, quantities + 1, &null_amounts, &n_amounts);
+	bool		has_amount = usage->has_amount;
+	QzpayDecimal total_quantity = qzpay_decimal_int(0);
+	QzpayDecimal total_amount = qzpay_decimal_int(0);
+	QzpayUse   *events;
+
+	if (quantity == NULL && amount == NULL)
+		return;
+	if (quantity == NULL || (amount != NULL && n_amounts != n_quantities))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("there must be as many quantities as amounts of events")));
+	events = MemoryContextAllocHuge(CurrentMemoryContext, Max(n_quantities, 1) * sizeof(QzpayUse));
+	for (int i = 0; i < n_quantities; i++)
+	{
+		if (null_quantities[i])
+			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the quantity of an event must not be null")));
+		events[i].quantity = events[i].amount = decimal_element(quantity[i], "quantity of an event");
+		if (amount != NULL && !null_amounts[i])
+		{
+			events[i].amount = decimal_element(amount[i], "amount of an event");
+			usage->has_amount = true;
+		}
+		add_to(&total_quantity, events[i].quantity);
+		add_to(&total_amount, events[i].amount);
+	}
+	check_sum(qzpay_decimal_compare(total_quantity, usage->quantity) == 0, "quantity");
+	check_sum(!has_amount || qzpay_decimal_compare(total_amount, usage->amount) == 0, "amount");
+	check_sum(usage->n_events < 0 || usage->n_events == n_quantities, "number of events");
+	usage->amount = total_amount;
+	usage->n_events = n_quantities;
+	usage->events = events;
+}
+
+/* Raises what a rating says of its arguments. */
+static void
+rating_error(const QzpayPricing *pricing, const QzpayUsage *usage, QzpayCode code)
+{
 	if (code == QZPAY_E_RANGE)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must not be negative", qzpay_decimal_sign(quantity) < 0 ? "quantity" : "included quantity")));
-	if (code != QZPAY_OK)
-		qzpay_core_error(code, "amount");
-	return exact;
+				 errmsg("%s must not be negative", qzpay_decimal_sign(usage->quantity) < 0 ? "quantity" :
+						qzpay_decimal_sign(usage->included) < 0 ? "included quantity" :
+						usage->has_amount && qzpay_decimal_sign(usage->amount) < 0 ? "amount" : "quantity or amount of an event")));
+	if (code == QZPAY_E_INVALID)
+	{
+		if (qzpay_rating_need(pricing, usage) == QZPAY_NEEDS_COUNT)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the number of events is wanted"),
+							errdetail("The pricing has a fixed amount per event.")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("quantity and amount of each event are wanted"),
+						errdetail("By this pricing it matters which events are free, or each has a fee of its own.")));
+	}
+	qzpay_core_error(code, "amount");
 }
 
-/* rate_usage(model, pricing, quantity, included) */
+/* A number among the arguments, read to where it is wanted: copies of it would cost more than reading it. */
+static inline void
+read_decimal(FunctionCallInfo fcinfo, int n, const char *what, QzpayDecimal *value)
+{
+	QzpayCode	code = qzpay_decimal_from_numeric(PG_GETARG_DATUM(n), value);
+
+	if (code != QZPAY_OK)
+		qzpay_core_error(code, what);
+}
+
+/* What is known of the usage beside its quantity, from the arguments from n on. */
+static void
+read_usage(FunctionCallInfo fcinfo, int n, QzpayUsage *usage)
+{
+	usage->has_amount = !PG_ARGISNULL(n + 1);
+	if (usage->has_amount)
+		read_decimal(fcinfo, n + 1, "amount", &usage->amount);
+	usage->events = NULL;
+	/* No usage is no event. */
+	usage->n_events = !PG_ARGISNULL(n) ? PG_GETARG_INT64(n) : qzpay_decimal_sign(usage->quantity) == 0 && !usage->has_amount ? 0 : -1;
+	if (!PG_ARGISNULL(n) && usage->n_events < 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("number of events must not be negative")));
+	read_events(fcinfo, n + 2, usage);
+	check_sum(usage->n_events != 0 || qzpay_decimal_sign(usage->quantity) == 0, "quantity");
+}
+
+/*
+ * rate
+ *		The exact amount of the common arguments: four, and from more on those that tell of events.
+ */
+static void
+rate(FunctionCallInfo fcinfo, int more, QzpayDecimal *exact)
+{
+	const QzpayPricing *pricing = pricing_argument(fcinfo);
+	QzpayUsage	usage;
+	QzpayCode	code;
+
+	read_decimal(fcinfo, 2, "quantity", &usage.quantity);
+	read_decimal(fcinfo, 3, "included quantity", &usage.included);
+	usage.has_amount = false;
+	if (qzpay_model_rates_amounts(pricing->model))
+		read_usage(fcinfo, more, &usage);
+	code = qzpay_rate_usage(pricing, &usage, exact);
+	if (code != QZPAY_OK)
+		rating_error(pricing, &usage, code);
+}
+
+/* Whether one of the arguments is NULL that tell of no event. */
+static inline bool
+lacks_argument(FunctionCallInfo fcinfo, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (PG_ARGISNULL(i))
+			return true;
+	}
+	return false;
+}
+
+/* rate_usage(model, pricing, quantity, included, events, amount, event_quantities, event_amounts) */
 Datum
 qzpay_rated_usage(PG_FUNCTION_ARGS)
 {
-	return qzpay_decimal_to_numeric(rate(fcinfo));
+	QzpayDecimal exact;
+
+	if (lacks_argument(fcinfo, 4))
+		PG_RETURN_NULL();
+	rate(fcinfo, 4, &exact);
+	return qzpay_decimal_to_numeric(&exact);
 }
 
-/* usage_amount(model, pricing, quantity, included, rounding) */
+/* usage_amount(model, pricing, quantity, included, rounding, events, amount, event_quantities, event_amounts) */
 Datum
 qzpay_usage_as_amount(PG_FUNCTION_ARGS)
 {
-	QzpayRounding rounding = qzpay_argument_rounding(fcinfo, 4);
+	QzpayRounding rounding;
+	QzpayDecimal exact;
 	int64_t		amount;
-	QzpayCode	code = qzpay_decimal_round(rate(fcinfo), rounding, &amount);
+	QzpayCode	code;
 
+	if (lacks_argument(fcinfo, 5))
+		PG_RETURN_NULL();
+	rounding = qzpay_argument_rounding(fcinfo, 4);
+	rate(fcinfo, 5, &exact);
+	code = qzpay_decimal_round(exact, rounding, &amount);
 	if (code != QZPAY_OK)
 		qzpay_core_error(code, "amount");
 	PG_RETURN_INT64(amount);
+}
+
+/* _rates_events(model, pricing, quantity, included, has_amount) */
+Datum
+qzpay_pricing_rates_events(PG_FUNCTION_ARGS)
+{
+	QzpayUsage	usage = {.n_events = -1};
+
+	read_decimal(fcinfo, 2, "quantity", &usage.quantity);
+	read_decimal(fcinfo, 3, "included quantity", &usage.included);
+	usage.has_amount = PG_GETARG_BOOL(4);
+	PG_RETURN_BOOL(qzpay_rating_need(pricing_argument(fcinfo), &usage) == QZPAY_NEEDS_EVENTS);
 }

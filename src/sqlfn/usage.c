@@ -42,7 +42,9 @@ enum
 	ARGUMENT_KEY,
 	ARGUMENT_OCCURRED_AT,
 	ARGUMENT_ACTION,
-	ARGUMENT_PROPERTIES
+	ARGUMENT_PROPERTIES,
+	ARGUMENT_AMOUNT,
+	ARGUMENT_LATE
 };
 
 static const QzpayMeter *
@@ -57,6 +59,14 @@ parse_action(const char *action, size_t length, bool *is_reading)
 {
 	*is_reading = length == 3 && memcmp(action, "set", 3) == 0;
 	return *is_reading || (length == 9 && memcmp(action, "increment", 9) == 0);
+}
+
+/* refuse or next; false for anything else. */
+static bool
+parse_late(const char *late, size_t length, bool *to_next)
+{
+	*to_next = length == 4 && memcmp(late, "next", 4) == 0;
+	return *to_next || (length == 6 && memcmp(late, "refuse", 6) == 0);
 }
 
 /* Raises 22004 where an argument that must be there is NULL. */
@@ -98,6 +108,18 @@ read_report(FunctionCallInfo fcinfo, const QzpayCatalog *catalog, QzpayUsageRepo
 	}
 	if (!PG_ARGISNULL(ARGUMENT_PROPERTIES))
 		report->properties = PG_GETARG_JSONB_P(ARGUMENT_PROPERTIES);
+	if (!PG_ARGISNULL(ARGUMENT_AMOUNT))
+		report->amount = PG_GETARG_NUMERIC(ARGUMENT_AMOUNT);
+	if (!PG_ARGISNULL(ARGUMENT_LATE))
+	{
+		text	   *late = PG_GETARG_TEXT_PP(ARGUMENT_LATE);
+
+		if (!parse_late(VARDATA_ANY(late), VARSIZE_ANY_EXHDR(late), &report->late_to_next))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("late cannot be \"%s\"", text_to_cstring(late)),
+					 errhint("Usage of a closed period is refused with refuse, and counted in the running one with next.")));
+	}
 }
 
 static void
@@ -136,7 +158,7 @@ record(FunctionCallInfo fcinfo, const QzpayCatalog *catalog, QzpayUsageReport *r
 	return HeapTupleGetDatum(tuple);
 }
 
-/* record_usage(customer, meter, quantity, idempotency_key, occurred_at, action, properties) */
+/* record_usage(customer, meter, quantity, idempotency_key, occurred_at, action, properties, amount, late) */
 Datum
 qzpay_record_usage(PG_FUNCTION_ARGS)
 {
@@ -253,8 +275,20 @@ read_member(BatchRow *row, const QzpayCatalog *catalog, const char *key, const J
 		if (value->type != jbvString || !parse_action(value->val.string.val, value->val.string.len, &report->is_reading))
 			fault(row, ERRCODE_INVALID_PARAMETER_VALUE, "action must be increment or set");
 	}
+	else if (strcmp(key, "late") == 0)
+	{
+		if (value->type != jbvString || !parse_late(value->val.string.val, value->val.string.len, &report->late_to_next))
+			fault(row, ERRCODE_INVALID_PARAMETER_VALUE, "late must be refuse or next");
+	}
 	else if (strcmp(key, "properties") == 0)
 		report->properties = JsonbValueToJsonb(unconstify(JsonbValue *, value));
+	else if (strcmp(key, "amount") == 0)
+	{
+		if (value->type == jbvNumeric)
+			report->amount = value->val.numeric;
+		else
+			fault(row, ERRCODE_QZPAY_USAGE_QUANTITY, "amount must be a number");
+	}
 	else
 		fault(row, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("unknown key \"%s\"", key));
 }
@@ -451,7 +485,7 @@ qzpay_usage_rules(PG_FUNCTION_ARGS)
 
 		if (!meter->active)
 			continue;
-		qzpay_entitlement_meter(catalog, &entitlement, meter, entitlement.now, &allowance);
+		qzpay_usage_allowance(catalog, &entitlement, meter, entitlement.now, &allowance);
 		values[0] = UUIDPGetDatum(&meter->id);
 		values[1] = TimestampTzGetDatum(start);
 		values[2] = TimestampTzGetDatum(end);

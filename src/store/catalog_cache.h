@@ -41,7 +41,8 @@ typedef enum QzpayAggregation
 	QZPAY_AGGREGATE_COUNT,
 	QZPAY_AGGREGATE_MAX,
 	QZPAY_AGGREGATE_LAST,
-	QZPAY_AGGREGATE_OTHER		/* unique, avg */
+	QZPAY_AGGREGATE_UNIQUE,
+	QZPAY_AGGREGATE_AVG			/* reported, never limited or billed */
 } QzpayAggregation;
 
 typedef struct QzpayMeter
@@ -50,6 +51,7 @@ typedef struct QzpayMeter
 	const char *code;
 	const char *aggregation_name;
 	QzpayAggregation aggregation;
+	const char *value_property; /* whose distinct values are counted, or NULL */
 	bool		active;
 } QzpayMeter;
 

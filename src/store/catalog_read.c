@@ -237,7 +237,9 @@ read_meters(QzpayCatalog *catalog, Snapshot snapshot)
 			strcmp(meter->aggregation_name, "sum") == 0 ? QZPAY_AGGREGATE_SUM :
 			strcmp(meter->aggregation_name, "count") == 0 ? QZPAY_AGGREGATE_COUNT :
 			strcmp(meter->aggregation_name, "max") == 0 ? QZPAY_AGGREGATE_MAX :
-			strcmp(meter->aggregation_name, "last") == 0 ? QZPAY_AGGREGATE_LAST : QZPAY_AGGREGATE_OTHER;
+			strcmp(meter->aggregation_name, "last") == 0 ? QZPAY_AGGREGATE_LAST :
+			strcmp(meter->aggregation_name, "unique") == 0 ? QZPAY_AGGREGATE_UNIQUE : QZPAY_AGGREGATE_AVG;
+		meter->value_property = text_of(&reader, "value_property");
 	}
 	reader_close(&reader);
 }

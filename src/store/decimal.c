@@ -30,6 +30,11 @@
 #define SHORT_NEGATIVE 0x2000
 #define SHORT_WEIGHT_NEGATIVE 0x0040
 #define SHORT_WEIGHT_MASK 0x003F
+#define SHORT_SCALE_SHIFT 7
+
+/* What can be shifted by up to three places to whole digits of a numeric and still fits 64 bits, and how many digits that takes. */
+#define SMALL_COEF INT64CONST(1000000000000000)
+#define SMALL_DIGITS 5
 
 /* A packed numeric need not be aligned. */
 static inline int16
@@ -137,17 +142,57 @@ qzpay_decimal_from_numeric(Datum value, QzpayDecimal *out)
 	return scale_decimal(coef, (n_digits - 1 - weight) * BASE_DIGITS, out);
 }
 
+/*
+ * small_numeric
+ *		The stored form of coef * 10^-scale, which has no zeros at its end: as the server makes it, without zero digits at either end.
+ *
+ * At half the cost of the server's own way, which goes by an unpacked form.
+ */
+static Datum
+small_numeric(int64 coef, int scale)
+{
+	int			fraction = (scale + BASE_DIGITS - 1) / BASE_DIGITS;
+	uint64		rest = (uint64) (coef < 0 ? -coef : coef) * qzpay_pow10[fraction * BASE_DIGITS - scale];
+	int16		digits[SMALL_DIGITS];
+	int			first = SMALL_DIGITS;
+	int			last = SMALL_DIGITS;
+	int			weight;
+	uint16		header;
+	char	   *result;
+	int			size;
+
+	for (; rest != 0; rest /= BASE)
+		digits[--first] = (int16) (rest % BASE);
+	/* Of zero the server says so, too. */
+	weight = first == last ? 0 : last - first - fraction - 1;
+	while (last > first && digits[last - 1] == 0)
+		last--;
+	header = FORM_SHORT | (coef < 0 ? SHORT_NEGATIVE : 0) | (scale << SHORT_SCALE_SHIFT) |
+		(weight < 0 ? SHORT_WEIGHT_NEGATIVE : 0) | (weight & SHORT_WEIGHT_MASK);
+	size = VARHDRSZ + sizeof(header) + (last - first) * sizeof(int16);
+	result = palloc(size);
+	SET_VARSIZE(result, size);
+	memcpy(VARDATA(result), &header, sizeof(header));
+	memcpy(VARDATA(result) + sizeof(header), digits + first, (last - first) * sizeof(int16));
+	return PointerGetDatum(result);
+}
+
 /* A numeric datum without zeros at the end of its decimals, in the current memory context. */
 Datum
-qzpay_decimal_to_numeric(QzpayDecimal value)
+qzpay_decimal_to_numeric(const QzpayDecimal *value)
 {
 	char		text[QZPAY_DECIMAL_BUFSIZE];
 
-	value = qzpay_decimal_normalise(value);
-	if (qzpay_fits_i64(value.coef))
-		return NumericGetDatum(value.scale == 0 ? int64_to_numeric((int64) value.coef)
-							   : int64_div_fast_to_numeric((int64) value.coef, value.scale));
-	qzpay_decimal_print(value, text);
+	if (value->coef <= SMALL_COEF && value->coef >= -SMALL_COEF)
+	{
+		int64		coef = (int64) value->coef;
+		int			scale = value->scale;
+
+		for (; scale > 0 && coef % 10 == 0; scale--)
+			coef /= 10;
+		return small_numeric(coef, scale);
+	}
+	qzpay_decimal_print(qzpay_decimal_normalise(*value), text);
 	return DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 }
 

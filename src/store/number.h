@@ -27,6 +27,12 @@ qzpay_number_multiply(Numeric a, Numeric b)
 	return DatumGetNumeric(DirectFunctionCall2(numeric_mul, NumericGetDatum(a), NumericGetDatum(b)));
 }
 
+static inline Numeric
+qzpay_number_divide(Numeric a, Numeric b)
+{
+	return DatumGetNumeric(DirectFunctionCall2(numeric_div, NumericGetDatum(a), NumericGetDatum(b)));
+}
+
 static inline int
 qzpay_number_compare(Numeric a, Numeric b)
 {

@@ -25,11 +25,20 @@
 /* How far ahead of the customer's now a report may be: clocks differ. */
 #define MAX_AHEAD (5 * USECS_PER_MINUTE)
 #define MAX_SCALE 18
+#define MAX_AMOUNT_SCALE 12
 
 /* Code of the row of usage_alerts that says that overage has begun. */
 #define OVERAGE_BEGAN 101
 
 static QzpayRelation alerts = {.table = "usage_alerts",.index = "usage_alerts_pkey"};
+
+static QzpayRelation subscriptions = {.table = "subscriptions",.index = "subscriptions_customer_id_idx"};
+
+static QzpayCall note_late = {
+	.sql = "SELECT qzpay._note_late_usage($1, $2, $3, $4, $5, $6, $7)",
+	.nargs = 7,
+	.types = {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, UUIDOID, TIMESTAMPTZOID, NUMERICOID}
+};
 
 static QzpayCall raise_alert = {
 	.sql = "SELECT qzpay._raise_usage_alert($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -47,6 +56,9 @@ typedef struct Booking
 	QzpayUsageEvent event;
 	QzpayUsageTotal total;
 	TimestampTz period_end;
+	bool		is_late;		/* booked into the running period, its own being closed */
+	pg_uuid_t	value;			/* what a meter that counts distinct values counts here */
+	bool		value_is_new;
 } Booking;
 
 static void
@@ -71,7 +83,15 @@ text_of_time(TimestampTz at)
 	return pstrdup(timestamptz_to_str(at));
 }
 
-/* Whether the quantity can be booked at all. */
+/* Whether what it adds is known before the total is. */
+static bool
+is_increment(const QzpayUsageReport *report)
+{
+	return !report->is_reading && (report->meter->aggregation == QZPAY_AGGREGATE_SUM || report->meter->aggregation == QZPAY_AGGREGATE_COUNT ||
+								   report->meter->aggregation == QZPAY_AGGREGATE_AVG);
+}
+
+/* Whether the report can be booked at all. */
 static bool
 check_quantity(const QzpayUsageReport *report, QzpayUsageResult *result)
 {
@@ -88,9 +108,14 @@ check_quantity(const QzpayUsageReport *report, QzpayUsageResult *result)
 		refuse(result, ERRCODE_INVALID_PARAMETER_VALUE, pstrdup("idempotency_key must have 1 to 255 bytes"), NULL, NULL);
 	else if (!report->meter->active)
 		refuse(result, ERRCODE_QZPAY_UNKNOWN_CODE, psprintf("meter \"%s\" is not active", report->meter->code), NULL, NULL);
-	else if (report->meter->aggregation == QZPAY_AGGREGATE_OTHER)
-		refuse(result, ERRCODE_FEATURE_NOT_SUPPORTED, psprintf("meter \"%s\" aggregates by %s, which takes no reports", report->meter->code,
-															  report->meter->aggregation_name), NULL, NULL);
+	else if (report->amount != NULL && (!qzpay_number_is_finite(report->amount) || qzpay_number_sign(report->amount) < 0 ||
+										 qzpay_number_compare(report->amount, limit) >= 0 ||
+										 DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(report->amount))) > MAX_AMOUNT_SCALE))
+		refuse(result, ERRCODE_QZPAY_USAGE_QUANTITY, psprintf("amount %s of \"%s\" must be from 0 to below 10^15 and have at most %d decimals",
+															  text_of_number(report->amount), report->meter->code, MAX_AMOUNT_SCALE), NULL, NULL);
+	else if (report->amount != NULL && (!is_increment(report) || report->meter->aggregation == QZPAY_AGGREGATE_AVG))
+		refuse(result, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("only an increment of a meter that aggregates by sum or count has an amount, not \"%s\" here",
+																report->meter->code), NULL, NULL);
 	else if (report->is_reading && report->meter->aggregation != QZPAY_AGGREGATE_SUM)
 		refuse(result, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("meter \"%s\" aggregates by %s, so its total cannot be set", report->meter->code,
 																report->meter->aggregation_name), NULL, NULL);
@@ -149,13 +174,13 @@ place_in_time(Booking *booking, QzpayUsageResult *result)
 			   psprintf("It is %s for this customer.", text_of_time(entitlement->now)), NULL);
 		return false;
 	}
-	if (!qzpay_usage_period(entitlement, event->occurred_at, &event->period_start, &booking->period_end))
-	{
+	if (qzpay_usage_period(entitlement, event->occurred_at, &event->period_start, &booking->period_end))
+		return true;
+	booking->is_late = booking->report->late_to_next && qzpay_usage_period(entitlement, entitlement->now, &event->period_start, &booking->period_end);
+	if (!booking->is_late)
 		refuse(result, ERRCODE_QZPAY_USAGE_CLOSED, psprintf("the usage period of %s is closed", text_of_time(event->occurred_at)), NULL,
-			   pstrdup("Usage must be recorded before its period ends."));
-		return false;
-	}
-	return true;
+			   pstrdup("With late => 'next' it is counted in the running period."));
+	return booking->is_late;
 }
 
 static void
@@ -170,20 +195,15 @@ fill_event(Booking *booking)
 	event->recorded_at = qzpay_clock_recorded();
 	event->key = report->key;
 	event->properties = report->properties;
+	event->amount = report->amount;
 	if (report->key != NULL)
 		qzpay_uuid_derive(&event->id, &event->customer, VARDATA_ANY(report->key), VARSIZE_ANY_EXHDR(report->key));
 	else
 		qzpay_uuid_next(&event->id);
 	/* What adds to the total is what was reported, unless the meter or the call says otherwise. */
-	event->reading = report->is_reading || report->meter->aggregation != QZPAY_AGGREGATE_SUM ? report->quantity : NULL;
+	event->reading = report->is_reading || (report->meter->aggregation != QZPAY_AGGREGATE_SUM && report->meter->aggregation != QZPAY_AGGREGATE_AVG) ?
+		report->quantity : NULL;
 	event->quantity = report->meter->aggregation == QZPAY_AGGREGATE_COUNT ? int64_to_numeric(1) : report->quantity;
-}
-
-/* Whether the amount to add is known before the total is. */
-static bool
-is_increment(const QzpayUsageReport *report)
-{
-	return !report->is_reading && (report->meter->aggregation == QZPAY_AGGREGATE_SUM || report->meter->aggregation == QZPAY_AGGREGATE_COUNT);
 }
 
 static bool
@@ -192,6 +212,14 @@ same_properties(Jsonb *a, Jsonb *b)
 	if (a == NULL || b == NULL)
 		return a == b;
 	return compareJsonbContainers(&a->root, &b->root) == 0;
+}
+
+static bool
+same_amount(Numeric a, Numeric b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return qzpay_number_compare(a, b) == 0;
 }
 
 /* Whether the stored event under the key says what the report says; a report without a time doesn't name one. */
@@ -207,8 +235,16 @@ same_content(const Booking *booking, const QzpayUsageEvent *stored)
 		qzpay_number_compare(stated, stored_statement) == 0 &&
 		(!booking->report->has_occurred_at || stored->occurred_at == event->occurred_at) &&
 		same_properties(stored->properties, event->properties) &&
+		same_amount(stored->amount, event->amount) &&
 		stored->key != NULL && VARSIZE_ANY_EXHDR(stored->key) == VARSIZE_ANY_EXHDR(event->key) &&
 		memcmp(VARDATA_ANY(stored->key), VARDATA_ANY(event->key), VARSIZE_ANY_EXHDR(event->key)) == 0;
+}
+
+/* What a sum of so many events comes to. */
+static Numeric
+total_of(const QzpayMeter *meter, Numeric sum, int64 events)
+{
+	return meter->aggregation == QZPAY_AGGREGATE_AVG && events > 0 ? qzpay_number_divide(sum, int64_to_numeric(events)) : sum;
 }
 
 /* Answers a report whose key is there. */
@@ -217,18 +253,21 @@ answer_duplicate(const Booking *booking, const QzpayUsageEvent *stored, QzpayUsa
 {
 	QzpayUsageTotal total = booking->total;
 	Snapshot	latest;
+	Numeric		sum;
+	int64		events;
 
 	if (!same_content(booking, stored))
 	{
 		refuse(result, ERRCODE_QZPAY_USAGE_KEY_MISMATCH,
 			   psprintf("idempotency key \"%s\" was used for other usage", text_to_cstring(booking->event.key)), NULL,
-			   pstrdup("A repeated report must be the same in meter, quantity, action, properties and, if given, time."));
+			   pstrdup("A repeated report must be the same in meter, quantity, action, amount, properties and, if given, time."));
 		return;
 	}
 	latest = RegisterSnapshot(GetLatestSnapshot());
 	total.period_start = stored->period_start;
 	result->status = QZPAY_USAGE_DUPLICATE;
-	result->total = qzpay_usage_total_read(&total, latest);
+	sum = qzpay_usage_total_read(&total, latest, &events);
+	result->total = total_of(booking->report->meter, sum, events);
 	UnregisterSnapshot(latest);
 }
 
@@ -302,6 +341,12 @@ decide(QzpayUsageTotal *total, Numeric *difference, void *arg)
 
 	if (is_increment(booking->report))
 		*difference = booking->event.quantity;
+	else if (booking->report->meter->aggregation == QZPAY_AGGREGATE_UNIQUE)
+	{
+		/* Whoever else adds the value changes the total as well, and we are asked again. */
+		booking->value_is_new = !qzpay_usage_value_known(total, &booking->value);
+		*difference = booking->value_is_new ? int64_to_numeric(1) : qzpay_number_zero();
+	}
 	else if (booking->report->meter->aggregation == QZPAY_AGGREGATE_MAX && qzpay_number_compare(stated, total->before) <= 0)
 		*difference = qzpay_number_zero();
 	else
@@ -354,6 +399,8 @@ write_booking(Booking *booking, QzpayUsageResult *result)
 	outcome = qzpay_usage_total_add(&booking->total, decide, booking);
 	if (outcome == QZPAY_TOTAL_ADDED && !event_first)
 		(void) qzpay_usage_event_insert(&booking->event, false);
+	if (outcome == QZPAY_TOTAL_ADDED && booking->value_is_new)
+		qzpay_usage_value_add(&booking->total, &booking->value);
 	if (!event_first && has_key)
 		qzpay_key_unlock(&lock);
 	if (outcome == QZPAY_TOTAL_ADDED)
@@ -459,6 +506,88 @@ raise_alerts(const Booking *booking)
 }
 
 /*
+ * Whether nothing gives access and a paused subscription is the reason; the version of the entitlement that was read decides, so the newest
+ * state of subscriptions goes with it or the recording fails.
+ */
+static bool
+is_paused(const QzpayEntitlement *entitlement)
+{
+	Snapshot	latest;
+	ScanKeyData keys[2];
+	QzpayScan	scan;
+	TupleTableSlot *slot;
+	bool		paused = false;
+
+	if (qzpay_entitlement_access(entitlement, entitlement->now))
+		return false;
+	latest = RegisterSnapshot(GetLatestSnapshot());
+	qzpay_scan_key_uuid(&keys[0], 1, &entitlement->tenant);
+	qzpay_scan_key_uuid(&keys[1], 2, &entitlement->customer);
+	qzpay_scan_begin(&scan, &subscriptions, latest, keys, 2);
+	while (!paused && (slot = qzpay_scan_next(&scan)) != NULL)
+	{
+		bool		isnull;
+		Datum		status = slot_getattr(slot, qzpay_relation_column(&subscriptions, "status"), &isnull);
+
+		paused = strcmp(DatumGetCString(DirectFunctionCall1(enum_out, status)), "paused") == 0;
+	}
+	qzpay_scan_end(&scan);
+	UnregisterSnapshot(latest);
+	return paused;
+}
+
+/* Says that an event came after its own period was closed. */
+static void
+mark_late(const Booking *booking)
+{
+	const QzpayUsageEvent *event = &booking->event;
+	Datum		values[7];
+	Datum		nothing;
+	bool		isnull;
+
+	values[0] = UUIDPGetDatum(&event->tenant);
+	values[1] = UUIDPGetDatum(&event->customer);
+	values[2] = UUIDPGetDatum(&event->meter);
+	values[3] = TimestampTzGetDatum(event->period_start);
+	values[4] = UUIDPGetDatum(&event->id);
+	values[5] = TimestampTzGetDatum(event->occurred_at);
+	values[6] = NumericGetDatum(event->quantity);
+	qzpay_call(&note_late, &event->tenant, values, NULL, false, 1, &nothing, &isnull);
+	CommandCounterIncrement();
+}
+
+/*
+ * qzpay_usage_allowance
+ *		What a meter gives at an instant; an average is limited by nothing.
+ */
+void
+qzpay_usage_allowance(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayMeter *meter, TimestampTz at,
+					  QzpayAllowance *allowance)
+{
+	qzpay_entitlement_meter(catalog, entitlement, meter, at, allowance);
+	if (meter->aggregation == QZPAY_AGGREGATE_AVG)
+	{
+		allowance->unlimited = true;
+		allowance->charge = NULL;
+	}
+}
+
+/* Whether a report for a closed period repeats one that was recorded in time; result is its answer then. */
+static bool
+repeats_closed(Booking *booking, QzpayUsageResult *result)
+{
+	QzpayUsageEvent stored;
+	TransactionId in_progress = InvalidTransactionId;
+
+	if (result->sqlstate != ERRCODE_QZPAY_USAGE_CLOSED || booking->event.key == NULL ||
+		!qzpay_usage_event_find(&booking->event, true, &stored, &in_progress) || TransactionIdIsValid(in_progress))
+		return false;
+	memset(result, 0, sizeof(*result));
+	answer_duplicate(booking, &stored, result);
+	return true;
+}
+
+/*
  * qzpay_usage_record
  *		Books one report; what is wrong with it is an answer, not an error, so that a batch goes on.
  *
@@ -474,15 +603,34 @@ qzpay_usage_record(const QzpayCatalog *catalog, const QzpayEntitlement *entitlem
 	booking.catalog = catalog;
 	booking.entitlement = entitlement;
 	booking.report = report;
-	if (!check_quantity(report, result) || !place_in_time(&booking, result))
+	if (!check_quantity(report, result))
 		return;
+	if (report->meter->aggregation == QZPAY_AGGREGATE_UNIQUE && !qzpay_usage_value_id(report->meter, report->properties, &booking.value))
+	{
+		refuse(result, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("meter \"%s\" counts the values of the property \"%s\", which the report lacks",
+																report->meter->code, report->meter->value_property), NULL,
+			   pstrdup("It must be a string, a number, true or false."));
+		return;
+	}
+	if (is_paused(entitlement))
+	{
+		refuse(result, ERRCODE_QZPAY_NO_ACCESS, psprintf("usage of \"%s\" is refused while the subscription is paused", report->meter->code), NULL,
+			   pstrdup("Resume the subscription, or keep its access while it is paused."));
+		return;
+	}
 	fill_event(&booking);
-	qzpay_entitlement_meter(catalog, entitlement, report->meter, booking.event.occurred_at, &booking.allowance);
 	booking.total.tenant = entitlement->tenant;
 	booking.total.customer = entitlement->customer;
 	booking.total.meter = report->meter->id;
+	if (!place_in_time(&booking, result))
+	{
+		(void) repeats_closed(&booking, result);
+		return;
+	}
+	qzpay_usage_allowance(catalog, entitlement, report->meter, booking.is_late ? entitlement->now : booking.event.occurred_at, &booking.allowance);
 	booking.total.period_start = booking.event.period_start;
 	booking.total.is_gauge = report->is_reading;
+	booking.total.amount = report->amount;
 	booking.total.exclusive = !is_increment(report) || (!booking.allowance.unlimited && booking.allowance.type == QZPAY_LIMIT_HARD);
 	qzpay_usage_event_prepare(booking.event.recorded_at);
 	if (!write_booking(&booking, result))
@@ -498,7 +646,9 @@ qzpay_usage_record(const QzpayCatalog *catalog, const QzpayEntitlement *entitlem
 				 errmsg("the contract or usage period of the customer changed while usage was recorded"),
 				 errhint("Repeat the transaction.")));
 	result->status = QZPAY_USAGE_RECORDED;
-	result->total = booking.total.after;
+	result->total = total_of(report->meter, booking.total.after, booking.total.events + 1);
+	if (booking.is_late)
+		mark_late(&booking);
 	raise_alerts(&booking);
 }
 

@@ -17,6 +17,8 @@ typedef struct QzpayUsageReport
 	TimestampTz occurred_at;
 	bool		is_reading;		/* the quantity is the period's total, not an increment */
 	Jsonb	   *properties;		/* or NULL */
+	Numeric		amount;			/* what it is worth in minor units, or NULL: the quantity */
+	bool		late_to_next;	/* of a closed period: counted in the running one instead of refused */
 } QzpayUsageReport;
 
 typedef enum QzpayUsageStatus
@@ -29,7 +31,7 @@ typedef enum QzpayUsageStatus
 typedef struct QzpayUsageResult
 {
 	QzpayUsageStatus status;
-	Numeric		total;			/* of the meter in the event's period */
+	Numeric		total;			/* of the meter in the event's period; the mean where it aggregates by avg */
 	int			sqlstate;		/* when refused */
 	char	   *message;
 	char	   *detail;			/* or NULL */
@@ -48,6 +50,7 @@ typedef struct QzpayUsageEvent
 	TimestampTz recorded_at;
 	Numeric		quantity;		/* what it adds to the total */
 	Numeric		reading;		/* what was stated, where that is something else; or NULL */
+	Numeric		amount;			/* or NULL */
 	text	   *key;
 	Jsonb	   *properties;
 	ItemPointerData row;
@@ -63,8 +66,10 @@ typedef struct QzpayUsageTotal
 
 	bool		exclusive;		/* decide under the lock of the first shard */
 	bool		is_gauge;		/* fed by readings, not by increments */
+	Numeric		amount;			/* of the event to be added, or NULL: its quantity */
 	Numeric		before;			/* sum of all shards */
 	Numeric		after;
+	int64		events;			/* that made it, before */
 } QzpayUsageTotal;
 
 /* Called with total->before under the lock; sets total->after and the difference, or returns false to leave everything as it is. */
@@ -79,6 +84,8 @@ typedef enum QzpayTotalResult
 
 extern void qzpay_usage_init(void);
 
+extern void qzpay_usage_allowance(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayMeter *meter, TimestampTz at,
+								  QzpayAllowance *allowance);
 extern void qzpay_usage_record(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayUsageReport *report,
 							   QzpayUsageResult *result);
 extern bool qzpay_usage_period(const QzpayEntitlement *entitlement, TimestampTz at, TimestampTz *start, TimestampTz *end);
@@ -91,7 +98,11 @@ extern void qzpay_usage_event_delete(QzpayUsageEvent *event);
 
 extern void qzpay_usage_totals_init(void);
 extern QzpayTotalResult qzpay_usage_total_add(QzpayUsageTotal *total, QzpayUsageDecision decide, void *arg);
-extern Numeric qzpay_usage_total_read(const QzpayUsageTotal *total, Snapshot snapshot);
+extern Numeric qzpay_usage_total_read(const QzpayUsageTotal *total, Snapshot snapshot, int64 *events);
 extern void qzpay_usage_totals_await(const pg_uuid_t *tenant, const pg_uuid_t *customer, const pg_uuid_t *meter, TimestampTz period_start);
+
+extern bool qzpay_usage_value_id(const QzpayMeter *meter, Jsonb *properties, pg_uuid_t *id);
+extern bool qzpay_usage_value_known(const QzpayUsageTotal *total, const pg_uuid_t *id);
+extern void qzpay_usage_value_add(const QzpayUsageTotal *total, const pg_uuid_t *id);
 
 #endif							/* QZPAY_STORE_USAGE_H */

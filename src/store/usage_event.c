@@ -39,13 +39,15 @@ enum
 	COLUMN_RECORDED_AT,
 	COLUMN_QUANTITY,
 	COLUMN_READING,
+	COLUMN_AMOUNT,
 	COLUMN_KEY,
 	COLUMN_PROPERTIES,
 	N_COLUMNS
 };
 
 static const char *const column_names[N_COLUMNS] = {
-	"tenant_id", "customer_id", "id", "meter_id", "period_start", "occurred_at", "recorded_at", "quantity", "reading", "idempotency_key", "properties"
+	"tenant_id", "customer_id", "id", "meter_id", "period_start", "occurred_at", "recorded_at", "quantity", "reading", "amount", "idempotency_key",
+	"properties"
 };
 
 /* One month.  Kept for the session, since it may be open; current tells whether the table is still a partition. */
@@ -202,6 +204,8 @@ read_event(Partition *partition, TupleTableSlot *slot, QzpayUsageEvent *event)
 	event->quantity = DatumGetNumericCopy(column_of(partition, slot, COLUMN_QUANTITY, &isnull));
 	value = column_of(partition, slot, COLUMN_READING, &isnull);
 	event->reading = isnull ? NULL : DatumGetNumericCopy(value);
+	value = column_of(partition, slot, COLUMN_AMOUNT, &isnull);
+	event->amount = isnull ? NULL : DatumGetNumericCopy(value);
 	value = column_of(partition, slot, COLUMN_KEY, &isnull);
 	event->key = isnull ? NULL : DatumGetTextPCopy(value);
 	value = column_of(partition, slot, COLUMN_PROPERTIES, &isnull);
@@ -308,6 +312,7 @@ qzpay_usage_event_insert(QzpayUsageEvent *event, bool tentative)
 	column_values[COLUMN_RECORDED_AT] = TimestampTzGetDatum(event->recorded_at);
 	column_values[COLUMN_QUANTITY] = NumericGetDatum(event->quantity);
 	column_values[COLUMN_READING] = NumericGetDatum(event->reading);
+	column_values[COLUMN_AMOUNT] = NumericGetDatum(event->amount);
 	column_values[COLUMN_KEY] = PointerGetDatum(event->key);
 	column_values[COLUMN_PROPERTIES] = JsonbPGetDatum(event->properties);
 	for (int i = 0; i < N_COLUMNS; i++)

@@ -36,12 +36,13 @@ enum
 	COLUMN_SHARD,
 	COLUMN_QUANTITY,
 	COLUMN_EVENTS,
+	COLUMN_AMOUNT,
 	COLUMN_GAUGE,
 	N_COLUMNS
 };
 
 static const char *const column_names[N_COLUMNS] = {
-	"tenant_id", "customer_id", "meter_id", "period_start", "shard", "quantity", "events", "gauge"
+	"tenant_id", "customer_id", "meter_id", "period_start", "shard", "quantity", "events", "amount", "gauge"
 };
 
 static QzpayRelation totals = {.table = "usage_totals",.index = "usage_totals_pkey"};
@@ -55,6 +56,7 @@ typedef struct Shard
 	TransactionId busy;			/* whoever is changing it, or InvalidTransactionId */
 	Numeric		quantity;
 	int64		events;
+	Numeric		amount;			/* NULL: the quantity */
 	ItemPointerData tid;
 } Shard;
 
@@ -62,6 +64,7 @@ typedef struct Shards
 {
 	Shard		shard[N_SHARDS];
 	Numeric		sum;			/* of what is committed or our own */
+	int64		events;			/* that made it */
 	bool		any;
 	bool		is_gauge;		/* of any shard */
 } Shards;
@@ -79,6 +82,7 @@ typedef struct Left
 	int			shard;
 	ItemPointerData tid;
 	Numeric		others;			/* sum of the other shards when they were read; NULL: 0 */
+	int64		other_events;
 } Left;
 
 #define N_LEFT 64
@@ -102,6 +106,20 @@ column_of(TupleTableSlot *slot, int column)
 	bool		isnull;
 
 	return slot_getattr(slot, columns[column], &isnull);
+}
+
+/* What a slot says of its shard. */
+static void
+read_shard(TupleTableSlot *slot, Shard *shard)
+{
+	bool		isnull;
+	Datum		amount = slot_getattr(slot, columns[COLUMN_AMOUNT], &isnull);
+
+	shard->exists = true;
+	shard->quantity = DatumGetNumericCopy(column_of(slot, COLUMN_QUANTITY));
+	shard->events = DatumGetInt64(column_of(slot, COLUMN_EVENTS));
+	shard->amount = isnull ? NULL : DatumGetNumericCopy(amount);
+	shard->tid = slot->tts_tid;
 }
 
 static void
@@ -142,17 +160,15 @@ find_shards(const QzpayUsageTotal *total, Shards *shards)
 			}
 			continue;
 		}
-		shard->exists = true;
 		shard->busy = dirty.xmax;
-		shard->quantity = DatumGetNumericCopy(column_of(slot, COLUMN_QUANTITY));
-		shard->events = DatumGetInt64(column_of(slot, COLUMN_EVENTS));
-		shard->tid = slot->tts_tid;
+		read_shard(slot, shard);
 	}
 	qzpay_scan_end(&scan);
 	for (int i = 0; i < N_SHARDS; i++)
 	{
 		if (shards->shard[i].quantity != NULL)
 			shards->sum = shards->sum == NULL ? shards->shard[i].quantity : qzpay_number_add(shards->sum, shards->shard[i].quantity);
+		shards->events += shards->shard[i].events;
 	}
 }
 
@@ -184,12 +200,11 @@ find_own(const QzpayUsageTotal *total, Shards *shards, int *number)
 		memset(shards, 0, sizeof(*shards));
 		*number = left->shard;
 		shard = &shards->shard[left->shard];
-		shard->exists = true;
-		shard->quantity = DatumGetNumericCopy(column_of(slot, COLUMN_QUANTITY));
-		shard->events = DatumGetInt64(column_of(slot, COLUMN_EVENTS));
+		read_shard(slot, shard);
 		shard->tid = left->tid;
 		shards->any = true;
 		shards->is_gauge = DatumGetBool(column_of(slot, COLUMN_GAUGE));
+		shards->events = left->other_events + shard->events;
 		shards->sum = left->others == NULL ? shard->quantity : qzpay_number_add(left->others, shard->quantity);
 	}
 	ExecDropSingleTupleTableSlot(slot);
@@ -201,9 +216,12 @@ remember_own(const QzpayUsageTotal *total, const Shards *shards, int number, Ite
 {
 	Left	   *left = left_for(total);
 	Numeric		others = NULL;
+	int64		other_events = 0;
 
 	for (int i = 0; i < N_SHARDS; i++)
 	{
+		if (i != number)
+			other_events += shards->shard[i].events;
 		if (i != number && shards->shard[i].quantity != NULL)
 			others = others == NULL ? shards->shard[i].quantity : qzpay_number_add(others, shards->shard[i].quantity);
 	}
@@ -221,6 +239,7 @@ remember_own(const QzpayUsageTotal *total, const Shards *shards, int number, Ite
 	left->shard = number;
 	left->tid = *tid;
 	left->others = NULL;
+	left->other_events = other_events;
 	if (others != NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
@@ -231,7 +250,7 @@ remember_own(const QzpayUsageTotal *total, const Shards *shards, int number, Ite
 }
 
 static void
-form_row(const QzpayUsageTotal *total, int number, Numeric quantity, int64 events, Datum *values, bool *nulls)
+form_row(const QzpayUsageTotal *total, int number, Numeric quantity, int64 events, Numeric amount, Datum *values, bool *nulls)
 {
 	int			natts = RelationGetDescr(totals.heap)->natts;
 
@@ -246,6 +265,8 @@ form_row(const QzpayUsageTotal *total, int number, Numeric quantity, int64 event
 	values[columns[COLUMN_SHARD] - 1] = Int16GetDatum(number);
 	values[columns[COLUMN_QUANTITY] - 1] = NumericGetDatum(quantity);
 	values[columns[COLUMN_EVENTS] - 1] = Int64GetDatum(events);
+	values[columns[COLUMN_AMOUNT] - 1] = NumericGetDatum(amount);
+	nulls[columns[COLUMN_AMOUNT] - 1] = amount == NULL;
 	values[columns[COLUMN_GAUGE] - 1] = BoolGetDatum(total->is_gauge);
 }
 
@@ -290,7 +311,7 @@ insert_shard(const QzpayUsageTotal *total, int number, Numeric quantity, ItemPoi
 		Datum		values[MaxHeapAttributeNumber];
 		bool		nulls[MaxHeapAttributeNumber];
 
-		form_row(total, number, quantity, 1, values, nulls);
+		form_row(total, number, quantity, 1, total->amount, values, nulls);
 		qzpay_row_insert(&totals, values, nulls, tid);
 	}
 	qzpay_key_unlock(&lock);
@@ -313,6 +334,15 @@ choose_shard(const Shards *shards, bool exclusive, uint32 skip, TransactionId *w
 	return -1;
 }
 
+/* The amount of a shard with one event more; NULL as long as it is the quantity. */
+static Numeric
+added_amount(const Shard *shard, Numeric difference, Numeric amount)
+{
+	if (shard->amount == NULL && amount == NULL)
+		return NULL;
+	return qzpay_number_add(shard->amount == NULL ? shard->quantity : shard->amount, amount == NULL ? difference : amount);
+}
+
 /* Writes the new quantity into the chosen shard; false when it has to be looked for again. */
 static bool
 write_shard(const QzpayUsageTotal *total, Shards *shards, int number, Numeric difference, uint32 *skip)
@@ -330,7 +360,8 @@ write_shard(const QzpayUsageTotal *total, Shards *shards, int number, Numeric di
 	}
 	else
 	{
-		form_row(total, number, qzpay_number_add(shard->quantity, difference), shard->events + 1, values, nulls);
+		form_row(total, number, qzpay_number_add(shard->quantity, difference), shard->events + 1,
+				 added_amount(shard, difference, total->amount), values, nulls);
 		result = qzpay_row_update(&totals, &tid, values, nulls, total->exclusive);
 		/* Locked by hand, or changed since it was read. */
 		if (result == TM_BeingModified)
@@ -379,6 +410,7 @@ qzpay_usage_total_add(QzpayUsageTotal *total, QzpayUsageDecision decide, void *a
 		}
 		if (shards.any && shards.is_gauge != total->is_gauge)
 			return QZPAY_TOTAL_MIXED;
+		total->events = shards.events;
 		total->before = shards.sum == NULL ? qzpay_number_zero() : shards.sum;
 		if (!decide(total, &difference, arg))
 			return QZPAY_TOTAL_LEFT;
@@ -387,9 +419,9 @@ qzpay_usage_total_add(QzpayUsageTotal *total, QzpayUsageDecision decide, void *a
 	}
 }
 
-/* Sum of the shards that the snapshot sees. */
+/* Sum of the shards that the snapshot sees, and how many events made it. */
 Numeric
-qzpay_usage_total_read(const QzpayUsageTotal *total, Snapshot snapshot)
+qzpay_usage_total_read(const QzpayUsageTotal *total, Snapshot snapshot, int64 *events)
 {
 	Numeric		sum = qzpay_number_zero();
 	ScanKeyData keys[4];
@@ -399,8 +431,12 @@ qzpay_usage_total_read(const QzpayUsageTotal *total, Snapshot snapshot)
 	open_totals();
 	keys_of(total, keys);
 	qzpay_scan_begin(&scan, &totals, snapshot, keys, 4);
+	*events = 0;
 	while ((slot = qzpay_scan_next(&scan)) != NULL)
+	{
 		sum = qzpay_number_add(sum, DatumGetNumeric(column_of(slot, COLUMN_QUANTITY)));
+		*events += DatumGetInt64(column_of(slot, COLUMN_EVENTS));
+	}
 	qzpay_scan_end(&scan);
 	return sum;
 }
@@ -410,10 +446,14 @@ static void
 require_seen(const QzpayUsageTotal *total)
 {
 	Snapshot	latest = RegisterSnapshot(GetLatestSnapshot());
-	int			difference = qzpay_number_compare(qzpay_usage_total_read(total, latest), qzpay_usage_total_read(total, GetActiveSnapshot()));
+	int64		there;
+	int64		seen;
 
+	/* By the number of events: one of quantity 0 may have an amount. */
+	(void) qzpay_usage_total_read(total, latest, &there);
+	(void) qzpay_usage_total_read(total, GetActiveSnapshot(), &seen);
 	UnregisterSnapshot(latest);
-	if (difference != 0)
+	if (there != seen)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("usage was recorded after this transaction's snapshot, and would not be billed"),

@@ -3,12 +3,18 @@
  *		Ratings against an oracle that knows no limit and goes another way.
  *
  * Graduated: price i times (min(q, bound i) - min(q, bound i-1)), over all tiers.  Volume: from the last tier down, the lowest one that
- * still holds q.  Package: counted up from the quotient.  Both ways of the core, narrow and wide, have to agree with it.
+ * still holds q.  Package: counted up from the quotient.  Models that rate amounts: always event by event, each by its place in the running
+ * sums of quantities and amounts, whatever the core goes by.  Both ways of the core, narrow and wide, have to agree with it.
  */
 #include "core/rating.h"
 #include "exact.h"
 
+#define MAX_EVENTS 6
+#define SPLIT_SCALE 6
+
 static QzpayPricing pricing;
+static QzpayUse events[MAX_EVENTS];
+static QzpayUsage usage;
 
 static QzpayDecimal
 fuzz_positive(FuzzInput *input)
@@ -110,13 +116,142 @@ oracle_package(BIGNUM *total, const BIGNUM *quantity, BN_CTX *ctx)
 	BN_free(held);
 }
 
+/* *total no less than a minimum and no more than a maximum. */
+static void
+oracle_bounds(BIGNUM *total, bool has_minimum, QzpayDecimal minimum, bool has_maximum, QzpayDecimal maximum)
+{
+	BIGNUM	   *low = exact_decimal(has_minimum ? minimum : qzpay_decimal_int(0));
+	BIGNUM	   *high = exact_decimal(has_maximum ? maximum : qzpay_decimal_int(0));
+
+	if (has_minimum && BN_cmp(total, low) < 0)
+		FUZZ_CHECK(BN_copy(total, low));
+	if (has_maximum && BN_cmp(total, high) > 0)
+		FUZZ_CHECK(BN_copy(total, high));
+	BN_free(low);
+	BN_free(high);
+}
+
+/*
+ * The amount of an event times its units beyond by all its units, half up at the split's decimals or the amount's if those are more;
+ * exactly where the amount is the units.
+ */
 static BIGNUM *
-oracle(QzpayDecimal quantity, QzpayDecimal included, BN_CTX *ctx)
+oracle_part(QzpayDecimal amount, const BIGNUM *beyond, const BIGNUM *units, BN_CTX *ctx)
+{
+	BIGNUM	   *number = exact_decimal(amount);
+	int			scale = amount.scale > SPLIT_SCALE ? amount.scale : SPLIT_SCALE;
+	BIGNUM	   *step = exact_power(EXACT_SCALE - scale);
+	BIGNUM	   *divisor = BN_new();
+	BIGNUM	   *result = BN_new();
+
+	if (BN_cmp(number, units) == 0)
+	{
+		BN_free(step);
+		BN_free(divisor);
+		BN_free(number);
+		FUZZ_CHECK(BN_copy(result, beyond));
+		return result;
+	}
+	/* floor((2 amount beyond + units step) / (2 units step)) steps */
+	FUZZ_CHECK(BN_mul(number, number, beyond, ctx) && BN_lshift1(number, number));
+	FUZZ_CHECK(BN_mul(divisor, units, step, ctx) && BN_add(number, number, divisor) && BN_lshift1(divisor, divisor));
+	FUZZ_CHECK(BN_div(result, NULL, number, divisor, ctx) && BN_mul(result, result, step, ctx));
+	BN_free(number);
+	BN_free(step);
+	BN_free(divisor);
+	return result;
+}
+
+/* What of an event of a percentage is not free, given what the events before it were worth; NULL when it is wholly free. */
+static BIGNUM *
+oracle_paid(const BIGNUM *amount, const BIGNUM *before, int64_t n_before)
+{
+	BIGNUM	   *limit = exact_decimal(pricing.has_free_amount ? pricing.free_amount : qzpay_decimal_int(0));
+	BIGNUM	   *after = BN_new();
+	BIGNUM	   *paid = BN_dup(amount);
+
+	FUZZ_CHECK(BN_add(after, before, amount));
+	if ((pricing.has_free_events || pricing.has_free_amount) && !(pricing.has_free_events && n_before >= pricing.free_events) &&
+		!(pricing.has_free_amount && BN_cmp(before, limit) >= 0))
+	{
+		if (pricing.has_free_amount && BN_cmp(after, limit) > 0)
+			FUZZ_CHECK(BN_sub(paid, after, limit));
+		else
+		{
+			BN_free(paid);
+			paid = NULL;
+		}
+	}
+	BN_free(limit);
+	BN_free(after);
+	return paid;
+}
+
+/* Adds the fee of an event, of which so much is to be paid. */
+static void
+oracle_fee(BIGNUM *total, const BIGNUM *paid, BN_CTX *ctx)
+{
+	BIGNUM	   *fee = BN_new();
+
+	BN_zero(fee);
+	add_product(fee, paid, pricing.unit_amount, ctx);
+	add_decimal(fee, pricing.amount);
+	oracle_bounds(fee, pricing.has_event_minimum, pricing.event_minimum, pricing.has_event_maximum, pricing.event_maximum);
+	FUZZ_CHECK(BN_add(total, total, fee));
+	BN_free(fee);
+}
+
+static void
+oracle_events(BIGNUM *total, BN_CTX *ctx)
+{
+	BIGNUM	   *included = exact_decimal(usage.included);
+	BIGNUM	   *used = BN_new();
+	BIGNUM	   *worth = BN_new();	/* of the events beyond what is included, so far */
+	int64_t		n_beyond = 0;
+
+	BN_zero(used);
+	BN_zero(worth);
+	for (int i = 0; i < usage.n_events; i++)
+	{
+		BIGNUM	   *units = exact_decimal(events[i].quantity);
+		BIGNUM	   *beyond = BN_new();
+		bool		was_beyond = BN_cmp(used, included) >= 0;
+		BIGNUM	   *amount;
+		BIGNUM	   *paid;
+
+		FUZZ_CHECK(BN_add(used, used, units) && BN_sub(beyond, used, included));
+		if (was_beyond || BN_cmp(used, included) > 0)
+		{
+			amount = was_beyond ? exact_decimal(events[i].amount) : oracle_part(events[i].amount, beyond, units, ctx);
+			if (pricing.model == QZPAY_MODEL_PERCENTAGE)
+			{
+				paid = oracle_paid(amount, worth, n_beyond);
+				if (paid != NULL)
+					oracle_fee(total, paid, ctx);
+				BN_free(paid);
+			}
+			FUZZ_CHECK(BN_add(worth, worth, amount));
+			n_beyond++;
+			BN_free(amount);
+		}
+		BN_free(units);
+		BN_free(beyond);
+	}
+	if (pricing.model == QZPAY_MODEL_DYNAMIC)
+		add_product(total, worth, pricing.unit_amount, ctx);
+	if (pricing.model == QZPAY_MODEL_GRADUATED_PERCENTAGE)
+		oracle_graduated(total, worth, ctx);
+	BN_free(included);
+	BN_free(used);
+	BN_free(worth);
+}
+
+static BIGNUM *
+oracle(BN_CTX *ctx)
 {
 	BIGNUM	   *total = BN_new();
-	BIGNUM	   *units = exact_decimal(quantity);
-	BIGNUM	   *free_units = exact_decimal(included);
-	BIGNUM	   *bound;
+	BIGNUM	   *units = exact_decimal(usage.quantity);
+	BIGNUM	   *free_units = exact_decimal(usage.included);
 
 	BN_zero(total);
 	FUZZ_CHECK(BN_sub(units, units, free_units));
@@ -139,15 +274,13 @@ oracle(QzpayDecimal quantity, QzpayDecimal included, BN_CTX *ctx)
 		case QZPAY_MODEL_VOLUME:
 			oracle_volume(total, units, ctx);
 			break;
+		case QZPAY_MODEL_PERCENTAGE:
+		case QZPAY_MODEL_GRADUATED_PERCENTAGE:
+		case QZPAY_MODEL_DYNAMIC:
+			oracle_events(total, ctx);
+			break;
 	}
-	bound = exact_decimal(pricing.has_minimum ? pricing.minimum : qzpay_decimal_int(0));
-	if (pricing.has_minimum && BN_cmp(total, bound) < 0)
-		FUZZ_CHECK(BN_copy(total, bound));
-	BN_free(bound);
-	bound = exact_decimal(pricing.has_maximum ? pricing.maximum : qzpay_decimal_int(0));
-	if (pricing.has_maximum && BN_cmp(total, bound) > 0)
-		FUZZ_CHECK(BN_copy(total, bound));
-	BN_free(bound);
+	oracle_bounds(total, pricing.has_minimum, pricing.minimum, pricing.has_maximum, pricing.maximum);
 	BN_free(units);
 	BN_free(free_units);
 	return total;
@@ -167,7 +300,7 @@ fill_pricing(FuzzInput *input)
 	bool		small;
 
 	memset(&pricing, 0, sizeof(pricing));
-	pricing.model = (QzpayModel) (fuzz_byte(input) % 5);
+	pricing.model = (QzpayModel) (fuzz_byte(input) % 8);
 	pricing.flat_on_zero = shape & 1;
 	pricing.has_minimum = (shape & 6) == 6;
 	pricing.has_maximum = (shape & 24) == 24;
@@ -178,6 +311,20 @@ fill_pricing(FuzzInput *input)
 	pricing.maximum = fuzz_positive(input);
 	small = is_small(pricing.amount) && is_small(pricing.unit_amount) && is_small(pricing.size) && is_small(pricing.minimum) &&
 		is_small(pricing.maximum);
+	if (pricing.model == QZPAY_MODEL_PERCENTAGE)
+	{
+		uint8_t		options = fuzz_byte(input);
+
+		pricing.has_free_events = options & 1;
+		pricing.has_free_amount = options & 2;
+		pricing.has_event_minimum = (options & 12) == 12;
+		pricing.has_event_maximum = (options & 48) == 48;
+		pricing.free_events = fuzz_byte(input) % 8;
+		pricing.free_amount = fuzz_positive(input);
+		pricing.event_minimum = fuzz_positive(input);
+		pricing.event_maximum = fuzz_positive(input);
+		small &= is_small(pricing.free_amount) && is_small(pricing.event_minimum) && is_small(pricing.event_maximum);
+	}
 	pricing.ntiers = 1 + (shape >> 5) % 5;
 	for (int i = 0; i < pricing.ntiers; i++)
 	{
@@ -195,37 +342,85 @@ fill_pricing(FuzzInput *input)
 	return small;
 }
 
+/* Usage from a few events, which totals may hide; false when the events don't add up to numbers of the core. */
+static bool
+fill_usage(FuzzInput *input, bool *small)
+{
+	uint8_t		shape = fuzz_byte(input);
+
+	memset(&usage, 0, sizeof(usage));
+	usage.included = shape & 8 ? fuzz_positive(input) : qzpay_decimal_int(0);
+	usage.has_amount = shape & 16;
+	usage.n_events = shape % 8 % (MAX_EVENTS + 1);
+	usage.events = events;
+	*small &= is_small(usage.included);
+	for (int i = 0; i < usage.n_events; i++)
+	{
+		events[i].quantity = fuzz_positive(input);
+		events[i].amount = usage.has_amount && fuzz_byte(input) % 4 != 0 ? fuzz_positive(input) : events[i].quantity;
+		*small &= is_small(events[i].quantity) && is_small(events[i].amount);
+		if (qzpay_decimal_add(usage.quantity, events[i].quantity, &usage.quantity) != QZPAY_OK ||
+			qzpay_decimal_add(usage.amount, events[i].amount, &usage.amount) != QZPAY_OK)
+			return false;
+	}
+	return true;
+}
+
+/* Rates along both ways, with what is known of the usage. */
+static void
+check_rating(const BIGNUM *wanted, bool small)
+{
+	bool		narrow = pricing.narrow;
+	QzpayDecimal exact;
+	QzpayCode	code;
+
+	for (int way = narrow; way >= 0; way--)
+	{
+		pricing.narrow = way;
+		code = qzpay_rate_usage(&pricing, &usage, &exact);
+		if (code == QZPAY_OK)
+			FUZZ_CHECK(qzpay_decimal_valid(exact) && exact_is(wanted, exact));
+		else
+			FUZZ_CHECK(!small && (code == QZPAY_E_OVERFLOW || code == QZPAY_E_SCALE));
+	}
+	pricing.narrow = narrow;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
 	FuzzInput	input = {data, length};
-	BN_CTX	   *ctx = BN_CTX_new();
+	BN_CTX	   *ctx;
 	bool		small = fill_pricing(&input);
-	QzpayDecimal quantity = fuzz_positive(&input);
-	QzpayDecimal included = fuzz_positive(&input);
+	bool		adds_up = fill_usage(&input, &small);
 	QzpayDecimal exact;
 	const char *reason;
 	BIGNUM	   *wanted;
-	QzpayCode	code;
 	int			tier;
 
 	if (qzpay_pricing_prepare(&pricing, &reason, &tier) != QZPAY_OK)
 	{
 		FUZZ_CHECK(reason != NULL && tier >= -1 && tier < pricing.ntiers);
-		FUZZ_CHECK(qzpay_rate(&pricing, quantity, included, &exact) == QZPAY_E_INVALID);
-		BN_CTX_free(ctx);
+		FUZZ_CHECK(qzpay_rate_usage(&pricing, &usage, &exact) == QZPAY_E_INVALID);
 		return 0;
 	}
-	small = small && is_small(quantity) && is_small(included);
-	wanted = oracle(quantity, included, ctx);
-	for (int way = pricing.narrow; way >= 0; way--)
+	if (!adds_up)
+		return 0;
+	ctx = BN_CTX_new();
+	wanted = oracle(ctx);
+	check_rating(wanted, small);
+	/* Without what is not needed. */
+	if (qzpay_rating_need(&pricing, &usage) != QZPAY_NEEDS_EVENTS)
 	{
-		pricing.narrow = way;
-		code = qzpay_rate(&pricing, quantity, included, &exact);
-		if (code == QZPAY_OK)
-			FUZZ_CHECK(qzpay_decimal_valid(exact) && exact_is(wanted, exact));
-		else
-			FUZZ_CHECK(!small && (code == QZPAY_E_OVERFLOW || code == QZPAY_E_SCALE));
+		usage.events = NULL;
+		if (qzpay_rating_need(&pricing, &usage) == QZPAY_NEEDS_TOTALS && usage.n_events > 0)
+			usage.n_events = -1;
+		check_rating(wanted, small);
+	}
+	else
+	{
+		usage.events = NULL;
+		FUZZ_CHECK(qzpay_rate_usage(&pricing, &usage, &exact) == QZPAY_E_INVALID);
 	}
 	BN_free(wanted);
 	BN_CTX_free(ctx);

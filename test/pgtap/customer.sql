@@ -84,7 +84,7 @@ SELECT qzpay.update_customer(:'p', tax_ids => '[{"type": "ar_cuit", "value": "30
 SELECT qzpay.sync_customer('payer', 'ana@example.org', 'Ana Pérez') \g /dev/null
 SELECT qzpay.record_usage(:'p'::uuid, 'messages', 10100, 'lots', properties => '{"who": "ana"}') \g /dev/null
 SELECT qzpay.advance_test_clock(:'clock', '2026-06-15 00:00+00') \g /dev/null
-SELECT qzpay.replace_payment_method(:'m3', 'tok_decline', last4 => '4242') \g /dev/null
+SELECT qzpay.attach_payment_method(:'p', 'sandbox', 'tok_decline') \g /dev/null
 SELECT ok(qzpay.delete_customer(:'p', 'moved away'), 'a customer is deleted');
 SELECT ok(NOT qzpay.delete_customer(:'p'), 'once');
 SELECT is((SELECT status || ' ' || status_reason || ' ' || has_access FROM qzpay.subscription_overview WHERE id = :'sub'), 'canceled moved away false', 'its subscription has ended');

@@ -34,7 +34,8 @@ INSERT INTO numbers SELECT x::numeric(30, 15) FROM numbers WHERE abs(x) < 1e14;
 SELECT count(*) > 1000 AS many, count(*) FILTER (WHERE qzpay.round_amount(x) IS DISTINCT FROM round(x)::bigint) AS packed,
        count(*) FILTER (WHERE qzpay.round_amount(x + 0) IS DISTINCT FROM round(x)::bigint) AS computed FROM numbers WHERE abs(x) < 9e18;
 -- and written: what comes back has the value that went in, with no zeros at its end
-SELECT count(*) FILTER (WHERE r IS DISTINCT FROM x) AS other_value, count(*) FILTER (WHERE r::text <> trim_scale(x)::text) AS other_text
+SELECT count(*) FILTER (WHERE r IS DISTINCT FROM x) AS other_value, count(*) FILTER (WHERE r::text <> trim_scale(x)::text) AS other_text,
+       count(*) FILTER (WHERE numeric_send(r) <> numeric_send(trim_scale(x)) OR hash_numeric(r) <> hash_numeric(x)) AS other_form
 FROM (SELECT x, qzpay.rate_usage('per_unit', '{"unit_amount": 1}', x) AS r FROM numbers WHERE x >= 0 OFFSET 0) v;
 SELECT qzpay.rate_usage('per_unit', '{"unit_amount": 1000000000000}', 12345678901234567890123456);
 

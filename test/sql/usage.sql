@@ -198,6 +198,44 @@ SELECT count(*) FROM qzpay.usage_events WHERE customer_id = :'pro' AND occurred_
 RESET enable_seqscan;
 RESET enable_bitmapscan;
 
+-- amounts: part of what a key stands for; totals have them only where an event says one
+SELECT try($$ SELECT qzpay.record_usage('org_pro', 'api_calls', 1, 'a1', amount => -0.01) $$);
+SELECT try($$ SELECT qzpay.record_usage('org_pro', 'api_calls', 1, 'a1', amount => 'NaN') $$);
+SELECT try($$ SELECT qzpay.record_usage('org_pro', 'api_calls', 1, 'a1', amount => 1e15) $$);
+SELECT try($$ SELECT qzpay.record_usage('org_pro', 'api_calls', 1, 'a1', amount => 0.0000000000001) $$);
+SELECT try($$ SELECT qzpay.record_usage('org_free', 'messages', 1, 'a1', action => 'set', amount => 1) $$);
+SELECT bool_and(amount IS NULL) AS no_amounts, sum(events) AS events FROM qzpay.usage_totals u JOIN qzpay.meters m ON m.id = u.meter_id AND m.code = 'api_calls' WHERE u.customer_id = :'pro';
+SELECT status FROM qzpay.record_usage('org_pro', 'api_calls', 2, 'a1', amount => 0.5);
+SELECT status FROM qzpay.record_usage('org_pro', 'api_calls', 2, 'a1', amount => 0.50);
+SELECT try($$ SELECT qzpay.record_usage('org_pro', 'api_calls', 2, 'a1', amount => 0.51) $$);
+SELECT try($$ SELECT qzpay.record_usage('org_pro', 'api_calls', 2, 'a1') $$);
+SELECT index, status, error FROM qzpay.record_usage_batch('[{"customer": "org_pro", "meter": "api_calls", "quantity": 0, "amount": 7}, {"customer": "org_pro", "meter": "api_calls", "quantity": 3, "amount": "7"},
+                                                            {"customer": "org_pro", "meter": "api_calls", "quantity": 3, "amount": null}]');
+SELECT sum(u.amount) - sum(u.quantity) AS more_than_the_quantity, sum(u.events) AS events FROM qzpay.usage_totals u JOIN qzpay.meters m ON m.id = u.meter_id AND m.code = 'api_calls' WHERE u.customer_id = :'pro';
+
+-- retention: a month goes once nothing in it is of an open usage period, and what it counted stays
+SELECT qzpay.create_test_clock('2026-01-01 00:00+00') AS old_clock \gset
+SELECT qzpay.sync_customer('org_old', test_clock => :'old_clock') \g /dev/null
+INSERT INTO qzpay.meters (id, code, name, aggregation, value_property) VALUES (qzpay.uuid_v7(), 'users', 'users', 'unique', 'user');
+SELECT qzpay.set_setting('usage_retention_months', '3');
+SELECT qzpay.record_usage('org_old', 'users', 1, 'o' || n, properties => jsonb_build_object('user', n / 2)) FROM generate_series(1, 5) n \g /dev/null
+SELECT qzpay.record_usage('org_old', 'api_calls', 7, 'o6') \g /dev/null
+SELECT qzpay._make_usage_partition('2020-01-01') \g /dev/null
+SET session_replication_role = replica;
+UPDATE qzpay.usage_events e SET recorded_at = '2020-01-15 00:00+00' FROM qzpay.customers c WHERE c.id = e.customer_id AND c.external_id = 'org_old';
+SET session_replication_role = origin;
+SELECT qzpay._forget_usage(10);
+SELECT r.status FROM qzpay.record_usage('org_old', 'api_calls', 7, 'o6') r;
+SELECT count(*) FROM qzpay.usage_values;
+SELECT count(*) FROM qzpay.advance_test_clock(:'old_clock', '2026-02-01 00:00+00') \g /dev/null
+SELECT qzpay._forget_usage(0), qzpay._forget_usage(10), qzpay._forget_usage(10), to_regclass('qzpay.usage_events_202001');
+SELECT m.code, a.period_start, a.quantity, a.events, a.amount FROM qzpay.usage_archived a JOIN qzpay.meters m ON m.id = a.meter_id ORDER BY 1;
+SELECT count(*) FROM qzpay.usage_values;
+SELECT r.status, r.total FROM qzpay.record_usage('org_old', 'api_calls', 7, 'o6') r;
+SELECT m.code, t.period_start, t.quantity, t.events FROM qzpay.usage_totals t JOIN qzpay.meters m ON m.id = t.meter_id JOIN qzpay.customers c ON c.id = t.customer_id WHERE c.external_id = 'org_old' ORDER BY 1, 2;
+SELECT check_name, status FROM qzpay.check_integrity() WHERE check_name = 'distinct_values_are_their_totals';
+SELECT try($$ SELECT qzpay._drop_usage_partition(current_date) $$);
+
 -- who may: the application for every customer or within its tenant; a tenant's role reports nothing
 CREATE ROLE regress_usage_app LOGIN;
 SELECT qzpay.grant_access('regress_usage_app', 'app') \g /dev/null

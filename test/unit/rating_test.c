@@ -328,7 +328,9 @@ static void
 test_faults(void)
 {
 	static const char negative[] = "-0.01";
-	static const char *const names[] = {"flat", "per_unit", "graduated", "volume", "package"};
+	static const char *const names[] = {
+		"flat", "per_unit", "graduated", "volume", "package", "percentage", "graduated_percentage", "dynamic"
+	};
 	QzpayModel	model = QZPAY_MODEL_FLAT;
 
 	tap_note("faults");
@@ -375,7 +377,7 @@ test_faults(void)
 	check_fault("the amount is negative or not a number", -1);
 	begin(QZPAY_MODEL_PER_UNIT);
 	pricing.unit_amount = dec(negative);
-	check_fault("the unit amount is negative or not a number", -1);
+	check_fault("the unit amount or rate is negative or not a number", -1);
 	pricing.unit_amount = dec("1");
 	pricing.has_minimum = true;
 	pricing.minimum = dec(negative);
@@ -389,12 +391,284 @@ test_faults(void)
 	begin((QzpayModel) 9);
 	check_fault("there is no such model", -1);
 
-	for (int i = 0; i < 5; i++)
+	begin(QZPAY_MODEL_PERCENTAGE);
+	pricing.unit_amount = dec(negative);
+	check_fault("the unit amount or rate is negative or not a number", -1);
+	pricing.unit_amount = dec("0.01");
+	pricing.amount = dec(negative);
+	check_fault("the amount is negative or not a number", -1);
+	pricing.amount = dec("1");
+	pricing.free_events = -1;
+	pricing.free_amount = dec(negative);
+	prepare();
+	pricing.has_free_events = true;
+	check_fault("the number of free events is negative", -1);
+	pricing.free_events = 1;
+	pricing.has_free_amount = true;
+	check_fault("the free amount is negative or not a number", -1);
+	pricing.free_amount = dec("0");
+	pricing.has_event_minimum = true;
+	pricing.event_minimum = dec(negative);
+	check_fault("the minimum or maximum is negative or not a number", -1);
+	pricing.event_minimum = dec("2");
+	pricing.has_event_maximum = true;
+	pricing.event_maximum = dec("1");
+	check_fault("the minimum is above the maximum", -1);
+	begin(QZPAY_MODEL_DYNAMIC);
+	pricing.unit_amount = dec(negative);
+	check_fault("the unit amount or rate is negative or not a number", -1);
+	begin(QZPAY_MODEL_GRADUATED_PERCENTAGE);
+	check_fault("there must be from 1 to 100 tiers", -1);
+
+	for (int i = 0; i < 8; i++)
 	{
 		tap_int(qzpay_model_parse(names[i], &model), QZPAY_OK, "%s is a model", names[i]);
 		tap_int(model, i, "of its number");
 	}
 	tap_int(qzpay_model_parse("tiered", &model), QZPAY_E_INVALID, "tiered is none");
+}
+
+#define MAX_EVENTS 10
+
+static QzpayUse events[MAX_EVENTS];
+static QzpayUsage usage;
+
+/* Usage from its events, "quantity" or "quantity:amount" each; the totals are their sums. */
+static void
+use(const char *text, const char *included)
+{
+	memset(&usage, 0, sizeof(usage));
+	usage.included = dec(included);
+	usage.events = events;
+	while (*text != '\0')
+	{
+		QzpayUse   *event = &events[usage.n_events++];
+		size_t		length = strcspn(text, ": ");
+
+		tap_ok(qzpay_decimal_parse(text, length, &event->quantity) == QZPAY_OK, "a quantity");
+		event->amount = event->quantity;
+		text += length;
+		if (*text == ':')
+		{
+			length = strcspn(++text, " ");
+			tap_ok(qzpay_decimal_parse(text, length, &event->amount) == QZPAY_OK, "an amount");
+			usage.has_amount = true;
+			text += length;
+		}
+		text += strspn(text, " ");
+		/* Where the sums don't fit, the test is about single events. */
+		(void) qzpay_decimal_add(usage.quantity, event->quantity, &usage.quantity);
+		(void) qzpay_decimal_add(usage.amount, event->amount, &usage.amount);
+	}
+}
+
+/* Rates events, with no more than is needed of them, along both ways. */
+static void
+check_use(const char *text, const char *included, QzpayRatingNeed need, const char *expected)
+{
+	bool		narrow = pricing.narrow;
+	QzpayDecimal exact = {0, 0};
+	char		printed[QZPAY_DECIMAL_BUFSIZE];
+
+	use(text, included);
+	tap_int(qzpay_rating_need(&pricing, &usage), need, "%s less %s: what has to be known", text, included);
+	if (need < QZPAY_NEEDS_EVENTS)
+		usage.events = NULL;
+	if (need < QZPAY_NEEDS_COUNT && usage.n_events > 0)
+		usage.n_events = -1;
+	for (int way = narrow; way >= 0; way--)
+	{
+		pricing.narrow = way;
+		if (tap_int(qzpay_rate_usage(&pricing, &usage, &exact), QZPAY_OK, "%s less %s, %s way", text, included, way ? "narrow" : "wide"))
+		{
+			qzpay_decimal_print(qzpay_decimal_normalise(exact), printed);
+			tap_text(printed, expected, "costs %s", expected);
+		}
+	}
+	pricing.narrow = narrow;
+	if (need == QZPAY_NEEDS_TOTALS)
+		return;
+	usage.events = NULL;
+	if (need == QZPAY_NEEDS_COUNT)
+		usage.n_events = -1;
+	tap_int(qzpay_rate_usage(&pricing, &usage, &exact), QZPAY_E_INVALID, "and not without");
+}
+
+/* 1.2 % and 10 per event; 3 events are free, or 50000, whichever is first. */
+static void
+begin_percentage(void)
+{
+	begin(QZPAY_MODEL_PERCENTAGE);
+	tap_int(qzpay_share_of_percent(dec("1.20"), &pricing.unit_amount), QZPAY_OK, "1.2 percent");
+	pricing.amount = dec("10");
+	pricing.has_free_events = true;
+	pricing.free_events = 3;
+	pricing.has_free_amount = true;
+	pricing.free_amount = dec("50000");
+}
+
+static void
+test_percentage(void)
+{
+	QzpayDecimal share;
+	QzpayDecimal exact;
+
+	tap_note("percentage");
+	tap_int(qzpay_share_of_percent(dec("0.00000000000000001"), &share), QZPAY_E_SCALE, "a percentage of 17 decimals");
+	begin_percentage();
+	check_error("1", "0", QZPAY_E_INVALID, "a pricing that was not prepared");
+	prepare();
+	check_error("1", "0", QZPAY_E_INVALID, "no events are known");
+	check_error("-1", "0", QZPAY_E_RANGE, "negative quantity");
+	check_error("1", "-1", QZPAY_E_RANGE, "negative allowance");
+	check_use("", "0", QZPAY_NEEDS_TOTALS, "0");
+	check_use("10000 10000 10000 5000", "0", QZPAY_NEEDS_EVENTS, "70");
+	check_use("10000 10000 10000", "0", QZPAY_NEEDS_EVENTS, "0");
+	/* The amount ends first: the second event pays for 10000 of its 30000. */
+	check_use("30000 30000 1 1", "0", QZPAY_NEEDS_EVENTS, "150.024");
+	/* It ends with an event: the next one pays in full. */
+	check_use("50000 100", "0", QZPAY_NEEDS_EVENTS, "11.2");
+	check_use("50000 0", "0", QZPAY_NEEDS_EVENTS, "10");
+	/* What is included comes before what is free. */
+	check_use("10000 10000 10000 10000 5000", "10000", QZPAY_NEEDS_EVENTS, "70");
+	check_use("20000 10000 10000 5000", "10000", QZPAY_NEEDS_EVENTS, "70");
+	check_use("20000 10000", "30001", QZPAY_NEEDS_TOTALS, "0");
+	check_use("20000 10000", "30000", QZPAY_NEEDS_EVENTS, "0");
+
+	pricing.has_free_amount = false;
+	prepare();
+	check_use("10000 10000 10000 5000", "0", QZPAY_NEEDS_EVENTS, "70");
+	check_use("5000 0 0 0", "0", QZPAY_NEEDS_EVENTS, "10");
+	pricing.has_free_events = false;
+	prepare();
+	check_use("", "0", QZPAY_NEEDS_TOTALS, "0");
+	check_use("10000 10000 10000 5000", "0", QZPAY_NEEDS_COUNT, "460");
+	check_use("10000.5 0", "0", QZPAY_NEEDS_COUNT, "140.006");
+	check_use("1:10000 1:5000", "0", QZPAY_NEEDS_COUNT, "200");
+	check_use("10000 10000", "10000", QZPAY_NEEDS_EVENTS, "130");
+	check_use("10000 0", "10000", QZPAY_NEEDS_EVENTS, "10");
+	check_use("10000 0", "10001", QZPAY_NEEDS_TOTALS, "0");
+	pricing.has_free_amount = true;
+	prepare();
+	check_use("30000 30000", "0", QZPAY_NEEDS_EVENTS, "130");
+	pricing.amount = dec("0");
+	prepare();
+	check_use("30000 30000", "0", QZPAY_NEEDS_TOTALS, "120");
+	check_use("30000 30000", "5000", QZPAY_NEEDS_TOTALS, "60");
+	check_use("30000 10000", "0", QZPAY_NEEDS_TOTALS, "0");
+
+	/* Bounds of each fee, not of what is free; and those of the whole. */
+	begin_percentage();
+	pricing.has_free_amount = false;
+	pricing.free_events = 1;
+	pricing.has_event_minimum = true;
+	pricing.event_minimum = dec("50");
+	prepare();
+	check_use("100000 100 100000", "0", QZPAY_NEEDS_EVENTS, "1260");
+	pricing.has_event_maximum = true;
+	pricing.event_maximum = dec("1000");
+	prepare();
+	check_use("100000 100 100000", "0", QZPAY_NEEDS_EVENTS, "1050");
+	pricing.has_event_minimum = false;
+	pricing.has_minimum = true;
+	pricing.minimum = dec("2000");
+	prepare();
+	check_use("100000 100 100000", "0", QZPAY_NEEDS_EVENTS, "2000");
+	check_use("", "1", QZPAY_NEEDS_TOTALS, "2000");
+
+	/* Limits and faults of single events. */
+	use("10 10", "0");
+	events[1].quantity.coef = -10;
+	tap_int(qzpay_rate_usage(&pricing, &usage, &exact), QZPAY_E_RANGE, "an event of negative quantity");
+	use("10 10", "0");
+	events[1].amount.coef = -10;
+	tap_int(qzpay_rate_usage(&pricing, &usage, &exact), QZPAY_E_RANGE, "an event of negative amount");
+	use("10:10", "0");
+	usage.amount.coef = -10;
+	tap_int(qzpay_rate_usage(&pricing, &usage, &exact), QZPAY_E_RANGE, "a negative amount");
+	use("10 10:99999999999999999999999999999999999999", "0");
+	tap_int(qzpay_rate_usage(&pricing, &usage, &exact), QZPAY_E_OVERFLOW, "a fee out of range");
+	use("10 99999999999999999999999999999999999999", "5.5");
+	tap_int(qzpay_rate_usage(&pricing, &usage, &exact), QZPAY_E_OVERFLOW, "more than can be told");
+	use("99999999999999999999999999999999999999 10", "5.5");
+	tap_int(qzpay_rate_usage(&pricing, &usage, &exact), QZPAY_E_OVERFLOW, "an event from which nothing can be taken");
+	use("10:99999999999999999999999999999999999999", "5");
+	tap_int(qzpay_rate_usage(&pricing, &usage, &exact), QZPAY_E_OVERFLOW, "an amount that cannot be divided");
+	use("10:99999999999999999999999999999999", "5");
+	tap_int(qzpay_rate_usage(&pricing, &usage, &exact), QZPAY_E_OVERFLOW, "an amount that cannot be multiplied");
+	pricing.unit_amount = dec("1");
+	pricing.amount = dec("99999999999999999999999999999999999999");
+	prepare();
+	use("10 10", "0");
+	tap_int(qzpay_rate_usage(&pricing, &usage, &exact), QZPAY_E_OVERFLOW, "a fixed amount on top");
+	pricing.has_event_maximum = pricing.has_free_events = false;
+	prepare();
+	tap_int(qzpay_rate_usage(&pricing, &usage, &exact), QZPAY_E_OVERFLOW, "fixed amounts times events");
+	use("10", "0");
+	tap_int(qzpay_rate_usage(&pricing, &usage, &exact), QZPAY_E_OVERFLOW, "fixed amounts on top of the rate");
+	pricing.has_free_amount = true;
+	pricing.free_amount = dec("99999999999999999999999999999999999999");
+	prepare();
+	use("0.5", "0");
+	tap_int(qzpay_rate_usage(&pricing, &usage, &exact), QZPAY_E_OVERFLOW, "a free amount from which nothing can be taken");
+	begin(QZPAY_MODEL_DYNAMIC);
+	pricing.unit_amount = dec("1");
+	prepare();
+	use("99999999999999999999999999999999999999", "0.5");
+	tap_int(qzpay_rate_usage(&pricing, &usage, &exact), QZPAY_E_OVERFLOW, "a quantity from which nothing can be taken");
+}
+
+static void
+test_amounts(void)
+{
+	tap_note("graduated percentage, dynamic");
+	begin(QZPAY_MODEL_GRADUATED_PERCENTAGE);
+	pricing.ntiers = 3;
+	pricing.tiers[0] = tier("1000", "0.01", "200");
+	pricing.tiers[1] = tier("10000", "0.02", "300");
+	pricing.tiers[2] = tier(NULL, "0.03", "400");
+	prepare();
+	check_use("500", "0", QZPAY_NEEDS_TOTALS, "205");
+	check_use("500 550", "0", QZPAY_NEEDS_TOTALS, "511");
+	check_use("500 550 4000", "0", QZPAY_NEEDS_TOTALS, "591");
+	check_use("1:500 1:4550", "0", QZPAY_NEEDS_TOTALS, "591");
+	check_use("500 550 4000", "50", QZPAY_NEEDS_TOTALS, "590");
+	check_use("1:500 1:550 1:4000", "1", QZPAY_NEEDS_EVENTS, "581");
+	/* The event in which what is included ends is worth a third of its amount. */
+	check_use("3:600 1:4850", "2", QZPAY_NEEDS_EVENTS, "591");
+	check_use("3:100", "1", QZPAY_NEEDS_EVENTS, "200.66666667");
+	/* Exactly, where its amount is its quantity. */
+	check_use("3 1:1", "1.000000000001", QZPAY_NEEDS_EVENTS, "200.02999999999999");
+	check_use("", "0", QZPAY_NEEDS_TOTALS, "200");
+	check_use("5:700", "6", QZPAY_NEEDS_TOTALS, "200");
+	pricing.flat_on_zero = false;
+	check_use("5:700", "6", QZPAY_NEEDS_TOTALS, "0");
+	check_use("5:700", "5", QZPAY_NEEDS_EVENTS, "0");
+	check_rate("5050", "591");
+	use("1:5", "0.5");
+	events[0].amount.coef = -1;
+	tap_int(qzpay_rate_usage(&pricing, &usage, &(QzpayDecimal) {0, 0}), QZPAY_E_RANGE, "a negative amount of an event");
+
+	begin(QZPAY_MODEL_DYNAMIC);
+	pricing.unit_amount = dec("1");
+	prepare();
+	check_use("7:70 5:55 10:220", "0", QZPAY_NEEDS_TOTALS, "345");
+	check_use("7:70 5:55 10:220", "7", QZPAY_NEEDS_EVENTS, "275");
+	check_use("7:70 5:55 10:220", "8", QZPAY_NEEDS_EVENTS, "264");
+	check_use("7:70 5:55 10:220", "22", QZPAY_NEEDS_EVENTS, "0");
+	check_use("7:70 5:55 10:220", "23", QZPAY_NEEDS_TOTALS, "0");
+	check_use("10000", "0", QZPAY_NEEDS_TOTALS, "10000");
+	check_use("0.5:0.25", "0", QZPAY_NEEDS_TOTALS, "0.25");
+	pricing.unit_amount = dec("1.2");
+	prepare();
+	check_use("10000", "0", QZPAY_NEEDS_TOTALS, "12000");
+	check_use("1:0.0000005 1:1", "0", QZPAY_NEEDS_TOTALS, "1.2000006");
+
+	/* What a model of quantities makes of it. */
+	begin(QZPAY_MODEL_PER_UNIT);
+	pricing.unit_amount = dec("2");
+	prepare();
+	check_use("7:70 5:55 10:220", "2", QZPAY_NEEDS_TOTALS, "40");
 }
 
 /* A graduated amount is what its slices cost: the price of a step never depends on where the steps before it ended. */
@@ -430,6 +704,8 @@ main(void)
 	test_bounds();
 	test_limits();
 	test_faults();
+	test_percentage();
+	test_amounts();
 	test_slices();
 	return tap_done();
 }

@@ -1,0 +1,63 @@
+-- What a subscription has committed itself to spend.
+
+CREATE OR REPLACE FUNCTION qzpay._commitment_lines(p_rolls qzpay._roll[], p_lines qzpay._line[]) RETURNS qzpay._line[]
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM qzpay.prices p WHERE p.commitment > 0) THEN
+        RETURN NULL;
+    END IF;
+    RETURN (
+        WITH period AS (
+            SELECT r.tenant_id, r.subscription_id, r.customer_id, r.invoice_id, s.current_period_start AS period_start, s.current_period_end AS whole_end,
+                   CASE WHEN r.ends OR r.resets OR r.pauses THEN least(r.due_at, s.current_period_end) ELSE s.current_period_end END AS period_end
+            FROM unnest(p_rolls) r
+            JOIN qzpay.subscriptions s ON s.tenant_id = r.tenant_id AND s.id = r.subscription_id
+            WHERE s.status NOT IN ('trialing', 'incomplete', 'paused') AND ((r.ends OR r.resets OR r.pauses) AND r.due_at > s.current_period_start OR r.bills AND s.current_period_end <= r.due_at)
+              -- Who was given the period for nothing owes nothing for it.
+              AND NOT s.period_comped
+        ), committed AS (
+            SELECT p.*, x.item_id, x.product_id, x.price_id, x.name, x.amount
+            FROM period p
+            CROSS JOIN LATERAL (
+                -- Each plan of the period for its part of it, by time; the last one names the line.
+                SELECT (array_agg(i.id ORDER BY i.valid_from DESC))[1] AS item_id, (array_agg(i.product_id ORDER BY i.valid_from DESC))[1] AS product_id,
+                       (array_agg(i.price_id ORDER BY i.valid_from DESC))[1] AS price_id, (array_agg(coalesce(i.name, d.name) ORDER BY i.valid_from DESC))[1] AS name,
+                       round(sum(c.commitment * extract(epoch FROM least(i.valid_until, p.period_end) - greatest(i.valid_from, p.period_start)))
+                             / extract(epoch FROM p.whole_end - p.period_start), 6) AS amount
+                FROM qzpay.subscription_items i
+                JOIN qzpay.prices c ON c.id = i.price_id AND c.commitment > 0
+                JOIN qzpay.products d ON d.id = i.product_id
+                WHERE i.tenant_id = p.tenant_id AND i.subscription_id = p.subscription_id AND i.kind = 'plan' AND i.valid_from < p.period_end AND i.valid_until > p.period_start
+            ) x
+            WHERE x.amount > 0
+        ), spent AS (
+            -- The period's plan and add-ons, and the usage that was closed in it, on invoices written or about to be.
+            SELECT k.tenant_id, k.subscription_id, sum(l.amount) AS amount
+            FROM committed k
+            CROSS JOIN LATERAL (
+                SELECT n.amount, n.kind, n.period_start, n.period_end
+                FROM qzpay.invoices v
+                JOIN qzpay.invoice_lines n ON n.tenant_id = v.tenant_id AND n.invoice_id = v.id
+                JOIN qzpay.subscription_items i ON i.tenant_id = n.tenant_id AND i.id = n.subscription_item_id AND i.subscription_id = k.subscription_id
+                WHERE v.tenant_id = k.tenant_id AND v.customer_id = k.customer_id AND v.issued_at >= k.period_start AND v.status <> 'void'
+                UNION ALL
+                SELECT n.amount, n.kind, n.period_start, n.period_end FROM unnest(p_lines) n WHERE n.invoice_id = k.invoice_id
+            ) l
+            WHERE l.kind IN ('plan', 'addon') AND l.period_start >= k.period_start AND l.period_start < k.period_end
+               OR l.kind = 'usage' AND l.period_end > k.period_start AND l.period_end <= k.period_end
+            GROUP BY k.tenant_id, k.subscription_id
+        )
+        SELECT array_agg(ROW(k.tenant_id, k.invoice_id, 'commitment', k.product_id, k.price_id, NULL, k.item_id, NULL, format('%s: minimum commitment', k.name),
+                             k.period_start, k.period_end, 1, x.missing, x.missing, qzpay.round_amount(x.missing), false,
+                             NULL, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line
+                         ORDER BY k.tenant_id, k.subscription_id)
+        FROM committed k
+        LEFT JOIN spent s ON s.tenant_id = k.tenant_id AND s.subscription_id = k.subscription_id
+        CROSS JOIN LATERAL (SELECT k.amount - coalesce(s.amount, 0) AS missing) x
+        WHERE x.missing >= 0.5
+    );
+END $$;
+COMMENT ON FUNCTION qzpay._commitment_lines(qzpay._roll[], qzpay._line[]) IS
+'True-up lines for the billing periods that end: what plan, add-ons and usage of the period, before discounts, fall short of the commitment of the plan''s price. '
+'p_lines are the lines of the same run. A period cut short, or shared by several plans, counts by time, to six decimals; the amount is rounded once. Nothing is due for trials, contracts never paid and periods given for free.';

@@ -1,0 +1,172 @@
+-- Usage by what it means: periods, trials, limits, late events, distinct values, means, dimensions, reports, and the way back from an invoice line.
+BEGIN;
+SELECT plan(72);
+SET LOCAL client_min_messages = warning;
+SET LOCAL timezone = 'UTC';
+
+\set catalog `cat examples/asistia/catalog.json`
+SELECT lives_ok(format('SELECT qzpay.import_catalog(%L)', :'catalog'), 'the catalog imports');
+CREATE FUNCTION pg_temp.clock_of(who text) RETURNS uuid LANGUAGE sql AS $$ SELECT c.test_clock_id FROM qzpay.customers c WHERE c.external_id = who $$;
+CREATE FUNCTION pg_temp.go(who text, at timestamptz) RETURNS text LANGUAGE sql AS $$ SELECT 'now ' || a.now_at FROM qzpay.advance_test_clock(pg_temp.clock_of(who), at) a $$;
+CREATE FUNCTION pg_temp.make(who text, at timestamptz, plan text DEFAULT 'pro', days integer DEFAULT NULL, per text DEFAULT 'month') RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    c uuid := (qzpay.sync_customer(who, test_clock => qzpay.create_test_clock(at, who))).id;
+BEGIN
+    PERFORM qzpay.attach_payment_method(c, 'sandbox', 'tok_ok');
+    IF plan IS NOT NULL THEN
+        PERFORM qzpay.subscribe(c, plan, per, trial_days => days);
+    END IF;
+END $$;
+CREATE FUNCTION pg_temp.bills(who text) RETURNS text LANGUAGE sql AS $$
+    SELECT coalesce(string_agg(i.issued_at::date || ' ' || i.total || ' ' || i.status, ', ' ORDER BY i.issued_at, i.series_number), 'none')
+    FROM qzpay.invoices i JOIN qzpay.customers c ON c.tenant_id = i.tenant_id AND c.id = i.customer_id WHERE c.external_id = who
+$$;
+CREATE FUNCTION pg_temp.line(who text, at date, OUT invoice uuid, OUT line_position integer, OUT quantity numeric, OUT amount bigint, OUT exact_amount numeric, OUT metadata jsonb) LANGUAGE sql AS $$
+    SELECT l.invoice_id, l.position, l.quantity, l.amount, l.exact_amount, l.metadata
+    FROM qzpay.customers c JOIN qzpay.invoices i ON i.tenant_id = c.tenant_id AND i.customer_id = c.id JOIN qzpay.invoice_lines l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id
+    WHERE c.external_id = who AND i.issued_at::date = at AND l.kind = 'usage'
+$$;
+CREATE FUNCTION pg_temp.happened(who text) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(e.type || coalesce(' ' || (e.data ->> 'percent'), '') || ' at ' || (e.data ->> 'current'), ', ' ORDER BY e.id)
+    FROM qzpay.events e JOIN qzpay.customers c ON c.tenant_id = e.tenant_id AND c.id = e.customer_id WHERE c.external_id = who AND e.type LIKE 'usage.%'
+$$;
+
+-- 1. RULES N2: 10 500 messages, some keys twice, one by one: thresholds where they lie, 10 000 free, 500 over = 750.
+SELECT pg_temp.make('n2', '2026-01-05 09:00+00') \g /dev/null
+SELECT pg_temp.go('n2', '2026-01-20 00:00+00') \g /dev/null
+SELECT is((SELECT count(*) FROM generate_series(1, 10500) n, qzpay.record_usage('n2', 'messages', 1, 'm' || n) r WHERE r.status = 'recorded'), 10500::bigint, '10 500 messages are recorded');
+SELECT is((SELECT count(*) FROM generate_series(1, 10500, 7) n, qzpay.record_usage('n2', 'messages', 1, 'm' || n) r WHERE r.status = 'duplicate'), 1500::bigint, 'repeated keys are duplicates');
+SELECT is((SELECT used FROM qzpay.usage_summary('n2') WHERE meter = 'messages'), 10500::numeric, 'the live total is exact at once');
+SELECT is((SELECT amount FROM qzpay.usage_summary('n2') WHERE meter = 'messages'), 750::bigint, 'and so is what it will cost');
+SELECT is(pg_temp.happened('n2'), 'usage.warning 75 at 7500, usage.warning 90 at 9000, usage.warning 100 at 10000, usage.overage.started at 10001',
+          'alerts at 7 500, 9 000 and 10 000, overage from 10 001, each once');
+SELECT pg_temp.go('n2', '2026-02-19 09:00+00') \g /dev/null
+SELECT is(pg_temp.bills('n2'), '2026-01-19 9900 paid, 2026-02-19 10650 paid', 'billed 9900 and 9900 + 750');
+SELECT is((SELECT used FROM qzpay.usage_summary('n2') WHERE meter = 'messages'), 0::numeric, 'the next period starts at 0');
+-- ... and proved.
+SELECT is((SELECT count(*) FROM pg_temp.line('n2', '2026-02-19') l, qzpay.invoice_line_events(l.invoice, l.line_position)), 10500::bigint, 'the line leads to its 10 500 events');
+SELECT is((SELECT (sum(e.quantity), sum(e.free_quantity), sum(e.billed_quantity), sum(e.rated_amount))::text FROM pg_temp.line('n2', '2026-02-19') l, qzpay.invoice_line_events(l.invoice, l.line_position) e),
+          '(10500,10000,500,750)', 'which add up to its quantity, what was free, what was billed, and its amount');
+SELECT is((SELECT count(*) FROM pg_temp.line('n2', '2026-02-19') l, qzpay.invoice_line_events_csv(l.invoice, l.line_position)), 10501::bigint, 'as CSV with a header');
+SELECT matches((SELECT c FROM pg_temp.line('n2', '2026-02-19') l, qzpay.invoice_line_events_csv(l.invoice, l.line_position) c OFFSET 1 LIMIT 1),
+               '^[0-9a-f-]{36},2026-01-20 00:00:00\+00,[^,]+,m[0-9]+,1,,,false,1,1,0,0,$', 'in lines as they should be');
+SELECT throws_ok(format('SELECT * FROM qzpay.invoice_line_events(%L, 1)', (SELECT invoice FROM pg_temp.line('n2', '2026-02-19'))), 'QZ204', NULL, 'a base line has no events');
+SELECT throws_ok(format('SELECT * FROM qzpay.invoice_line_events(%L, 9)', (SELECT invoice FROM pg_temp.line('n2', '2026-02-19'))), 'QZ404', NULL, 'nor has a line that is not there');
+
+-- 2. B4: a growing total under one key fails; under a key per reading it counts the difference, may fall, and does not mix.
+SELECT pg_temp.make('b4', '2026-01-01 00:00+00', 'pro', 0) \g /dev/null
+SELECT is((SELECT (r.status, r.total)::text FROM qzpay.record_usage('b4', 'messages', 100, 'sub:messages:2026-01:hourly', action => 'set') r), '(recorded,100)', 'a reading');
+SELECT throws_ok($$ SELECT qzpay.record_usage('b4', 'messages', 180, 'sub:messages:2026-01:hourly', action => 'set') $$, 'QZ501', NULL, 'the second hour under the same key is other content');
+SELECT is((qzpay.record_usage('b4', 'messages', 180, 'sub:messages:2026-01:hour-2', action => 'set')).total, 180::numeric, 'with the hour in the key it is the new total');
+SELECT is((qzpay.record_usage('b4', 'messages', 150, 'sub:messages:2026-01:hour-3', action => 'set')).total, 150::numeric, 'which may fall');
+SELECT throws_ok($$ SELECT qzpay.record_usage('b4', 'messages', 1, 'one') $$, 'QZ204', NULL, 'increments do not mix with readings');
+SELECT is((qzpay.record_usage('b4', 'api_calls', 1, 'one')).total, 1::numeric, 'on another meter they may be used');
+
+-- 3. B13: hard refuses above included, soft and none bill; check_limit says why.
+SELECT qzpay.import_catalog('{"meters": {"pages": {"name": "Pages"}, "scans": {"name": "Scans"}, "faxes": {"name": "Faxes"}},
+    "limits": {"maxPages": {"kind": "period", "meter": "pages"}, "maxScans": {"kind": "period", "meter": "scans"}, "maxFaxes": {"kind": "period", "meter": "faxes"}},
+    "plans": [{"id": "office", "name": "Office", "prices": {"month": {"amount": 1000, "currency": "USD"}}, "limits": {"maxPages": 10, "maxScans": 10, "maxFaxes": 10},
+        "usage": {"pages": {"included": 10, "overageRate": 3, "unit": 1, "limitType": "hard", "displayName": "Pages"},
+                  "scans": {"included": 10, "overageRate": 3, "unit": 1, "limitType": "soft", "displayName": "Scans"},
+                  "faxes": {"included": 10, "overageRate": 3, "unit": 1, "limitType": "none", "displayName": "Faxes"}}}]}') \g /dev/null
+SELECT pg_temp.make('b13', '2026-01-01 00:00+00', 'office', 0) \g /dev/null
+SELECT is((qzpay.record_usage('b13', 'pages', 10, 'p')).total, 10::numeric, 'hard: up to what is included');
+SELECT throws_ok($$ SELECT qzpay.record_usage('b13', 'pages', 1, 'p2') $$, 'QZ505', NULL, 'hard: not beyond');
+SELECT is((qzpay.record_usage('b13', 'scans', 12, 's')).total, 12::numeric, 'soft: beyond');
+SELECT is((qzpay.record_usage('b13', 'faxes', 13, 'f')).total, 13::numeric, 'none: beyond');
+SELECT is((SELECT string_agg(concat(l.allowed, ' ', l.reason), ', ' ORDER BY n) FROM unnest('{maxPages,maxScans,maxFaxes}'::text[]) WITH ORDINALITY AS k (code, n), qzpay.check_limit('b13', k.code, 10) l),
+          'f limit_reached, t overage, t ', 'check_limit: no, overage, yes');
+SELECT is((SELECT string_agg(e.type, ' ' ORDER BY e.type) FROM qzpay.events e JOIN qzpay.customers c ON c.id = e.customer_id WHERE c.external_id = 'b13' AND e.type ~ '^usage.(limit|overage)'),
+          'usage.limit.reached usage.overage.started usage.overage.started', 'the limit is reached only where it is hard, overage starts elsewhere');
+SELECT is((SELECT string_agg(concat_ws('/', v.limit_code, v.meter, v.kind, v.current, v.limit_value, v.overage, v.limit_type), ', ') FROM qzpay.usage_violations('b13') v),
+          'maxFaxes/faxes/period/13/10/3/none, maxScans/scans/period/12/10/2/soft', 'what lies over its limit');
+SELECT is((SELECT count(*) FROM qzpay.usage_violations('b4')), 0::bigint, 'nothing over, no row');
+
+-- 4. B14: a trial bills nothing, refuses beyond what is included, and the counter starts anew; its end instant is paid.
+SELECT pg_temp.make('b14', '2026-01-05 09:00+00') \g /dev/null
+SELECT is((qzpay.record_usage('b14', 'messages', 10000, 'all')).total, 10000::numeric, 'in a trial all that is included');
+SELECT throws_ok($$ SELECT qzpay.record_usage('b14', 'messages', 1, 'more') $$, 'QZ505', NULL, 'and not one more, though the charge is soft');
+SELECT pg_temp.go('b14', '2026-01-19 09:00+00') \g /dev/null
+SELECT is((SELECT used FROM qzpay.usage_summary('b14') WHERE meter = 'messages'), 0::numeric, 'the paid period starts at 0');
+SELECT is((SELECT r.total FROM qzpay.record_usage('b14', 'messages', 10001, 'paid', '2026-01-19 09:00+00') r), 10001::numeric, 'the end instant is in it');
+SELECT pg_temp.go('b14', '2026-02-19 09:00+00') \g /dev/null
+SELECT is(pg_temp.bills('b14'), '2026-01-19 9900 paid, 2026-02-19 9915 paid', 'the trial''s usage is on no bill');
+
+-- 5. C4: late events are refused, or counted in the running period, marked, and named on its line; a retry is a duplicate.
+SELECT throws_ok($$ SELECT qzpay.record_usage('b14', 'messages', 5, 'late', '2026-02-19 08:59+00') $$, 'QZ503', NULL, 'an event of a closed period is refused');
+SELECT is((SELECT (r.status, r.total)::text FROM qzpay.record_usage('b14', 'messages', 5, 'late', '2026-02-19 08:59+00', late => 'next') r), '(recorded,5)', 'or counted in the running one');
+SELECT is((SELECT r.status FROM qzpay.record_usage('b14', 'messages', 5, 'late', '2026-02-19 08:59+00', late => 'next') r), 'duplicate', 'once');
+SELECT is((SELECT r.status FROM qzpay.record_usage('b14', 'messages', 10001, 'paid', '2026-01-19 09:00+00') r), 'duplicate', 'a report repeated after the close is a duplicate, not refused');
+SELECT throws_ok($$ SELECT qzpay.record_usage('b14', 'messages', 10002, 'paid', '2026-01-19 09:00+00') $$, 'QZ501', NULL, 'and other content is still an error');
+SELECT throws_ok($$ SELECT qzpay.record_usage('b14', 'messages', 1, 'x', late => 'maybe') $$, '22023', NULL, 'late is refuse or next');
+SELECT is((SELECT string_agg(status || coalesce(' ' || left(error, 5), ''), ', ' ORDER BY index) FROM qzpay.record_usage_batch(
+    '[{"customer": "b14", "meter": "messages", "quantity": 2, "idempotency_key": "l2", "occurred_at": "2026-01-20T00:00:00Z", "late": "next"},
+      {"customer": "b14", "meter": "messages", "quantity": 2, "idempotency_key": "l3", "occurred_at": "2026-01-20T00:00:00Z"},
+      {"customer": "b14", "meter": "messages", "quantity": 2, "idempotency_key": "l4", "late": true}]')), 'recorded, refused QZ503, refused 22023', 'the same in a batch');
+SELECT is((qzpay.record_usage('b14', 'messages', 10000, 'in time')).total, 10007::numeric, 'late and timely usage share a total');
+SELECT pg_temp.go('b14', '2026-03-19 09:00+00') \g /dev/null
+SELECT is((SELECT (l.quantity, l.amount, l.metadata)::text FROM pg_temp.line('b14', '2026-03-19') l), '(10007,15,"{""included"": 10000, ""lateEvents"": 2, ""lateQuantity"": 7}")',
+          'the invoice line names what came late');
+SELECT is((SELECT string_agg(e.idempotency_key || e.late, ', ') FROM pg_temp.line('b14', '2026-03-19') l, qzpay.invoice_line_events(l.invoice, l.line_position) e), 'l2true, latetrue, in timefalse',
+          'and so do its events, by their true time');
+
+-- 6. Distinct values: exact at once, once per period, by JSON's equality; the value is wanted.
+SELECT qzpay.import_catalog('{"meters": {"users": {"name": "Active users", "aggregation": "unique", "valueProperty": "user", "dimensions": ["country", "device"]},
+                                         "latency": {"name": "Response time", "aggregation": "avg", "unit": "ms"}},
+    "plans": [{"id": "seats", "name": "Seats", "prices": {"month": {"amount": 0, "currency": "USD"}},
+               "usage": {"users": {"included": 2, "overageRate": 100, "unit": 1, "limitType": "none", "displayName": "Active users"}}}]}') \g /dev/null
+SELECT pg_temp.make('unique', '2026-01-01 00:00+00', 'seats', 0) \g /dev/null
+SELECT is((SELECT string_agg(r.total::text, ' ' ORDER BY n) FROM unnest('{"{\"user\": \"a\"}","{\"user\": \"b\"}","{\"user\": \"a\"}","{\"user\": 1}","{\"user\": 1.0}","{\"user\": \"1\"}","{\"user\": true}"}'::jsonb[]) WITH ORDINALITY AS v (p, n),
+    LATERAL qzpay.record_usage('unique', 'users', 1, 'u' || n, properties => p) r), '1 2 2 3 3 4 5', 'values count once each');
+SELECT is((SELECT r.total FROM qzpay.record_usage('unique', 'users', 1, 'u3', properties => '{"user": "a"}') r), 5::numeric, 'a duplicate changes nothing');
+SELECT throws_ok(format('SELECT qzpay.record_usage(%L, %L, 1, %L, properties => %L)', 'unique', 'users', 'x', p), '22023', NULL, 'no value: ' || coalesce(p, 'NULL'))
+FROM unnest(ARRAY[NULL, '{}', '{"user": null}', '{"user": ["a"]}', '[]']) p;
+SELECT pg_temp.go('unique', '2026-02-01 00:00+00') \g /dev/null
+SELECT is(pg_temp.bills('unique'), '2026-02-01 300 paid', '5 values, 2 included: 3 × 100');
+SELECT is((qzpay.record_usage('unique', 'users', 1, 'feb', properties => '{"user": "a"}')).total, 1::numeric, 'a known value counts again in the next period');
+
+-- 7. Means are reported, never limited, never billed.
+SELECT is((SELECT string_agg(round(r.total, 4)::text, ' ' ORDER BY n) FROM unnest('{10,20,40.5}'::numeric[]) WITH ORDINALITY AS v (q, n), LATERAL qzpay.record_usage('unique', 'latency', q, 'l' || n) r),
+          '10.0000 15.0000 23.5000', 'the total is the mean');
+SELECT is((SELECT (round(used, 2), included, amount)::text FROM qzpay.usage_summary('unique') WHERE meter = 'latency'), '(23.50,,0)', 'in the summary too');
+SELECT throws_ok($$ SELECT qzpay.import_catalog('{"plans": [{"id": "bad", "name": "Bad", "prices": {"month": {"amount": 0, "currency": "USD"}}, "usage": {"latency": {"included": 0, "overageRate": 1, "unit": 1, "limitType": "none"}}}]}') $$,
+                 'QZ601', NULL, 'a charge on a mean is refused');
+SELECT throws_ok($$ SELECT qzpay.import_catalog('{"limits": {"maxLatency": {"kind": "period", "meter": "latency"}}}') $$, 'QZ601', NULL, 'and a limit');
+SELECT throws_ok($$ SELECT qzpay.import_catalog('{"meters": {"x": {"aggregation": "unique"}}}') $$, 'QZ601', NULL, 'distinct values need a property');
+
+-- 8. By dimension, in buckets, in a report.
+SELECT qzpay.record_usage_batch('[{"customer": "unique", "meter": "users", "quantity": 1, "idempotency_key": "d1", "properties": {"user": "a", "country": "AR", "device": "x"}},
+    {"customer": "unique", "meter": "users", "quantity": 1, "idempotency_key": "d2", "properties": {"user": "c", "country": "AR", "device": "y"}},
+    {"customer": "unique", "meter": "users", "quantity": 1, "idempotency_key": "d3", "properties": {"user": "d", "country": "UY", "device": "x"}}]') \g /dev/null
+SELECT is((SELECT string_agg(b.dimension_values::text || ' ' || b.quantity, ', ') FROM qzpay.usage_breakdown('unique', 'users', '{country}') b),
+          '{"country": "AR"} 2, {"country": null} 1, {"country": "UY"} 1', 'distinct users by country');
+SELECT is((SELECT count(*) FROM qzpay.usage_breakdown('unique', 'users')), 4::bigint, 'by all declared dimensions');
+SELECT throws_ok($$ SELECT * FROM qzpay.usage_breakdown('unique', 'users', '{user}') $$, 'QZ401', NULL, 'not by one that is not declared');
+SELECT is((SELECT string_agg(h.bucket_start::date || ' ' || h.quantity || coalesce(' ' || (h.dimension_values ->> 'device'), ''), ', ' ORDER BY h.bucket_start, h.dimension_values)
+           FROM qzpay.usage_history('unique', 'users', 'month', '2026-01-01', '2026-02-02', '{device}') h), '2026-01-01 5, 2026-02-01 1, 2026-02-01 2 x, 2026-02-01 1 y', 'history by device');
+SELECT is((SELECT string_agg(concat_ws('/', r.meter, round(r.total, 1), r.events, r.average, round(r.peak, 1), r.peak_start::date, r.buckets), ', ' ORDER BY r.meter) FROM qzpay.usage_report('n2', '2026-01-19', '2026-01-29') r),
+          'messages/10500.0/10500/1050.000000/10500.0/2026-01-20/10', 'report: total, events, daily average, peak and its day');
+SELECT throws_ok($$ SELECT * FROM qzpay.usage_report('n2', unit => 'year') $$, '22023', NULL, 'report: an unknown unit');
+
+-- 9. A pause refuses usage, unless access is kept.
+SELECT qzpay.import_catalog('{"plans": [{"id": "sleepy", "name": "Sleepy", "prices": {"month": {"amount": 500, "currency": "USD"}}, "trial": {"days": 7, "endBehavior": "pause"}}]}') \g /dev/null
+SELECT pg_temp.make('paused', '2026-01-01 00:00+00', NULL) \g /dev/null
+SELECT qzpay.detach_payment_method(m.id) FROM qzpay.payment_methods m JOIN qzpay.customers c ON c.id = m.customer_id WHERE c.external_id = 'paused' \g /dev/null
+SELECT qzpay.subscribe(c.id, 'sleepy') FROM qzpay.customers c WHERE c.external_id = 'paused' \g /dev/null
+SELECT pg_temp.go('paused', '2026-01-09 00:00+00') \g /dev/null
+SELECT is((SELECT s.status::text FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id WHERE c.external_id = 'paused'), 'paused', 'a trial without a method ends paused');
+SELECT throws_ok($$ SELECT qzpay.record_usage('paused', 'messages', 1, 'p1') $$, 'QZ403', NULL, 'usage is refused while paused');
+SELECT is((SELECT error FROM qzpay.record_usage_batch('[{"customer": "paused", "meter": "messages", "quantity": 1}]')), 'QZ403: usage of "messages" is refused while the subscription is paused', 'in a batch too');
+UPDATE qzpay.subscriptions s SET pause_access = 'full' FROM qzpay.customers c WHERE c.id = s.customer_id AND c.external_id = 'paused';
+SELECT is((SELECT r.status FROM qzpay.record_usage('paused', 'messages', 1, 'p1') r), 'recorded', 'not where access is kept');
+
+-- 10. Settings. How months are forgotten stands in test/sql/usage.sql: it takes several transactions.
+SELECT lives_ok($$ SELECT qzpay.set_setting('usage_retention_months', '3') $$, 'retention is a setting');
+SELECT throws_ok($$ SELECT qzpay.set_setting('usage_retention_months', '2') $$, '22023', NULL, 'of at least three months');
+SELECT throws_ok($$ SELECT qzpay.set_setting('usage_alert_percents', '[50, 101]') $$, '22023', NULL, 'thresholds are percents');
+SELECT throws_ok($$ SELECT qzpay._drop_usage_partition(current_date) $$, 'QZ204', NULL, 'nobody drops a month that is to be kept');
+
+-- 11. The books.
+SELECT is((SELECT string_agg(check_name || ': ' || evidence, ', ') FROM qzpay.check_integrity() WHERE status <> 'pass'), NULL, 'every invariant holds');
+SELECT * FROM finish();
+ROLLBACK;
