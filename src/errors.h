@@ -13,7 +13,7 @@
 /* QZ0: the installation, the tenant context and calls as such */
 #define ERRCODE_QZPAY_IDEMPOTENCY_MISMATCH QZPAY_SQLSTATE('0', '0', '1')	/* same key, other request */
 #define ERRCODE_QZPAY_SCHEMA_VERSION QZPAY_SQLSTATE('0', '0', '2')	/* tables and code are of different versions */
-#define ERRCODE_QZPAY_NOT_LIVE QZPAY_SQLSTATE('0', '0', '3')	/* this server has not been declared live */
+#define ERRCODE_QZPAY_NOT_LIVE QZPAY_SQLSTATE('0', '0', '3')	/* reserved: this server has not been declared live */
 #define ERRCODE_QZPAY_TENANT_CONTEXT QZPAY_SQLSTATE('0', '0', '4')	/* tenant context missing, contradicting or not changeable now */
 #define ERRCODE_QZPAY_BAD_TOKEN QZPAY_SQLSTATE('0', '0', '5')	/* tenant token forged, malformed, expired or of elsewhere */
 
@@ -44,5 +44,8 @@
 
 /* QZ6: import */
 #define ERRCODE_QZPAY_CATALOG_INVALID QZPAY_SQLSTATE('6', '0', '1')	/* DETAIL: path into the document */
+
+/* QZ9: internal */
+#define ERRCODE_QZPAY_ROLLED_BACK QZPAY_SQLSTATE('9', '9', '9')	/* ends a dry run or a preview; never leaves the call */
 
 #endif							/* QZPAY_ERRORS_H */

@@ -8,6 +8,7 @@ ISOLATION += iso_payment
 REGRESS += context
 REGRESS += tenancy
 REGRESS += errors_c
+REGRESS += errors
 REGRESS += money
 REGRESS += calendar
 REGRESS += redact
