@@ -13,6 +13,7 @@ REGRESS += money
 REGRESS += calendar
 REGRESS += redact
 REGRESS += entitlement
+REGRESS += example_rls
 REGRESS += usage
 ISOLATION += iso_billing
 ISOLATION += iso_catalog_cache
