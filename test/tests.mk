@@ -17,6 +17,7 @@ REGRESS += example_rls
 REGRESS += usage
 ISOLATION += iso_billing
 ISOLATION += iso_catalog_cache
+ISOLATION += iso_customer
 ISOLATION += iso_limit
 ISOLATION += iso_usage
 ISOLATION += iso_usage_close
