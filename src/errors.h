@@ -13,7 +13,7 @@
 /* QZ0: the installation, the tenant context and calls as such */
 #define ERRCODE_QZPAY_IDEMPOTENCY_MISMATCH QZPAY_SQLSTATE('0', '0', '1')	/* same key, other request */
 #define ERRCODE_QZPAY_SCHEMA_VERSION QZPAY_SQLSTATE('0', '0', '2')	/* tables and code are of different versions */
-#define ERRCODE_QZPAY_NOT_LIVE QZPAY_SQLSTATE('0', '0', '3')	/* this server has not been declared live */
+#define ERRCODE_QZPAY_NOT_LIVE QZPAY_SQLSTATE('0', '0', '3')	/* reserved: this server has not been declared live */
 #define ERRCODE_QZPAY_TENANT_CONTEXT QZPAY_SQLSTATE('0', '0', '4')	/* tenant context missing, contradicting or not changeable now */
 #define ERRCODE_QZPAY_BAD_TOKEN QZPAY_SQLSTATE('0', '0', '5')	/* tenant token forged, malformed, expired or of elsewhere */
 
@@ -50,5 +50,8 @@
 /* QZ7: discounts */
 #define ERRCODE_QZPAY_PROMO_CODE QZPAY_SQLSTATE('7', '0', '1')	/* the code cannot be redeemed; DETAIL: JSON with code, reason and its numbers */
 #define ERRCODE_QZPAY_TOO_MANY_GUESSES QZPAY_SQLSTATE('7', '0', '2')	/* too many wrong codes by this tenant lately */
+
+/* QZ9: internal */
+#define ERRCODE_QZPAY_ROLLED_BACK QZPAY_SQLSTATE('9', '9', '9')	/* ends a dry run or a preview; never leaves the call */
 
 #endif							/* QZPAY_ERRORS_H */

@@ -8,7 +8,7 @@ use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('kinds');
 $node->init;
-$node->append_conf('postgresql.conf', "fsync = off\nmax_connections = 100\nshared_preload_libraries = 'qzpay'\nlog_error_verbosity = verbose\n");
+$node->append_conf('postgresql.conf', "fsync = off\nmax_connections = 100\nshared_preload_libraries = 'qzpay'\nlog_error_verbosity = verbose\nlog_statement = none\n");
 $node->start;
 $node->safe_psql('postgres', <<'SQL');
 CREATE EXTENSION qzpay CASCADE;
@@ -64,7 +64,7 @@ $node->safe_psql('postgres', q{UPDATE qzpay.jobs SET enabled = false; INSERT INT
 is($node->psql('postgres', q{INSERT INTO bots (org) VALUES ('c')}), 0, 'before its end a contract gives its limit');
 $node->safe_psql('postgres', 'SELECT pg_sleep(2.1)');
 my ($rc, $out, $err) = $node->psql('postgres', q{INSERT INTO bots (org) VALUES ('c')});
-like($err, qr/QZ402/, 'after it nothing, without any job');
+like($err, qr/has reached its limit "bots" of 0/, 'after it nothing, without any job');
 is($node->safe_psql('postgres', q{SELECT s.status FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id WHERE c.external_id = 'c'}), 'active', 'which has indeed not run');
 
 # Slots: 64 sessions, five of them.

@@ -19,6 +19,9 @@ SELECT qzpay.install();
 SELECT count(*) FROM qzpay.import_catalog(\$doc\$$catalog\$doc\$);
 CREATE TABLE orgs (id text PRIMARY KEY, customer_tenant uuid, customer_id uuid,
     FOREIGN KEY (customer_tenant, customer_id) REFERENCES qzpay.customers);
+CREATE TABLE accounts (id text PRIMARY KEY);
+INSERT INTO accounts SELECT 'org_' || n FROM generate_series(1, 9) n;
+ALTER TABLE qzpay.customers ADD CONSTRAINT users_account FOREIGN KEY (external_id) REFERENCES accounts;
 CREATE TABLE bots (id serial PRIMARY KEY, organization_id text NOT NULL);
 CREATE TRIGGER max_bots AFTER INSERT OR UPDATE OR DELETE ON bots FOR EACH ROW EXECUTE FUNCTION qzpay.enforce_limit('maxBots', 'organization_id');
 CREATE INDEX users_own_index ON qzpay.invoices (total);
@@ -75,6 +78,14 @@ foreach my $copy ('plain', 'parallel')
 	is($node->safe_psql($copy, $integrity), 'clean', "$copy: integrity");
 	my ($rc, $out, $err) = $node->psql($copy, q{INSERT INTO bots (organization_id) VALUES ('org_1'), ('org_1')});
 	like($err, qr/maxBots/, "$copy: the limit still holds");
+	# Foreign keys from and to the application's own tables, row security or not.
+	($rc, $out, $err) = $node->psql($copy, q{DELETE FROM accounts WHERE id = 'org_1'});
+	like($err, qr/users_account/, "$copy: an account that has a customer cannot go");
+	is($node->psql($copy, q{DELETE FROM accounts WHERE id = 'org_9'}), 0, "$copy: one that has none can");
+	($rc, $out, $err) = $node->psql($copy, q{SELECT qzpay.sync_customer('org_9')});
+	like($err, qr/users_account/, "$copy: and then no customer is made for it");
+	($rc, $out, $err) = $node->psql($copy, q{INSERT INTO orgs VALUES ('org_x', gen_random_uuid(), gen_random_uuid())});
+	like($err, qr/orgs_customer_tenant_customer_id_fkey/, "$copy: no row of the application's for a customer that isn't there");
 	is($node->safe_psql($copy, q{SELECT status FROM qzpay.record_usage('org_1', 'messages', 1, 'm7')}), 'duplicate', "$copy: a key used before the dump still counts once");
 	$node->safe_psql($copy, q{SELECT qzpay.advance_test_clock(id, '2026-02-19 09:00+00') FROM qzpay.test_clocks});
 	is($node->safe_psql($copy, q{SELECT string_agg(n || ' ' || status, ', ' ORDER BY status) FROM (SELECT status::text, count(*) AS n FROM qzpay.invoices GROUP BY 1) i}),
