@@ -1,6 +1,6 @@
 -- Discounts on invoices of Asist.IA: the acceptance numbers, what a code may and may not, and what is explained.
 BEGIN;
-SELECT plan(113);
+SELECT plan(102);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
