@@ -11,6 +11,7 @@ REGRESS += errors_c
 REGRESS += money
 REGRESS += calendar
 REGRESS += redact
+REGRESS += discount
 REGRESS += entitlement
 REGRESS += usage
 ISOLATION += iso_billing
