@@ -16,6 +16,7 @@ REGRESS += entitlement
 REGRESS += usage
 ISOLATION += iso_billing
 ISOLATION += iso_catalog_cache
+ISOLATION += iso_discount
 ISOLATION += iso_limit
 ISOLATION += iso_usage
 ISOLATION += iso_usage_close
