@@ -125,11 +125,11 @@ BEGIN
                    'firstPurchase', CASE WHEN v_first THEN
                        NOT EXISTS (SELECT FROM qzpay.invoices i WHERE i.tenant_id = b.tenant_id AND i.customer_id = b.customer_id AND i.status = 'paid' AND i.total > 0)
                        AND NOT EXISTS (SELECT FROM qzpay.payments y WHERE y.tenant_id = b.tenant_id AND y.customer_id = b.customer_id AND y.status = 'succeeded') END),
-               'usage', CASE WHEN v_meters IS NOT NULL AND s.usage_period_start IS NOT NULL THEN
+               'usage', CASE WHEN v_meters IS NOT NULL AND u.period_start IS NOT NULL THEN
                    (SELECT jsonb_object_agg(m.code, coalesce(t.quantity, CASE WHEN m.aggregation IN ('sum', 'count') THEN 0 END))
                     FROM qzpay.meters m
-                    CROSS JOIN LATERAL (SELECT sum(u.quantity) AS quantity FROM qzpay.usage_totals u WHERE u.tenant_id = b.tenant_id AND u.customer_id = b.customer_id
-                                        AND u.meter_id = m.id AND u.period_start = s.usage_period_start) t
+                    CROSS JOIN LATERAL (SELECT sum(t.quantity) AS quantity FROM qzpay.usage_totals t WHERE t.tenant_id = b.tenant_id AND t.customer_id = b.customer_id
+                                        AND t.meter_id = m.id AND t.period_start = u.period_start) t
                     WHERE m.id = ANY (v_meters)) END,
                'change', CASE WHEN v_change THEN coalesce(
                    (SELECT jsonb_build_object('from', o.code, 'to', n.code, 'upgrade', n.tier_rank > o.tier_rank)
@@ -141,6 +141,9 @@ BEGIN
     JOIN debit d ON d.invoice_id = b.invoice_id
     JOIN qzpay.customers c ON c.tenant_id = b.tenant_id AND c.id = b.customer_id
     LEFT JOIN qzpay.subscriptions s ON s.tenant_id = b.tenant_id AND s.id = b.subscription_id
+    -- The usage period that ends at this instant, or runs.
+    LEFT JOIN LATERAL (SELECT max(p.period_start) AS period_start FROM qzpay.periods p
+                       WHERE p.tenant_id = b.tenant_id AND p.subscription_id = b.subscription_id AND p.cycle = 'usage' AND p.period_start < b.due_at AND p.period_end >= b.due_at) u ON v_meters IS NOT NULL
     LEFT JOIN LATERAL (SELECT p.code, p.tier_rank, i.valid_from FROM qzpay.subscription_items i JOIN qzpay.products p ON p.id = i.product_id
                        WHERE i.tenant_id = b.tenant_id AND i.subscription_id = b.subscription_id AND i.kind = 'plan' AND i.valid_from <= b.due_at AND i.valid_until > b.due_at
                        ORDER BY i.valid_from DESC LIMIT 1) n ON true;
