@@ -49,6 +49,7 @@ CODE_SQL += sql/invoice/rating.sql
 CODE_SQL += sql/invoice/commitment.sql
 CODE_SQL += sql/invoice/render.sql
 CODE_SQL += sql/invoice/render_html.sql
+CODE_SQL += sql/invoice/render_pdf.sql
 CODE_SQL += sql/ledger/balance.sql
 CODE_SQL += sql/payment/outbox.sql
 CODE_SQL += sql/payment/settle.sql
