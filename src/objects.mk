@@ -82,3 +82,8 @@ WORKER_SRCS += src/worker/worker.c
 # module load
 MODULE_SRCS += src/guc.c
 MODULE_SRCS += src/qzpay.c
+
+# qzpay_pdf: a module of its own, made where Pango is; loaded by the first invoice_pdf()
+PDF_SRCS += src/pdf/layout.c
+PDF_SRCS += src/pdf/logo.c
+PDF_SRCS += src/pdf/module.c

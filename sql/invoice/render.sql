@@ -117,12 +117,14 @@ BEGIN
         SELECT jsonb_agg(jsonb_build_object('code', g.code, 'name', g.name, 'rate', g.rate, 'inclusive', g.inclusive, 'base', g.base, 'amount', g.amount)
                          ORDER BY g.inclusive, g.code, g.rate)
         FROM (SELECT t.value ->> 'code' AS code, max(t.value ->> 'name') AS name, (t.value ->> 'rate')::numeric AS rate, coalesce((t.value ->> 'inclusive')::boolean, false) AS inclusive,
-                     sum((l.value ->> 'amount')::numeric - (l.value ->> 'discount_amount')::numeric) AS base, sum((t.value ->> 'amount')::numeric) AS amount
+                     sum((l.value ->> 'amount')::numeric - (l.value ->> 'discount_amount')::numeric
+                         - coalesce((SELECT sum((x ->> 'amount')::numeric) FROM jsonb_array_elements(l.value -> 'taxes') x WHERE (x ->> 'inclusive')::boolean), 0)) AS base,
+                     sum((t.value ->> 'amount')::numeric) AS amount
               FROM jsonb_array_elements(p_lines) l
               CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(l.value -> 'taxes') WHEN 'array' THEN l.value -> 'taxes' ELSE '[]' END) t
               GROUP BY 1, 3, 4) g), '[]');
 END $$;
-COMMENT ON FUNCTION qzpay._tax_groups(jsonb) IS 'What lines are taxed by: per code, rate and kind the net amounts (after discounts) and the tax.';
+COMMENT ON FUNCTION qzpay._tax_groups(jsonb) IS 'What lines are taxed by: per code, rate and kind the net amounts (after discounts, without tax that they contain) and the tax.';
 
 CREATE OR REPLACE FUNCTION qzpay._tax_name(p_tax jsonb, p_texts jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE

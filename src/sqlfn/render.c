@@ -16,6 +16,7 @@
 
 QZPAY_FUNCTION(qzpay_printed_number);
 QZPAY_FUNCTION(qzpay_escaped_for_html);
+QZPAY_FUNCTION(qzpay_document_as_pdf);
 
 /* _print_number(value, shift, decimals, point, separator, least): value × 10^-shift */
 Datum
@@ -42,6 +43,17 @@ qzpay_printed_number(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(out));
 }
 
+/* The document that is the first argument. */
+static Jsonb *
+document_argument(FunctionCallInfo fcinfo)
+{
+	Jsonb	   *document = PG_GETARG_JSONB_P(0);
+
+	if (!JB_ROOT_IS_OBJECT(document))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("a document must be a JSON object")));
+	return document;
+}
+
 /* A string of the document, escaped. */
 static JsonbValue
 escaped(const JsonbValue *from)
@@ -60,15 +72,13 @@ escaped(const JsonbValue *from)
 Datum
 qzpay_escaped_for_html(PG_FUNCTION_ARGS)
 {
-	Jsonb	   *document = PG_GETARG_JSONB_P(0);
+	Jsonb	   *document = document_argument(fcinfo);
 	JsonbIterator *iterator;
 	JsonbParseState *state = NULL;
 	JsonbValue *result = NULL;
 	JsonbValue	value;
 	JsonbIteratorToken token;
 
-	if (!JB_ROOT_IS_OBJECT(document))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("a document must be a JSON object")));
 	iterator = JsonbIteratorInit(&document->root);
 	while ((token = JsonbIteratorNext(&iterator, &value, false)) != WJB_DONE)
 	{
@@ -77,4 +87,48 @@ qzpay_escaped_for_html(PG_FUNCTION_ARGS)
 		result = pushJsonbValue(&state, token, token < WJB_BEGIN_ARRAY ? &value : NULL);
 	}
 	PG_RETURN_JSONB_P(JsonbValueToJsonb(result));
+}
+
+/*
+ * pdf_renderer
+ *		The function of the module qzpay_pdf, loaded by the first call in a session.
+ *
+ * The module needs Pango, so it may not have been built, or not be loadable here; that is said as a missing feature, with the server's
+ * reason.
+ */
+static PGFunction
+pdf_renderer(void)
+{
+	static PGFunction render = NULL;
+	MemoryContext before = CurrentMemoryContext;
+
+	if (render != NULL)
+		return render;
+	PG_TRY();
+	{
+		render = (PGFunction) load_external_function("qzpay_pdf", "qzpay_pdf_render", true, NULL);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *reason;
+
+		MemoryContextSwitchTo(before);
+		reason = CopyErrorData();
+		FlushErrorState();
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("there is no PDF on this server"),
+						errdetail("The module qzpay_pdf is not there or cannot be loaded: %s.", reason->message),
+						errhint("Install Pango's development files (libpango1.0-dev), build and install qzpay again; "
+								"invoice_html() needs nothing.")));
+	}
+	PG_END_TRY();
+	return render;
+}
+
+/* _document_pdf(document) */
+Datum
+qzpay_document_as_pdf(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *document = document_argument(fcinfo);
+
+	return DirectFunctionCall1(pdf_renderer(), JsonbPGetDatum(document));
 }

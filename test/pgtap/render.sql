@@ -29,7 +29,7 @@ BEGIN
                          (l.value ->> 'from')::timestamptz, (l.value ->> 'until')::timestamptz, coalesce((l.value ->> 'quantity')::numeric, 1), (l.value ->> 'unit_amount')::numeric,
                          (l.value ->> 'amount')::numeric, (l.value ->> 'amount')::bigint,
                          coalesce((SELECT sum((d ->> 'amount')::bigint) FROM jsonb_array_elements(nullif(l.value -> 'discounts', 'null')) d), 0),
-                         coalesce((SELECT sum((d ->> 'amount')::bigint) FROM jsonb_array_elements(nullif(l.value -> 'taxes', 'null')) d), 0), 0,
+                         coalesce((SELECT sum((d ->> 'amount')::bigint) FROM jsonb_array_elements(nullif(l.value -> 'taxes', 'null')) d WHERE NOT (d ->> 'inclusive')::boolean), 0),
                          coalesce((l.value ->> 'proration')::boolean, false), NULL, l.value -> 'discounts', l.value -> 'taxes', '{}')::qzpay.invoice_lines)
       INTO lines_of FROM jsonb_array_elements(lines) WITH ORDINALITY l;
     SELECT sum(l.amount) AS amount, sum(l.discount_amount) AS discount, sum(l.tax_amount) AS tax, sum(l.amount - l.discount_amount + l.tax_amount) AS total INTO t FROM unnest(lines_of) l;
@@ -107,6 +107,12 @@ SELECT is(pg_temp.told(pg_temp.doc('full'), '$.parties[0].lines[*]'), 'Seller & 
 SELECT is(pg_temp.told(pg_temp.doc('full'), '$.parties[1].lines[*]'), 'Ana; C. 1; 28001 Madrid; M; 3 B; ES; ana@x.example; EU VAT: ESB1; Tax ID: 77', 'the buyer, nothing of the address lost');
 SELECT is(pg_temp.rows_of(pg_temp.doc('full') -> 'facts'), 'Number N-1004, Date of issue January 19, 2026, Due date January 29, 2026, Purchase order PO-7, Status Paid on January 19, 2026', 'purchase order and payment');
 SELECT is(pg_temp.doc('full') -> 'notes', '["Thanks."]', 'notes');
+
+SELECT pg_temp.make('inclusive', '[{"description": "Pro", "amount": 12100, "tax_included": 2100, "taxes": [{"code": "iva", "name": "IVA", "rate": 21, "inclusive": true, "amount": 2100}]},
+    {"description": "Box", "amount": 1000, "taxes": [{"code": "eco", "name": "Eco", "rate": 1, "inclusive": false, "amount": 10}]}]') \g /dev/null
+SELECT is(pg_temp.rows_of(pg_temp.doc('inclusive') -> 'totals'), 'Subtotal US$131.00, Tax US$0.10, Total US$131.10, Amount due US$131.10', 'what prices contain is not added');
+SELECT is((SELECT string_agg(translate(concat_ws(' ', r ->> 'label', r #>> '{base,value}', r #>> '{amount,value}'), chr(160), ' '), '; ') FROM jsonb_array_elements(pg_temp.doc('inclusive', 'es') #> '{taxes,rows}') r),
+    'Eco 1 % 1000 10; IVA 21 %, incluido 10000 2100', 'but told, with the price without it');
 
 -- 4. Drafts, tests, what is void; nothing but a number is owed on them.
 SELECT pg_temp.make('draft', '[{"description": "Pro", "amount": 100}]', status => 'draft', live => false) \g /dev/null
