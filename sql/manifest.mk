@@ -52,6 +52,7 @@ CODE_SQL += sql/invoice/render_html.sql
 CODE_SQL += sql/invoice/tax.sql
 CODE_SQL += sql/invoice/credit.sql
 CODE_SQL += sql/invoice/render_pdf.sql
+CODE_SQL += sql/invoice/manual.sql
 CODE_SQL += sql/ledger/balance.sql
 CODE_SQL += sql/ledger/functions.sql
 CODE_SQL += sql/payment/outbox.sql

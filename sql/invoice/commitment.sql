@@ -37,7 +37,8 @@ BEGIN
             SELECT k.tenant_id, k.subscription_id, sum(l.amount) AS amount
             FROM committed k
             CROSS JOIN LATERAL (
-                SELECT n.amount, n.kind, n.period_start, n.period_end, n.source_line_id
+                SELECT n.amount - coalesce((SELECT sum(x.amount) FROM qzpay.credit_note_lines x WHERE x.tenant_id = n.tenant_id AND x.invoice_line_id = n.id), 0) AS amount,
+                       n.kind, n.period_start, n.period_end, n.source_line_id
                 FROM qzpay.invoices v
                 JOIN qzpay.invoice_lines n ON n.tenant_id = v.tenant_id AND n.invoice_id = v.id
                 JOIN qzpay.subscription_items i ON i.tenant_id = n.tenant_id AND i.id = n.subscription_item_id AND i.subscription_id = k.subscription_id

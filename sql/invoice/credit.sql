@@ -344,7 +344,7 @@ BEGIN
     PERFORM qzpay._refuse_pan(p_reason);
     IF i.status <> 'open' AND NOT (i.status = 'uncollectible' AND p_status = 'void') THEN
         RAISE EXCEPTION 'invoice % cannot become %', coalesce(i.number, i.id::text), p_status USING ERRCODE = 'QZ204', DETAIL = format('It is %s.', i.status),
-            HINT = CASE i.status WHEN 'paid' THEN 'Correct it with credit_invoice().' WHEN 'draft' THEN 'Remove it with delete_draft_invoice().' END;
+            HINT = CASE i.status WHEN 'paid' THEN 'Correct it with credit_invoice().' WHEN 'draft' THEN 'Remove it with delete_draft_invoice().' ELSE 'That is final.' END;
     ELSIF i.amount_in_flight > 0 THEN
         RAISE EXCEPTION 'a payment of invoice % is under way', i.number USING ERRCODE = 'QZ301', HINT = 'Wait for its outcome.';
     ELSIF p_status = 'void' AND i.amount_paid > 0 THEN
@@ -480,9 +480,9 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN (
         SELECT ROW(i.tenant_id, i.id, i.customer_id, i.subscription_id, i.seller_id, i.livemode, i.currency, i.kind, coalesce(i.finalize_at, i.issued_at, i.created_at),
-                   i.period_start, i.period_end, i.collection, CASE WHEN i.issued_at IS NULL THEN (i.metadata ->> 'net_days')::integer END,
-                   i.metadata - 'net_days' || CASE WHEN i.po_number IS NULL THEN '{}' ELSE jsonb_build_object('po_number', i.po_number) END)::qzpay._bill
+                   i.period_start, i.period_end, i.collection, i.net_days,
+                   i.metadata || CASE WHEN i.po_number IS NULL THEN '{}' ELSE jsonb_build_object('_po_number', i.po_number) END)::qzpay._bill
         FROM qzpay.invoices i WHERE i.tenant_id = p_tenant AND i.id = p_invoice
     );
 END $$;
-COMMENT ON FUNCTION qzpay._bill_of_invoice(uuid, uuid) IS 'A written invoice as it was before it was written; a draft''s net_days and PO number travel in its metadata.';
+COMMENT ON FUNCTION qzpay._bill_of_invoice(uuid, uuid) IS 'A written invoice as it was before it was written; its PO number travels in the metadata, as _po_number.';

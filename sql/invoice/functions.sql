@@ -119,6 +119,25 @@ CREATE OR REPLACE FUNCTION qzpay._write_invoices(p_bills qzpay._bill[], p_lines 
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    v_hours integer := (qzpay.setting('invoice_draft_hours') #>> '{}')::integer;
+    v_drafts qzpay._bill[];
+BEGIN
+    IF v_hours > 0 THEN
+        SELECT array_agg(b) INTO v_drafts FROM unnest(p_bills) b WHERE b.invoice_id IN (SELECT l.invoice_id FROM unnest(p_lines) l WHERE l.kind = 'usage' AND l.amount <> 0);
+    END IF;
+    IF v_drafts IS NULL THEN
+        RETURN qzpay._write_final_invoices(p_bills, p_lines, p_at);
+    END IF;
+    RETURN qzpay._write_drafts(v_drafts, p_lines, p_at + v_hours * interval '1 hour', p_at)
+         + qzpay._write_final_invoices((SELECT array_agg(b) FROM unnest(p_bills) b WHERE b.invoice_id NOT IN (SELECT d.invoice_id FROM unnest(v_drafts) d)), p_lines, p_at);
+END $$;
+COMMENT ON FUNCTION qzpay._write_invoices(qzpay._bill[], qzpay._line[], timestamptz) IS
+'Writes the invoices these lines make: those with usage as drafts for the setting invoice_draft_hours, all others final at once. No invoice where every line is 0. Returns how many were written.';
+
+CREATE OR REPLACE FUNCTION qzpay._write_final_invoices(p_bills qzpay._bill[], p_lines qzpay._line[], p_at timestamptz) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
     v_bills qzpay._bill[];
     v_lines qzpay._line[];
     v_group record;
@@ -139,19 +158,19 @@ BEGIN
         SELECT * INTO STRICT v_block FROM qzpay._take_numbers(v_group.seller_id, v_group.livemode, p_at, cardinality(v_group.bills));
         INSERT INTO qzpay.invoices (tenant_id, id, customer_id, subscription_id, seller_id, livemode, kind, status, number, series_year, series_number,
                                     currency, line_count, subtotal, discount_total, tax_total, tax_included, tax_exempt, tax_note, total, balance_applied, grants_applied, amount_due,
-                                    period_start, period_end, collection, issued_at, due_at, po_number, metadata, created_at)
+                                    period_start, period_end, collection, net_days, issued_at, due_at, po_number, metadata, created_at)
         SELECT b.tenant_id, b.invoice_id, b.customer_id, b.subscription_id, b.seller_id, b.livemode, b.kind, 'open',
                qzpay._invoice_number(s.number_format, s.prefix, v_block.year, v_block.first_number + b.ordinality - 1),
                v_block.year, v_block.first_number + b.ordinality - 1, b.currency, t.line_count, t.amount, t.discount, t.tax, t.included,
                c.tax_exempt, CASE c.tax_exempt WHEN 'exempt' THEN qzpay.setting('tax_exempt_note') #>> '{}' WHEN 'reverse' THEN qzpay.setting('tax_reverse_note') #>> '{}' END,
                t.total, t.balance, t.grants, t.total - t.balance - t.grants,
-               b.period_start, b.period_end, coalesce(b.collection, c.collection), v_block.issued_at,
-               v_block.issued_at + coalesce(b.net_days, CASE WHEN coalesce(b.collection, c.collection) = 'send_invoice' THEN c.net_days END, 0) * interval '24 hours',
-               coalesce(b.metadata ->> 'po_number', c.po_number), coalesce(b.metadata - 'po_number', '{}'), p_at
+               b.period_start, b.period_end, coalesce(b.collection, c.collection), n.days, v_block.issued_at, v_block.issued_at + n.days * interval '24 hours',
+               coalesce(b.metadata ->> '_po_number', c.po_number), coalesce(b.metadata - '_po_number', '{}'), p_at
         FROM unnest(v_group.bills) WITH ORDINALITY b
         JOIN qzpay._invoice_totals(v_group.bills, v_lines, v_block.issued_at) t USING (invoice_id)
         JOIN qzpay.sellers s ON s.id = b.seller_id
-        JOIN qzpay.customers c ON c.tenant_id = b.tenant_id AND c.id = b.customer_id;
+        JOIN qzpay.customers c ON c.tenant_id = b.tenant_id AND c.id = b.customer_id
+        CROSS JOIN LATERAL (SELECT coalesce(b.net_days, CASE WHEN coalesce(b.collection, c.collection) = 'send_invoice' THEN c.net_days END, 0) AS days) n;
         GET DIAGNOSTICS v_rows = ROW_COUNT;
         v_total := v_total + v_rows;
         INSERT INTO qzpay.invoice_parties (tenant_id, invoice_id, name, email, billing_emails, address, tax_ids)
@@ -184,7 +203,7 @@ BEGIN
     END LOOP;
     RETURN v_total;
 END $$;
-COMMENT ON FUNCTION qzpay._write_invoices(qzpay._bill[], qzpay._line[], timestamptz) IS
+COMMENT ON FUNCTION qzpay._write_final_invoices(qzpay._bill[], qzpay._line[], timestamptz) IS
 'Writes the finalised invoices these lines make, with their buyers, lines, ledger rows and events, numbered in the order of due instants; the customer''s balance and prepaid grants are applied, '
 'and what comes to 0 is paid. No invoice where every line is 0. Returns how many were written.';
 
@@ -364,6 +383,8 @@ BEGIN
     v_known := (SELECT coalesce(array_agg(i.id), '{}') FROM qzpay.invoices i WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id);
     BEGIN
         PERFORM qzpay._advance_subscriptions(ARRAY[v_sub.tenant_id], ARRAY[v_sub.id], ARRAY[v_due], v_due);
+        PERFORM qzpay._finalize_draft(i.tenant_id, i.id, v_due) FROM qzpay.invoices i
+        WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id AND i.status = 'draft' AND i.id <> ALL (v_known);
         SELECT jsonb_agg(jsonb_build_object('due_at', v_due, 'line_position', l.position, 'kind', l.kind, 'description', l.description, 'period_start', l.period_start,
                                             'period_end', l.period_end, 'quantity', l.quantity, 'amount', l.amount, 'invoice_total', i.total, 'currency', i.currency)
                          ORDER BY l.position) INTO v_rows

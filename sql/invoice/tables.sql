@@ -47,6 +47,7 @@ CREATE TABLE qzpay.invoices (
     paid_at timestamptz,
     closed_at timestamptz,
     finalize_at timestamptz,
+    net_days integer CHECK (net_days BETWEEN 0 AND 3650),
     overdue_at timestamptz,
     reminders integer NOT NULL DEFAULT 0,
     po_number text,
@@ -76,6 +77,7 @@ CREATE INDEX invoices_id_idx ON qzpay.invoices (id);
 CREATE INDEX invoices_customer_id_idx ON qzpay.invoices (tenant_id, customer_id, issued_at);
 CREATE INDEX invoices_subscription_id_idx ON qzpay.invoices (tenant_id, subscription_id);
 CREATE INDEX invoices_open_idx ON qzpay.invoices (due_at) WHERE status = 'open';
+CREATE INDEX invoices_overdue_idx ON qzpay.invoices (due_at) WHERE status = 'open' AND (collection = 'send_invoice' OR subscription_id IS NULL);
 CREATE INDEX invoices_draft_idx ON qzpay.invoices (finalize_at) WHERE status = 'draft';
 
 CREATE TABLE qzpay.invoice_parties (

@@ -156,14 +156,6 @@ END $$;
 COMMENT ON FUNCTION qzpay._expire_grants(uuid, timestamptz, integer) IS
 'Books what expired grants have left, at the instant of expiry, for customers on a test clock or (NULL) in real time: sold credit as breakage, given credit back to goodwill. Returns how many.';
 
-CREATE OR REPLACE FUNCTION qzpay._job_grant_expiry(p_limit integer) RETURNS bigint
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN qzpay._expire_grants(NULL, qzpay.now(), p_limit);
-END $$;
-COMMENT ON FUNCTION qzpay._job_grant_expiry(integer) IS 'Job: books what expired grants have left.';
-
 CREATE OR REPLACE FUNCTION qzpay._request_refund(p_tenant uuid, p_customer uuid, p_currency text, p_amount bigint, p_credit_note uuid, p_reason text, p_at timestamptz) RETURNS uuid
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$

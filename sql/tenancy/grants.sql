@@ -70,7 +70,7 @@ BEGIN
                 update_customer delete_customer acquire_slot check_rate release_slot renew_slot require_rate require_slot set_entitlement clear_entitlement
                 enforce_limit add_limit recount_limit record_usage record_usage_batch
                 charge add_invoice_line create_invoice finalize_invoice
-                dry_run receive_webhook redeem_promo_code remove_discount setting delete_draft_invoice set_billing_details statement trial_balance'),
+                dry_run receive_webhook redeem_promo_code remove_discount setting delete_draft_invoice remove_invoice_line set_billing_details statement trial_balance'),
             -- worker
             ('qzpay_worker', 'deliver is_live run_billing run_due_jobs sandbox_outcome sandbox_request stripe_outcome stripe_request sandbox_tax'),
             -- admin

@@ -29,7 +29,7 @@ BEGIN
                          (l.value ->> 'from')::timestamptz, (l.value ->> 'until')::timestamptz, coalesce((l.value ->> 'quantity')::numeric, 1), (l.value ->> 'unit_amount')::numeric,
                          (l.value ->> 'amount')::numeric, (l.value ->> 'amount')::bigint,
                          coalesce((SELECT sum((d ->> 'amount')::bigint) FROM jsonb_array_elements(nullif(l.value -> 'discounts', 'null')) d), 0),
-                         coalesce((SELECT sum((d ->> 'amount')::bigint) FROM jsonb_array_elements(nullif(l.value -> 'taxes', 'null')) d WHERE NOT (d ->> 'inclusive')::boolean), 0),
+                         coalesce((SELECT sum((d ->> 'amount')::bigint) FROM jsonb_array_elements(nullif(l.value -> 'taxes', 'null')) d WHERE NOT (d ->> 'inclusive')::boolean), 0), 0,
                          coalesce((l.value ->> 'proration')::boolean, false), NULL, l.value -> 'discounts', l.value -> 'taxes', '{}')::qzpay.invoice_lines)
       INTO lines_of FROM jsonb_array_elements(lines) WITH ORDINALITY l;
     SELECT sum(l.amount) AS amount, sum(l.discount_amount) AS discount, sum(l.tax_amount) AS tax, sum(l.amount - l.discount_amount + l.tax_amount) AS total INTO t FROM unnest(lines_of) l;
