@@ -122,8 +122,8 @@ BEGIN
             WHERE test_clock_id IS NULL AND set_aside_at IS NULL AND next_due_at < qzpay.now() - interval '1 hour'$q$),
         ('nothing_is_set_aside', $q$ SELECT id::text FROM qzpay.subscriptions WHERE set_aside_at IS NOT NULL $q$),
         ('no_outcome_is_unknown_for_long', $q$
-            SELECT id::text FROM qzpay.payment_attempts
-            WHERE status = 'needs_operator' OR status = 'unknown' AND first_sent_at < qzpay._recorded_at() - interval '24 hours'$q$),
+            SELECT a.id::text FROM qzpay.payment_attempts a JOIN qzpay.invoices i ON i.tenant_id = a.tenant_id AND i.id = a.invoice_id
+            WHERE a.status = 'needs_operator' OR a.status = 'unknown' AND a.first_sent_at < least(qzpay._recorded_at(), qzpay.now(i.customer_id)) - interval '24 hours'$q$),
         ('usage_totals_are_their_events', $q$
             SELECT coalesce(t.customer_id, e.customer_id) || ' ' || coalesce(t.period_start, e.period_start)
             FROM (SELECT tenant_id, customer_id, meter_id, period_start, sum(quantity) q, sum(events) n, sum(coalesce(amount, quantity)) a FROM qzpay.usage_totals GROUP BY 1, 2, 3, 4) t
