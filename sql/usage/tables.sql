@@ -31,7 +31,7 @@ CREATE TABLE qzpay.usage_totals (
     amount numeric,
     gauge boolean NOT NULL DEFAULT false,
     PRIMARY KEY (tenant_id, customer_id, meter_id, period_start, shard)
-) WITH (fillfactor = 85);
+) WITH (fillfactor = 70, vacuum_truncate = off);
 COMMENT ON TABLE qzpay.usage_totals IS
 'Exact running totals per usage period; the total is the sum over the shards. A second shard is only made where the first is locked by another transaction. Written directly: row triggers don''t fire.';
 COMMENT ON COLUMN qzpay.usage_totals.amount IS 'Sum of the events'' amounts; NULL while none of the shard''s events has said one: it is the quantity then.';
