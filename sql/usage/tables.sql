@@ -13,7 +13,7 @@ CREATE TABLE qzpay.usage_events (
     properties jsonb
 ) PARTITION BY RANGE (recorded_at);
 COMMENT ON TABLE qzpay.usage_events IS
-'Append-only. id is the hash of the idempotency key, unique per customer in its month of recording; record_usage() also looks at the months kept before it, so a key never counts twice while those are kept. '
+'Append-only. id is the hash of the idempotency key, unique per customer in its month of recording; record_usage() also looks at the months before it, as far back as the usage period began and 35 days at least. '
 'recorded_at is the server''s time, occurred_at the customer''s; period_start names the usage period that counts the event. Written directly: row triggers don''t fire on insert.';
 COMMENT ON COLUMN qzpay.usage_events.quantity IS 'What the event adds to the total of its period.';
 COMMENT ON COLUMN qzpay.usage_events.reading IS 'What was stated where that is not what it adds: the total of action set, the value for meters that aggregate by count, max or last.';

@@ -193,6 +193,7 @@ set_now(const Datum *values, const bool *nulls, QzpayEntitlement *result)
 
 	if (!nulls[COLUMN_CLOCK])
 		memcpy(&clock, DatumGetUUIDP(values[COLUMN_CLOCK]), sizeof(clock));
+	result->on_test_clock = !nulls[COLUMN_CLOCK];
 	result->now = qzpay_clock_of(!nulls[COLUMN_CLOCK], &clock);
 }
 
