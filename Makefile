@@ -35,12 +35,17 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=btree_gist --loa
 TAP_TESTS     := $(if $(wildcard test/t/*.pl),1)
 PROVE_TESTS   ?= test/t/*.pl
 
-EXTRA_CLEAN = build results regression.diffs regression.out output_iso
+EXTRA_CLEAN = build qzpay_pdf.so results regression.diffs regression.out output_iso
 
 # Bitcode for the server's JIT gains nothing here and doubles the compile time; "make with_llvm=yes" makes it all the same.
 ifneq ($(origin with_llvm),command line)
 override with_llvm := no
 endif
+
+# PDF is a module of its own where its libraries are, so that qzpay itself needs none of them.
+PDF_PACKAGES = pangocairo cairo-pdf fontconfig
+PDF_OBJS     = $(PDF_SRCS:src/%.c=build/obj/%.o)
+PDF_MODULE  := $(shell pkg-config --exists $(PDF_PACKAGES) 2>/dev/null && echo qzpay_pdf.so)
 
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 ifneq ($(PGXS),)
@@ -51,6 +56,26 @@ all install installcheck:
 	@echo "qzpay: no PostgreSQL server development files ($(PG_CONFIG)); run tools/bootstrap or set PG_CONFIG" >&2; exit 1
 clean:
 	rm -rf $(EXTRA_CLEAN) qzpay.so
+endif
+
+ifneq ($(PDF_MODULE),)
+PDF_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PDF_PACKAGES)))
+build/obj/pdf/%.o: override CPPFLAGS += $(PDF_CFLAGS)
+
+all: $(PDF_MODULE)
+$(PDF_MODULE): $(PDF_OBJS)
+	$(CC) $(CFLAGS) -shared -o $@ $^ $(LDFLAGS) $(shell pkg-config --libs $(PDF_PACKAGES)) -lm -lpthread
+
+install: install-pdf
+.PHONY: install-pdf
+install-pdf: $(PDF_MODULE)
+	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
+	$(INSTALL_SHLIB) $(PDF_MODULE) '$(DESTDIR)$(pkglibdir)/'
+
+uninstall: uninstall-pdf
+.PHONY: uninstall-pdf
+uninstall-pdf:
+	rm -f '$(DESTDIR)$(pkglibdir)/$(PDF_MODULE)'
 endif
 
 # The core sees no server header.
@@ -65,7 +90,7 @@ build/obj/%.bc: src/%.c build/flags
 	@mkdir -p $(@D)
 	$(COMPILE.c.bc) -o $@ $<
 
--include $(OBJS:.o=.d)
+-include $(OBJS:.o=.d) $(PDF_OBJS:.o=.d)
 
 # Changes only when the objects have to be made anew: another server, version or option.
 build/flags: FORCE
@@ -107,7 +132,7 @@ format:
 
 # For tools/lint: what the lists name.
 lists:
-	@printf 'source %s\n' $(SRCS)
+	@printf 'source %s\n' $(SRCS) $(PDF_SRCS)
 	@printf 'sql %s\n' sql/foundation/header.sql sql/foundation/footer.sql $(CODE_SQL) $(DATA_ONCE) $(DATA_AGAIN)
 	@$(if $(REGRESS),printf 'regress %s\n' $(REGRESS:%=test/sql/%.sql),:)
 	@$(if $(ISOLATION),printf 'isolation %s\n' $(ISOLATION:%=test/specs/%.spec),:)

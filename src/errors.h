@@ -19,6 +19,8 @@
 
 /* QZ1: money */
 #define ERRCODE_QZPAY_CURRENCY QZPAY_SQLSTATE('1', '0', '1')	/* unknown or mixed currencies */
+#define ERRCODE_QZPAY_TAX_ANSWER QZPAY_SQLSTATE('1', '0', '2')	/* a tax provider's answer does not fit the invoice */
+#define ERRCODE_QZPAY_CREDIT_EXCEEDS QZPAY_SQLSTATE('1', '0', '3')	/* more would be credited or paid back than is left */
 
 /* QZ2: states */
 #define ERRCODE_QZPAY_ILLEGAL_TRANSITION QZPAY_SQLSTATE('2', '0', '1')	/* the status tables don't allow the move */
@@ -44,6 +46,10 @@
 
 /* QZ6: import */
 #define ERRCODE_QZPAY_CATALOG_INVALID QZPAY_SQLSTATE('6', '0', '1')	/* DETAIL: path into the document */
+
+/* QZ7: discounts */
+#define ERRCODE_QZPAY_PROMO_CODE QZPAY_SQLSTATE('7', '0', '1')	/* the code cannot be redeemed; DETAIL: JSON with code, reason and its numbers */
+#define ERRCODE_QZPAY_TOO_MANY_GUESSES QZPAY_SQLSTATE('7', '0', '2')	/* too many wrong codes by this tenant lately */
 
 /* QZ9: internal */
 #define ERRCODE_QZPAY_ROLLED_BACK QZPAY_SQLSTATE('9', '9', '9')	/* ends a dry run or a preview; never leaves the call */

@@ -24,6 +24,7 @@
 #include "store/installation.h"
 #include "store/rate.h"
 #include "store/relation.h"
+#include "store/throttle.h"
 #include "store/usage.h"
 #include "worker/worker.h"
 
@@ -92,6 +93,7 @@ _PG_init(void)
 	qzpay_entitlement_init();
 	qzpay_usage_init();
 	qzpay_rate_init();
+	qzpay_throttle_init();
 	/* Last: callbacks run in the reverse order of registration, so this one closes what the others' last words may open. */
 	qzpay_relation_init();
 

@@ -76,6 +76,18 @@ SELECT i.number, l.position AS line, l.description, l.quantity, l.period_start::
 FROM qzpay.invoices i JOIN qzpay.invoice_lines l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id WHERE i.series_number = 2 ORDER BY l.position;
 SELECT number, status, total, amount_paid, qzpay.format_amount(total, currency) AS amount FROM qzpay.invoices WHERE series_number = 2;
 
+\echo '   Every automatic discount of the catalog was considered for it, and why none applied:'
+\echo
+SELECT c.code, c.applied, c.amount, c.reason, c.explanation FROM qzpay.considered_discounts c JOIN qzpay.invoices i ON i.tenant_id = c.tenant_id AND i.id = c.invoice_id
+WHERE i.series_number = 2 ORDER BY c.position;
+\echo '   A promo code, asked about before the purchase: on a clock in June 2025, and on ours'
+\echo
+SELECT qzpay.create_test_clock('2025-06-02 00:00:00+00', 'june') AS june \gset
+SELECT id AS org_3 FROM qzpay.sync_customer('org_3', 'eva@org-3.example', 'Org Three', test_clock => :'june') \gset
+SELECT qzpay.now(:'org_3'::uuid)::date AS on, v.valid, v.code, v.amount, v.total, v.description, v.reason FROM qzpay.validate_promo_code('org_3', 'WELCOME30', 'pro') v
+UNION ALL
+SELECT qzpay.now(:'org_2'::uuid)::date, v.valid, v.code, v.amount, v.total, v.description, v.reason FROM qzpay.validate_promo_code('org_2', 'WELCOME30', 'pro') v;
+
 \echo '7. The card starts to decline. 2026-03-19: the renewal fails; access stays while grace runs'
 \echo
 SELECT qzpay.sandbox_set_token(:'card', 'tok_insufficient_funds') \g /dev/null

@@ -56,7 +56,7 @@ BEGIN
     FROM qzpay.charges c JOIN qzpay.products p ON p.id = c.product_id AND p.tenant_id IS NULL JOIN qzpay.meters m ON m.id = c.meter_id WHERE c.active
     UNION ALL
     SELECT d.kind, d.code, NULL, false, qzpay._catalog_discount_body(d.kind,
-        jsonb_build_object('name', d.name, 'description', d.description, 'type', d.type, 'value', d.value, 'active', d.active, 'metadata', d.metadata,
+        jsonb_build_object('name', d.name, 'description', d.description, 'type', d.type, 'value', d.value, 'tiers', d.tiers, 'active', d.active, 'metadata', d.metadata,
                            'config', jsonb_build_object('currency', d.currency, 'periods', d.periods, 'forever', d.forever),
                            'priority', d.priority, 'appliesTo', replace(d.applies_to, '_', '-'))
         || CASE d.kind WHEN 'promo_code'

@@ -185,10 +185,10 @@ CREATE OR REPLACE FUNCTION qzpay._catalog_apply_discounts(p_changes qzpay._catal
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO qzpay.discounts AS d (id, code, trigger, type, value, currency, periods, forever, name, description, applies_to, stackable, priority, conditions,
+    INSERT INTO qzpay.discounts AS d (id, code, trigger, type, value, currency, periods, forever, tiers, name, description, applies_to, stackable, priority, conditions,
                                       valid_from, valid_until, max_uses, max_uses_per_customer, active, metadata, created_at)
     SELECT qzpay.uuid_v5(qzpay.installation_id(), concat_ws(':', 'discount', t.trigger, upper(c.code))), c.code, t.trigger, b ->> 'type', (b ->> 'value')::numeric,
-           b #>> '{config,currency}', (b #>> '{config,periods}')::integer, coalesce((b #>> '{config,forever}')::boolean, false), b ->> 'name', b ->> 'description',
+           b #>> '{config,currency}', (b #>> '{config,periods}')::integer, coalesce((b #>> '{config,forever}')::boolean, false), coalesce(b -> 'tiers', '[]'), b ->> 'name', b ->> 'description',
            coalesce(replace(b ->> 'appliesTo', '-', '_'), 'subscription'),
            coalesce((b ->> CASE t.trigger WHEN 'promo_code' THEN 'combinable' ELSE 'stackable' END)::boolean, t.trigger = 'promo_code'), coalesce((b ->> 'priority')::integer, 0),
            coalesce(b -> CASE t.trigger WHEN 'promo_code' THEN 'restrictions' ELSE 'conditions' END, '{}') - '{maxUses,maxUsesPerCustomer,startsAt,expiresAt}'::text[],
@@ -200,7 +200,7 @@ BEGIN
     CROSS JOIN LATERAL (SELECT c.body AS b, CASE c.kind WHEN 'promo_code' THEN 'promo_code' ELSE 'automatic' END AS trigger) t
     WHERE c.kind IN ('promo_code', 'automatic_discount')
     ON CONFLICT (trigger, upper(code)) DO UPDATE SET
-        type = EXCLUDED.type, value = EXCLUDED.value, currency = EXCLUDED.currency, periods = EXCLUDED.periods, forever = EXCLUDED.forever, name = EXCLUDED.name,
+        type = EXCLUDED.type, value = EXCLUDED.value, currency = EXCLUDED.currency, periods = EXCLUDED.periods, forever = EXCLUDED.forever, tiers = EXCLUDED.tiers, name = EXCLUDED.name,
         description = EXCLUDED.description, applies_to = EXCLUDED.applies_to, stackable = EXCLUDED.stackable, priority = EXCLUDED.priority,
         conditions = EXCLUDED.conditions, valid_from = EXCLUDED.valid_from, valid_until = EXCLUDED.valid_until, max_uses = EXCLUDED.max_uses,
         max_uses_per_customer = EXCLUDED.max_uses_per_customer, active = EXCLUDED.active, metadata = EXCLUDED.metadata;

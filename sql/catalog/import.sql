@@ -127,28 +127,46 @@ $$;
 COMMENT ON FUNCTION qzpay._catalog_charge_body(jsonb, numeric, text) IS
 'Canonical form of a charge. overageRate per unit counts every started unit (package); rounding exact makes it a price per single unit. What is not said to be included is the limit.';
 
+CREATE OR REPLACE FUNCTION qzpay._catalog_discount_synonyms() RETURNS TABLE (synonym text, key text)
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY VALUES ('minPurchaseAmount', 'minAmount'), ('maxPurchaseAmount', 'maxAmount'), ('customerSegments', 'segments'), ('products', 'validProducts'),
+                        ('excludeProducts', 'excludedProducts'), ('excludeCategories', 'excludedCategories');
+END $$;
+COMMENT ON FUNCTION qzpay._catalog_discount_synonyms() IS 'Other words for conditions of discounts, and those they are stored under.';
+
 CREATE OR REPLACE FUNCTION qzpay._catalog_discount_body(p_kind text, p_item jsonb) RETURNS jsonb
 LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
     SELECT qzpay._catalog_prune(
         p_item - '{id,code}'::text[]
         || jsonb_build_object(
+            'value', coalesce(nullif(p_item -> 'value', 'null'), '0'),
             'config', qzpay._catalog_prune(coalesce(nullif(p_item -> 'config', 'null'), '{}') || CASE WHEN p_item ->> 'type' = 'free_period' THEN jsonb_build_object('periods', p_item -> 'value') ELSE '{}' END,
                                            '{"forever": false}'),
+            -- Shipping lines are discounted by nothing else, so free shipping stands beside other discounts unless it is said not to.
+            'stackable', CASE WHEN p_kind = 'automatic_discount' AND p_item ->> 'type' = 'free_shipping' THEN coalesce(nullif(p_item -> 'stackable', 'null'), 'true') ELSE p_item -> 'stackable' END,
             'restrictions', CASE WHEN p_kind = 'promo_code' THEN r.body END,
-            'conditions', CASE WHEN p_kind = 'automatic_discount' THEN r.body END,
-            'validFrom', qzpay._catalog_instant_text(qzpay._catalog_instant(p_item ->> 'validFrom', false)),
-            'validUntil', qzpay._catalog_instant_text(qzpay._catalog_instant(p_item ->> 'validUntil', true))),
+            'conditions', CASE WHEN p_kind = 'automatic_discount' THEN r.body - '{validFrom,validUntil,maxRedemptions,maxRedemptionsPerCustomer}'::text[] END,
+            'validFrom', coalesce(qzpay._catalog_instant_text(qzpay._catalog_instant(p_item ->> 'validFrom', false)), r.body ->> 'validFrom'),
+            'validUntil', coalesce(qzpay._catalog_instant_text(qzpay._catalog_instant(p_item ->> 'validUntil', true)), r.body ->> 'validUntil'),
+            'maxRedemptions', coalesce(nullif(p_item -> 'maxRedemptions', 'null'), r.body -> 'maxRedemptions'),
+            'maxRedemptionsPerCustomer', coalesce(nullif(p_item -> 'maxRedemptionsPerCustomer', 'null'), r.body -> 'maxRedemptionsPerCustomer')),
         '{"active": true, "combinable": true, "stackable": false, "priority": 0, "appliesTo": "subscription"}')
     FROM (SELECT qzpay._catalog_prune(c.given || jsonb_build_object(
                      'validIntervals', (SELECT jsonb_agg(DISTINCT qzpay._catalog_interval(i.name)) FROM jsonb_array_elements_text(nullif(c.given -> 'validIntervals', 'null')) i (name)),
                      'registeredAfter', qzpay._catalog_instant_text(qzpay._catalog_instant(c.given ->> 'registeredAfter', false)),
                      'startsAt', qzpay._catalog_instant_text(qzpay._catalog_instant(c.given ->> 'startsAt', false)),
-                     'expiresAt', qzpay._catalog_instant_text(qzpay._catalog_instant(c.given ->> 'expiresAt', true)))) AS body
-          FROM (SELECT coalesce(nullif(p_item -> CASE p_kind WHEN 'promo_code' THEN 'restrictions' ELSE 'conditions' END, 'null'), '{}') AS given) c) r
+                     'expiresAt', qzpay._catalog_instant_text(qzpay._catalog_instant(c.given ->> 'expiresAt', true)),
+                     'validFrom', qzpay._catalog_instant_text(qzpay._catalog_instant(c.given ->> 'validFrom', false)),
+                     'validUntil', qzpay._catalog_instant_text(qzpay._catalog_instant(c.given ->> 'validUntil', true)))) AS body
+          FROM (SELECT coalesce(jsonb_object_agg(coalesce(n.key, e.key), e.value), '{}') AS given
+                FROM jsonb_each(coalesce(nullif(p_item -> CASE p_kind WHEN 'promo_code' THEN 'restrictions' ELSE 'conditions' END, 'null'), '{}')) e
+                LEFT JOIN qzpay._catalog_discount_synonyms() n ON n.synonym = e.key) c) r
 $$;
 COMMENT ON FUNCTION qzpay._catalog_discount_body(text, jsonb) IS
-'Canonical form of a promo code or an automatic discount: intervals by their stored names, dates as instants, a free period''s number of periods from its value.';
+'Canonical form of a promo code or an automatic discount: conditions and intervals by their stored names, dates as instants, a free period''s number of periods from its value.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_discounts(p_doc jsonb) RETURNS TABLE (kind text, path text, code text, item jsonb)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

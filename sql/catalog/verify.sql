@@ -190,6 +190,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._catalog_charge_faults(jsonb) IS 'Usage charges that cannot be: of an unknown meter, without a currency, priced in two ways or in none. Tiers are checked by the rating itself.';
 
+CREATE OR REPLACE FUNCTION qzpay._catalog_tiers_fault(p_item jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_message text;
+BEGIN
+    PERFORM qzpay.apply_discounts('{"lines": []}', jsonb_build_array(jsonb_build_object('code', '?', 'type', p_item -> 'type', 'value', 0, 'tiers', p_item -> 'tiers', 'config', p_item -> 'config')));
+    RETURN NULL;
+EXCEPTION WHEN invalid_parameter_value THEN
+    GET STACKED DIAGNOSTICS v_message = MESSAGE_TEXT;
+    RETURN regexp_replace(v_message, '^invalid discount 1: ', '');
+END $$;
+COMMENT ON FUNCTION qzpay._catalog_tiers_fault(jsonb) IS 'What is wrong with the tiers of a discount, or NULL, by the rule that applies them.';
+
 CREATE OR REPLACE FUNCTION qzpay._catalog_discount_faults(p_doc jsonb) RETURNS TABLE (path text, message text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -225,7 +239,18 @@ BEGIN
     FROM discount d CROSS JOIN (VALUES ('.usageThreshold.metric', '{usageThreshold,metric}'::text[]), ('.of', '{of}')) AS k (path, keys)
     WHERE d.rules #>> k.keys IS NOT NULL AND NOT EXISTS (SELECT FROM meter m WHERE m.code = d.rules #>> k.keys)
     UNION ALL
-    SELECT d.rules_path || '.of', '"of" goes with "minQuantity"' FROM discount d WHERE d.rules ->> 'of' IS NOT NULL AND d.rules ->> 'minQuantity' IS NULL
+    SELECT d.rules_path || '.of', '"of" goes with "minQuantity" or with tiers of a volume'
+    FROM discount d WHERE d.rules ->> 'of' IS NOT NULL AND d.rules ->> 'minQuantity' IS NULL AND NOT (d.type = 'volume' AND jsonb_typeof(d.item -> 'tiers') = 'array')
+    UNION ALL
+    SELECT d.path || '.value', '"value" is missing' FROM discount d WHERE d.value IS NULL AND d.type <> 'free_shipping' AND jsonb_typeof(d.item -> 'tiers') IS DISTINCT FROM 'array'
+    UNION ALL
+    SELECT d.rules_path || '.usageThreshold', '"minValue" or "maxValue" is wanted' FROM discount d
+    WHERE d.rules #>> '{usageThreshold,metric}' IS NOT NULL AND coalesce(d.rules #>> '{usageThreshold,minValue}', d.rules #>> '{usageThreshold,maxValue}') IS NULL
+    UNION ALL
+    SELECT d.rules_path || '.' || n.synonym, format('it is said under "%s" too', n.key) FROM discount d JOIN qzpay._catalog_discount_synonyms() n ON d.rules ? n.synonym AND d.rules ? n.key
+    UNION ALL
+    SELECT d.path || '.tiers', f.message FROM discount d CROSS JOIN LATERAL qzpay._catalog_tiers_fault(d.item) AS f (message)
+    WHERE jsonb_typeof(d.item -> 'tiers') = 'array' AND f.message IS NOT NULL
     UNION ALL
     SELECT i.path, 'no discount is for a one-time interval'
     FROM discount d CROSS JOIN LATERAL qzpay._catalog_entries(d.rules_path || '.validIntervals', d.rules -> 'validIntervals') i WHERE i.item = '"once"'
@@ -258,7 +283,8 @@ BEGIN
            format('unknown %s "%s": the condition is not met until it exists', CASE WHEN k.plans THEN 'plan' ELSE 'product' END, v.item #>> '{}')
     FROM qzpay._catalog_discounts(p_doc) d
     CROSS JOIN (VALUES ('restrictions'), ('conditions')) AS r (section)
-    CROSS JOIN (VALUES ('validPlans', true), ('fromPlans', true), ('toPlans', true), ('validProducts', false), ('excludedProducts', false)) AS k (key, plans)
+    CROSS JOIN (VALUES ('validPlans', true), ('fromPlans', true), ('toPlans', true), ('validProducts', false), ('excludedProducts', false),
+                        ('products', false), ('excludeProducts', false), ('allProducts', false)) AS k (key, plans)
     CROSS JOIN LATERAL qzpay._catalog_entries(d.path || '.' || r.section || '.' || k.key, d.item -> r.section -> k.key) v
     WHERE NOT EXISTS (SELECT FROM product p WHERE p.code = v.item #>> '{}' AND (p.kind = 'plan' OR NOT k.plans))
     UNION ALL

@@ -74,7 +74,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF jsonb_typeof(p_address) <> 'object' THEN
         RAISE EXCEPTION 'address must be a JSON object' USING ERRCODE = '22023';
-    ELSIF p_address ->> 'country' !~ '^[A-Z]{2}$' THEN
+    ELSIF p_address ->> 'country' !~* '^[A-Z]{2}$' THEN
         RAISE EXCEPTION 'country of an address must be an ISO 3166 code of two letters' USING ERRCODE = '22023';
     ELSIF length(p_address::text) > 4000 THEN
         RAISE EXCEPTION 'address is longer than 4000 characters' USING ERRCODE = '22023';
@@ -208,6 +208,11 @@ BEGIN
         'usage_totals', (SELECT jsonb_agg(to_jsonb(x) || jsonb_build_object('meter', m.code) ORDER BY x.period_start, m.code, x.shard) FROM qzpay.usage_totals x JOIN qzpay.meters m ON m.id = x.meter_id
                          WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'usage_events', CASE WHEN p_usage_events THEN (SELECT jsonb_agg(to_jsonb(x) ORDER BY x.occurred_at, x.id) FROM qzpay.usage_events x WHERE x.tenant_id = t AND x.customer_id = p_customer) END,
+        'credit_grants', (SELECT jsonb_agg(to_jsonb(x)) FROM qzpay.credit_grants x WHERE x.tenant_id = t AND x.customer_id = p_customer),
+        'credit_notes', (SELECT jsonb_agg(to_jsonb(x)) FROM qzpay.credit_notes x WHERE x.tenant_id = t AND x.customer_id = p_customer),
+        'refund_requests', (SELECT jsonb_agg(to_jsonb(x)) FROM qzpay.refund_requests x WHERE x.tenant_id = t AND x.customer_id = p_customer),
+        'tax_answers', (SELECT jsonb_agg(to_jsonb(x)) FROM qzpay.tax_answers x WHERE x.tenant_id = t AND x.customer_id = p_customer),
+        'redemptions', (SELECT jsonb_agg(to_jsonb(x) ORDER BY x.id) FROM qzpay.redemptions x WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'usage_archived', (SELECT jsonb_agg(to_jsonb(x)) FROM qzpay.usage_archived x WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'usage_late', (SELECT jsonb_agg(to_jsonb(x)) FROM qzpay.usage_late x WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'usage_values', CASE WHEN p_usage_events THEN (SELECT jsonb_agg(to_jsonb(x)) FROM qzpay.usage_values x WHERE x.tenant_id = t AND x.customer_id = p_customer) END,

@@ -10,6 +10,11 @@ CREATE TABLE qzpay.customers (
     address jsonb NOT NULL DEFAULT '{}',
     tax_ids jsonb NOT NULL DEFAULT '[]',
     tax_exempt text NOT NULL DEFAULT 'none' CHECK (tax_exempt IN ('none', 'exempt', 'reverse')),
+    tax_rates text[] CHECK (tax_rates <> '{}'),
+    billing_emails text[] NOT NULL DEFAULT '{}',
+    po_number text,
+    collection text NOT NULL DEFAULT 'charge_automatically' CHECK (collection IN ('charge_automatically', 'send_invoice')),
+    net_days integer NOT NULL DEFAULT 0 CHECK (net_days BETWEEN 0 AND 3650),
     segments text[] NOT NULL DEFAULT '{}',
     seller_id uuid NOT NULL REFERENCES qzpay.sellers,
     livemode boolean NOT NULL,
@@ -25,6 +30,8 @@ CREATE TABLE qzpay.customers (
 );
 COMMENT ON TABLE qzpay.customers IS
 'Who is billed. id is derived from tenant and external id, so the application may use either; a foreign key from or to its own tables survives dumps.';
+COMMENT ON COLUMN qzpay.customers.tax_rates IS 'Codes of the tax rates that apply to this customer whatever its address; NULL: those of its place.';
+COMMENT ON COLUMN qzpay.customers.collection IS 'How invoices of its subscriptions are collected; with send_invoice they are due net_days × 24 h after issue and nothing is charged by itself.';
 CREATE INDEX customers_id_idx ON qzpay.customers (id);
 CREATE INDEX customers_test_clock_id_idx ON qzpay.customers (test_clock_id) WHERE test_clock_id IS NOT NULL;
 

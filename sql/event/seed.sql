@@ -33,6 +33,15 @@ INSERT INTO qzpay.event_types (type, aliases, description) VALUES
     ('invoice.paid', '{INVOICE_PAID}', 'Nothing is left to pay on an invoice.'),
     ('invoice.voided', '{INVOICE_VOIDED}', 'An invoice was annulled.'),
     ('invoice.marked_uncollectible', '{}', 'An invoice was given up and written off.'),
+    ('invoice.created', '{}', 'A draft was made.'),
+    ('invoice.overdue', '{INVOICE_OVERDUE}', 'An invoice was not paid in time; emitted once.'),
+    ('invoice.reminder', '{}', 'An overdue invoice is still open; reminder counts.'),
+    ('credit.issued', '{}', 'A credit note was issued.'),
+    ('credit.adjusted', '{}', 'A customer''s balance was changed by hand.'),
+    ('credit.granted', '{}', 'Prepaid or promotional credit was granted.'),
+    ('credit.expired', '{}', 'Granted credit expired before it was used.'),
+    ('credit.refund_requested', '{}', 'Money is to be paid back outside of qzpay.'),
+    ('credit.refunded', '{}', 'Money was paid back.'),
     ('payment.succeeded', '{PAYMENT_SUCCEEDED}', 'Money was received.'),
     ('payment.failed', '{PAYMENT_FAILED}', 'An attempt definitely failed; willRetry says whether another is scheduled.'),
     ('payment.requires_action', '{PAYMENT_REQUIRES_ACTION}', 'The customer must act (3-D Secure) before the payment goes on.'),
@@ -43,5 +52,6 @@ INSERT INTO qzpay.event_types (type, aliases, description) VALUES
     ('usage.warning', '{USAGE_LIMIT_WARNING}', 'A threshold (percent) of the included quantity was reached.'),
     ('usage.limit.reached', '{USAGE_LIMIT_REACHED}', 'A hard limit was reached; more is refused.'),
     ('usage.overage.started', '{USAGE_OVERAGE_STARTED}', 'Usage went beyond what is included and is billed from here.'),
+    ('promo_code.applied', '{PROMO_CODE_APPLIED}', 'A promo code was redeemed: code, and what it takes off the first invoice (discount, minor units).'),
     ('alert.raised', '{}', 'Something a person should look at; level and message say what.')
 ON CONFLICT (type) DO UPDATE SET aliases = EXCLUDED.aliases, description = EXCLUDED.description;

@@ -54,13 +54,14 @@ BEGIN
         -- Attempts that are due and yet wait (a paused provider) are passed by: only a later instant is a step.
         v_call := qzpay._next_internal_at(clock, now_at);
         v_chore := qzpay._next_chore_at(clock);
-        v_next := least(v_due, v_call, v_chore);
+        v_next := least(v_due, v_call, v_chore, qzpay._next_invoice_at(clock, now_at));
         EXIT WHEN v_next IS NULL OR v_next > v_to;
         instants := instants + 1;
         IF v_next > now_at THEN
             now_at := v_next;
             UPDATE qzpay.test_clocks c SET now_at = v_next WHERE c.id = clock;
         END IF;
+        PERFORM qzpay._invoice_batch(clock, now_at, now_at, 10000);
         IF v_due <= v_next THEN
             done := done + qzpay._due_batch(clock, now_at, now_at, 10000);
         END IF;

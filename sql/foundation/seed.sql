@@ -3,6 +3,8 @@ INSERT INTO qzpay.settings (name, value, description) VALUES
     ('default_plan', 'null', 'Code of the plan that gives features and limits to customers without a subscription; null: none.'),
     ('default_currency', '"USD"', 'ISO 4217 code of the currency of customers made without one.'),
     ('dunning_policy', '"default"', 'Code of the dunning policy of plans that name none; it also gives their days of grace.'),
+    ('discount_stacking', '"all_stackable"', 'How discounts that apply together are combined: best_discount, all_stackable or automatic_first.'),
+    ('discount_max_stacked', 'null', 'How many discounts may be combined on one invoice, from 1 to 1000; null: any number.'),
     ('trial_reminder_days', '[7, 3, 1]', 'Days (of 24 hours) before the end of a trial at which trial.expiring is emitted; an array of integers from 1 to 999.'),
     ('late_renewal_days', '30', 'Days (of 24 hours) for which a renewal without a definite outcome keeps access at most, from 0 to 3650.'),
     ('payment_method_expiry_days', '[30, 7, 1]', 'Days (of 24 hours) before the end of the month in which a payment method expires at which payment_method.expiring is emitted; an array of integers from 1 to 999.'),

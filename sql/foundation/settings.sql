@@ -43,6 +43,10 @@ BEGIN
     WHEN 'trial_reminder_days', 'expiring_reminder_days', 'payment_method_expiry_days' THEN
         RETURN v_is = 'array' AND NOT EXISTS (SELECT FROM jsonb_array_elements(CASE WHEN v_is = 'array' THEN p_value ELSE '[]' END) d (day)
                                               WHERE jsonb_typeof(d.day) <> 'number' OR d.day::text !~ '^[1-9][0-9]{0,2}$');
+    WHEN 'discount_stacking' THEN
+        RETURN v_is = 'string' AND v_text IN ('best_discount', 'all_stackable', 'automatic_first');
+    WHEN 'discount_max_stacked' THEN
+        RETURN v_is = 'null' OR v_is = 'number' AND v_text ~ '^[1-9][0-9]{0,3}$' AND v_text::integer <= 1000;
     WHEN 'late_renewal_days', 'overage_grace_days' THEN
         RETURN v_is = 'number' AND v_text ~ '^[0-9]{1,4}$' AND v_text::integer <= 3650;
     WHEN 'usage_alert_percents' THEN
@@ -51,6 +55,15 @@ BEGIN
                            WHERE jsonb_typeof(d.percent) <> 'number' OR d.percent::text !~ '^([1-9][0-9]?|100)$');
     WHEN 'usage_retention_months' THEN
         RETURN v_is = 'null' OR v_is = 'number' AND v_text ~ '^[0-9]{1,4}$' AND v_text::integer BETWEEN 3 AND 1200;
+    WHEN 'tax_provider' THEN
+        RETURN v_is = 'null' OR v_is = 'string' AND EXISTS (SELECT FROM qzpay.providers p WHERE p.code = v_text AND p.kind = 'tax' AND p.transport = 'internal' AND p.enabled);
+    WHEN 'tax_exempt_note', 'tax_reverse_note' THEN
+        RETURN v_is = 'string' AND length(v_text) BETWEEN 1 AND 500;
+    WHEN 'invoice_draft_hours' THEN
+        RETURN v_is = 'number' AND v_text ~ '^[0-9]{1,3}$' AND v_text::integer <= 720;
+    WHEN 'overdue_reminder_days' THEN
+        RETURN v_is = 'array' AND NOT EXISTS (SELECT FROM jsonb_array_elements(CASE WHEN v_is = 'array' THEN p_value ELSE '[]' END) d (day)
+                                              WHERE jsonb_typeof(d.day) <> 'number' OR d.day::text !~ '^[1-9][0-9]{0,2}$');
     WHEN 'idempotency_days' THEN
         RETURN v_is = 'number' AND v_text ~ '^[0-9]{1,4}$' AND v_text::integer BETWEEN 35 AND 3650;
     ELSE

@@ -9,13 +9,14 @@ BEGIN
     END IF;
     RETURN (
         WITH period AS (
-            SELECT r.tenant_id, r.subscription_id, r.customer_id, r.invoice_id, s.current_period_start AS period_start, s.current_period_end AS whole_end,
-                   CASE WHEN r.ends OR r.resets OR r.pauses THEN least(r.due_at, s.current_period_end) ELSE s.current_period_end END AS period_end
+            SELECT r.tenant_id, r.subscription_id, r.customer_id, r.invoice_id, s.current_period_start AS period_start, x.period_end, w.period_end - w.period_start AS whole
             FROM unnest(p_rolls) r
             JOIN qzpay.subscriptions s ON s.tenant_id = r.tenant_id AND s.id = r.subscription_id
-            WHERE s.status NOT IN ('trialing', 'incomplete', 'paused') AND ((r.ends OR r.resets OR r.pauses) AND r.due_at > s.current_period_start OR r.bills AND s.current_period_end <= r.due_at)
-              -- Who was given the period for nothing owes nothing for it.
-              AND NOT s.period_comped
+            CROSS JOIN LATERAL (SELECT CASE WHEN r.ends OR r.pauses OR r.resets THEN least(r.due_at, s.current_period_end) ELSE s.current_period_end END AS period_end) x
+            CROSS JOIN LATERAL qzpay._period_containing(s.anchor, s.interval_unit, s.interval_count, s.timezone, s.current_period_start) w
+            -- Who was given the period for nothing owes nothing for it; a pause has settled what came before it.
+            WHERE s.status NOT IN ('trialing', 'incomplete', 'paused') AND NOT s.period_comped
+              AND x.period_end > s.current_period_start AND x.period_end <= r.due_at AND (r.ends OR r.pauses OR r.resets OR r.bills)
         ), committed AS (
             SELECT p.*, x.item_id, x.product_id, x.price_id, x.name, x.amount
             FROM period p
@@ -24,7 +25,7 @@ BEGIN
                 SELECT (array_agg(i.id ORDER BY i.valid_from DESC))[1] AS item_id, (array_agg(i.product_id ORDER BY i.valid_from DESC))[1] AS product_id,
                        (array_agg(i.price_id ORDER BY i.valid_from DESC))[1] AS price_id, (array_agg(coalesce(i.name, d.name) ORDER BY i.valid_from DESC))[1] AS name,
                        round(sum(c.commitment * extract(epoch FROM least(i.valid_until, p.period_end) - greatest(i.valid_from, p.period_start)))
-                             / extract(epoch FROM p.whole_end - p.period_start), 6) AS amount
+                             / extract(epoch FROM p.whole), 6) AS amount
                 FROM qzpay.subscription_items i
                 JOIN qzpay.prices c ON c.id = i.price_id AND c.commitment > 0
                 JOIN qzpay.products d ON d.id = i.product_id
@@ -36,15 +37,17 @@ BEGIN
             SELECT k.tenant_id, k.subscription_id, sum(l.amount) AS amount
             FROM committed k
             CROSS JOIN LATERAL (
-                SELECT n.amount, n.kind, n.period_start, n.period_end
+                SELECT n.amount - coalesce((SELECT sum(x.amount) FROM qzpay.credit_note_lines x WHERE x.tenant_id = n.tenant_id AND x.invoice_line_id = n.id), 0) AS amount,
+                       n.kind, n.period_start, n.period_end, n.source_line_id
                 FROM qzpay.invoices v
                 JOIN qzpay.invoice_lines n ON n.tenant_id = v.tenant_id AND n.invoice_id = v.id
                 JOIN qzpay.subscription_items i ON i.tenant_id = n.tenant_id AND i.id = n.subscription_item_id AND i.subscription_id = k.subscription_id
                 WHERE v.tenant_id = k.tenant_id AND v.customer_id = k.customer_id AND v.issued_at >= k.period_start AND v.status <> 'void'
                 UNION ALL
-                SELECT n.amount, n.kind, n.period_start, n.period_end FROM unnest(p_lines) n WHERE n.invoice_id = k.invoice_id
+                SELECT n.amount, n.kind, n.period_start, n.period_end, n.source_line_id FROM unnest(p_lines) n WHERE n.invoice_id = k.invoice_id
             ) l
-            WHERE l.kind IN ('plan', 'addon') AND l.period_start >= k.period_start AND l.period_start < k.period_end
+            -- A credit for what follows the period's early end begins with that end.
+            WHERE l.kind IN ('plan', 'addon') AND l.period_start >= k.period_start AND (l.period_start < k.period_end OR l.source_line_id IS NOT NULL AND l.period_start = k.period_end)
                OR l.kind = 'usage' AND l.period_end > k.period_start AND l.period_end <= k.period_end
             GROUP BY k.tenant_id, k.subscription_id
         )
@@ -60,4 +63,4 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._commitment_lines(qzpay._roll[], qzpay._line[]) IS
 'True-up lines for the billing periods that end: what plan, add-ons and usage of the period, before discounts, fall short of the commitment of the plan''s price. '
-'p_lines are the lines of the same run. A period cut short, or shared by several plans, counts by time, to six decimals; the amount is rounded once. Nothing is due for trials, contracts never paid and periods given for free.';
+'p_lines are the lines of the same run. A period cut short by an end, a pause or a new anchor, or shared by several plans, counts by time, to six decimals; the amount is rounded once. Nothing is due for trials, contracts never paid and periods given for free.';

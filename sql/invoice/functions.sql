@@ -37,7 +37,7 @@ BEGIN
             SELECT r.tenant_id, r.invoice_id, r.customer_id, r.subscription_id, r.usage_start, r.usage_end, s.usage_share, i.id AS item_id, i.product_id, i.price_id, i.included AS negotiated,
                    c.id AS charge_id, c.meter_id, c.display_name, c.model, c.included,
                    CASE WHEN c.pricing ? 'minimum_amount'
-                        THEN qzpay._pricing_of_part(c.pricing, greatest(r.usage_start, i.valid_from), r.usage_end, r.usage_start, s.usage_period_end) ELSE c.pricing END AS pricing,
+                        THEN qzpay._pricing_of_part(c.pricing, s.anchor, s.usage_unit, s.usage_count, s.timezone, greatest(r.usage_start, i.valid_from), r.usage_end) ELSE c.pricing END AS pricing,
                    rank() OVER (PARTITION BY r.tenant_id, r.customer_id, c.meter_id, r.usage_start ORDER BY s.started_at DESC, s.id DESC) AS place
             FROM unnest(p_rolls) r
             JOIN qzpay.subscriptions s ON s.tenant_id = r.tenant_id AND s.id = r.subscription_id
@@ -90,7 +90,7 @@ COMMENT ON FUNCTION qzpay._usage_lines(qzpay._roll[]) IS
 'Lines billed in arrears for the usage periods that end: the total of each meter that the items in force at the end charge for, rated on the charge version they were subscribed under. '
 'metadata keeps what was included, and how many events, of which quantity, came late from earlier periods. No line of quantity 0 and amount 0, and none for what was billed before; a flat amount or a minimum is due without usage too. Usage of a trial or of a contract never paid is not rated.';
 
-CREATE OR REPLACE FUNCTION qzpay._take_numbers(p_seller uuid, p_livemode boolean, p_at timestamptz, p_count bigint,
+CREATE OR REPLACE FUNCTION qzpay._take_numbers(p_seller uuid, p_livemode boolean, p_at timestamptz, p_count bigint, p_document text DEFAULT 'invoice',
         OUT first_number bigint, OUT year integer, OUT issued_at timestamptz)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -103,19 +103,38 @@ BEGIN
     issued_at := p_at;
     IF p_livemode THEN
         -- Dates never fall within a series, though a clock stepped back.
-        SELECT max(s.last_issued_at) INTO v_last FROM qzpay.invoice_series s WHERE s.seller_id = p_seller AND s.livemode;
+        SELECT max(s.last_issued_at) INTO v_last FROM qzpay.invoice_series s WHERE s.seller_id = p_seller AND s.livemode AND s.document = p_document;
         issued_at := greatest(p_at, v_last);
     END IF;
     year := extract(year FROM issued_at AT TIME ZONE v_seller.timezone);
-    INSERT INTO qzpay.invoice_series AS s (seller_id, livemode, year, last_number, last_issued_at)
-    VALUES (p_seller, p_livemode, _take_numbers.year, p_count, _take_numbers.issued_at)
-    ON CONFLICT (seller_id, livemode, year) DO UPDATE SET last_number = s.last_number + p_count, last_issued_at = greatest(s.last_issued_at, EXCLUDED.last_issued_at)
+    INSERT INTO qzpay.invoice_series AS s (seller_id, livemode, document, year, last_number, last_issued_at)
+    VALUES (p_seller, p_livemode, p_document, _take_numbers.year, p_count, _take_numbers.issued_at)
+    ON CONFLICT (seller_id, livemode, document, year) DO UPDATE SET last_number = s.last_number + p_count, last_issued_at = greatest(s.last_issued_at, EXCLUDED.last_issued_at)
     RETURNING s.last_number - p_count + 1, CASE WHEN p_livemode THEN s.last_issued_at ELSE _take_numbers.issued_at END INTO first_number, issued_at;
 END $$;
-COMMENT ON FUNCTION qzpay._take_numbers(uuid, boolean, timestamptz, bigint) IS
-'Takes a block of consecutive invoice numbers of the seller''s series for the year of issue in the seller''s zone; the row lock lasts until the transaction ends, so a rollback leaves no gap.';
+COMMENT ON FUNCTION qzpay._take_numbers(uuid, boolean, timestamptz, bigint, text) IS
+'Takes a block of consecutive numbers of invoices or credit notes of the seller''s series for the year of issue in the seller''s zone; the row lock lasts until the transaction ends, so a rollback leaves no gap.';
 
 CREATE OR REPLACE FUNCTION qzpay._write_invoices(p_bills qzpay._bill[], p_lines qzpay._line[], p_at timestamptz) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_hours integer := (qzpay.setting('invoice_draft_hours') #>> '{}')::integer;
+    v_drafts qzpay._bill[];
+BEGIN
+    IF v_hours > 0 THEN
+        SELECT array_agg(b) INTO v_drafts FROM unnest(p_bills) b WHERE b.invoice_id IN (SELECT l.invoice_id FROM unnest(p_lines) l WHERE l.kind = 'usage' AND l.amount <> 0);
+    END IF;
+    IF v_drafts IS NULL THEN
+        RETURN qzpay._write_final_invoices(p_bills, p_lines, p_at);
+    END IF;
+    RETURN qzpay._write_drafts(v_drafts, p_lines, p_at + v_hours * interval '1 hour', p_at)
+         + qzpay._write_final_invoices((SELECT array_agg(b) FROM unnest(p_bills) b WHERE b.invoice_id NOT IN (SELECT d.invoice_id FROM unnest(v_drafts) d)), p_lines, p_at);
+END $$;
+COMMENT ON FUNCTION qzpay._write_invoices(qzpay._bill[], qzpay._line[], timestamptz) IS
+'Writes the invoices these lines make: those with usage as drafts for the setting invoice_draft_hours, all others final at once. No invoice where every line is 0. Returns how many were written.';
+
+CREATE OR REPLACE FUNCTION qzpay._write_final_invoices(p_bills qzpay._bill[], p_lines qzpay._line[], p_at timestamptz) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -132,40 +151,39 @@ BEGIN
     IF v_bills IS NULL THEN
         RETURN 0;
     END IF;
-    v_lines := qzpay._with_excess_lines(p_lines);
+    v_lines := qzpay._tax_lines(v_bills, qzpay._discount_lines(v_bills, p_lines, p_at), p_at);
+    v_lines := qzpay._with_excess_lines(v_lines);
     PERFORM qzpay._lock_balances(v_bills);
     FOR v_group IN SELECT b.seller_id, b.livemode, array_agg(b) AS bills FROM unnest(v_bills) b GROUP BY b.seller_id, b.livemode LOOP
         SELECT * INTO STRICT v_block FROM qzpay._take_numbers(v_group.seller_id, v_group.livemode, p_at, cardinality(v_group.bills));
         INSERT INTO qzpay.invoices (tenant_id, id, customer_id, subscription_id, seller_id, livemode, kind, status, number, series_year, series_number,
-                                    currency, line_count, subtotal, discount_total, tax_total, total, balance_applied, amount_due, period_start, period_end,
-                                    collection, issued_at, due_at, metadata, created_at)
+                                    currency, line_count, subtotal, discount_total, tax_total, tax_included, tax_exempt, tax_note, total, balance_applied, grants_applied, amount_due,
+                                    period_start, period_end, collection, net_days, issued_at, due_at, po_number, metadata, created_at)
         SELECT b.tenant_id, b.invoice_id, b.customer_id, b.subscription_id, b.seller_id, b.livemode, b.kind, 'open',
                qzpay._invoice_number(s.number_format, s.prefix, v_block.year, v_block.first_number + b.ordinality - 1),
-               v_block.year, v_block.first_number + b.ordinality - 1, b.currency, t.line_count, t.amount, t.discount, t.tax, t.total, x.applied, t.total - x.applied,
-               b.period_start, b.period_end, coalesce(b.collection, 'charge_automatically'), v_block.issued_at,
-               v_block.issued_at + coalesce(b.net_days, 0) * interval '24 hours', coalesce(b.metadata, '{}'), p_at
+               v_block.year, v_block.first_number + b.ordinality - 1, b.currency, t.line_count, t.amount, t.discount, t.tax, t.included,
+               c.tax_exempt, CASE c.tax_exempt WHEN 'exempt' THEN qzpay.setting('tax_exempt_note') #>> '{}' WHEN 'reverse' THEN qzpay.setting('tax_reverse_note') #>> '{}' END,
+               t.total, t.balance, t.grants, t.total - t.balance - t.grants,
+               b.period_start, b.period_end, coalesce(b.collection, c.collection), n.days, v_block.issued_at, v_block.issued_at + n.days * interval '24 hours',
+               coalesce(b.metadata ->> '_po_number', c.po_number), coalesce(b.metadata - '_po_number', '{}'), p_at
         FROM unnest(v_group.bills) WITH ORDINALITY b
-        JOIN (SELECT l.invoice_id, count(*)::integer AS line_count, sum(l.amount)::bigint AS amount, sum(coalesce(l.discount_amount, 0))::bigint AS discount,
-                     sum(coalesce(l.tax_amount, 0))::bigint AS tax, sum(l.amount - coalesce(l.discount_amount, 0) + coalesce(l.tax_amount, 0))::bigint AS total
-              FROM unnest(v_lines) l GROUP BY l.invoice_id) t USING (invoice_id)
+        JOIN qzpay._invoice_totals(v_group.bills, v_lines, v_block.issued_at) t USING (invoice_id)
         JOIN qzpay.sellers s ON s.id = b.seller_id
-        LEFT JOIN qzpay.balances k ON k.tenant_id = b.tenant_id AND k.customer_id = b.customer_id AND k.currency = b.currency
-        -- Credit goes to the invoices of a customer in their order.
-        CROSS JOIN LATERAL (SELECT CASE WHEN k.amount > 0 THEN least(t.total, greatest(k.amount - coalesce((
-            SELECT sum(l.amount - coalesce(l.discount_amount, 0) + coalesce(l.tax_amount, 0)) FROM unnest(v_group.bills) WITH ORDINALITY e JOIN unnest(v_lines) l USING (invoice_id)
-            WHERE e.ordinality < b.ordinality AND e.tenant_id = b.tenant_id AND e.customer_id = b.customer_id AND e.currency = b.currency), 0), 0)) ELSE 0 END::bigint AS applied) x;
+        JOIN qzpay.customers c ON c.tenant_id = b.tenant_id AND c.id = b.customer_id
+        CROSS JOIN LATERAL (SELECT coalesce(b.net_days, CASE WHEN coalesce(b.collection, c.collection) = 'send_invoice' THEN c.net_days END, 0) AS days) n;
         GET DIAGNOSTICS v_rows = ROW_COUNT;
         v_total := v_total + v_rows;
-        INSERT INTO qzpay.invoice_parties (tenant_id, invoice_id, name, email, address, tax_ids)
-        SELECT c.tenant_id, b.invoice_id, c.name, c.email, c.address, c.tax_ids
+        INSERT INTO qzpay.invoice_parties (tenant_id, invoice_id, name, email, billing_emails, address, tax_ids)
+        SELECT c.tenant_id, b.invoice_id, c.name, c.email, c.billing_emails, c.address, c.tax_ids
         FROM unnest(v_group.bills) b JOIN qzpay.customers c ON c.tenant_id = b.tenant_id AND c.id = b.customer_id;
         INSERT INTO qzpay.invoice_lines (tenant_id, id, invoice_id, position, kind, product_id, price_id, charge_id, subscription_item_id, meter_id, description,
                                          period_start, period_end, quantity, unit_amount, exact_amount, amount, proration, source_line_id,
-                                         discount_amount, tax_amount, discounts, taxes, metadata)
+                                         discount_amount, tax_amount, tax_included, discounts, taxes, metadata)
         SELECT l.tenant_id, coalesce(l.id, qzpay.uuid_v7()), l.invoice_id, row_number() OVER (PARTITION BY l.invoice_id ORDER BY l.ordinality), l.kind,
                l.product_id, l.price_id, l.charge_id, l.subscription_item_id, l.meter_id, l.description,
                l.period_start, l.period_end, l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id,
-               coalesce(l.discount_amount, 0), coalesce(l.tax_amount, 0), l.discounts, l.taxes, coalesce(l.metadata, '{}')
+               coalesce(l.discount_amount, 0), coalesce(l.tax_amount, 0), CASE WHEN l.taxes IS NOT NULL THEN qzpay._tax_included(l.taxes) ELSE 0 END,
+               l.discounts, l.taxes, coalesce(l.metadata, '{}')
         FROM unnest(v_lines) WITH ORDINALITY l
         WHERE l.invoice_id IN (SELECT b.invoice_id FROM unnest(v_group.bills) b);
         PERFORM qzpay._post_invoices(v_group.bills, v_lines, v_block.issued_at);
@@ -185,9 +203,50 @@ BEGIN
     END LOOP;
     RETURN v_total;
 END $$;
-COMMENT ON FUNCTION qzpay._write_invoices(qzpay._bill[], qzpay._line[], timestamptz) IS
-'Writes the finalised invoices these lines make, with their buyers, lines, ledger rows and events, numbered in the order of due instants; the customer''s balance is applied, '
+COMMENT ON FUNCTION qzpay._write_final_invoices(qzpay._bill[], qzpay._line[], timestamptz) IS
+'Writes the finalised invoices these lines make, with their buyers, lines, ledger rows and events, numbered in the order of due instants; the customer''s balance and prepaid grants are applied, '
 'and what comes to 0 is paid. No invoice where every line is 0. Returns how many were written.';
+
+CREATE OR REPLACE FUNCTION qzpay._invoice_totals(p_bills qzpay._bill[], p_lines qzpay._line[], p_at timestamptz)
+RETURNS TABLE (invoice_id uuid, line_count integer, amount bigint, discount bigint, tax bigint, included bigint, total bigint, balance bigint, grants bigint)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH summed AS (
+        SELECT l.invoice_id, count(*)::integer AS line_count, sum(l.amount)::bigint AS amount, sum(coalesce(l.discount_amount, 0))::bigint AS discount, sum(coalesce(l.tax_amount, 0))::bigint AS tax,
+               sum(CASE WHEN l.taxes IS NOT NULL THEN qzpay._tax_included(l.taxes) ELSE 0 END)::bigint AS included,
+               sum(l.amount - coalesce(l.discount_amount, 0) + coalesce(l.tax_amount, 0))::bigint AS total
+        FROM unnest(p_lines) l GROUP BY l.invoice_id
+    ), by_balance AS (
+        -- Credit goes to the invoices of a customer in their order.
+        SELECT b.tenant_id, b.customer_id, b.currency, b.ordinality, t.*, CASE WHEN k.amount > 0 THEN least(t.total, greatest(k.amount - (
+                   sum(t.total) OVER (PARTITION BY b.tenant_id, b.customer_id, b.currency ORDER BY b.ordinality) - t.total), 0)) ELSE 0 END::bigint AS balance
+        FROM unnest(p_bills) WITH ORDINALITY b
+        JOIN summed t USING (invoice_id)
+        LEFT JOIN qzpay.balances k ON k.tenant_id = b.tenant_id AND k.customer_id = b.customer_id AND k.currency = b.currency
+    )
+    SELECT t.invoice_id, t.line_count, t.amount, t.discount, t.tax, t.included, t.total, t.balance,
+           CASE WHEN g.remaining > 0 THEN least(t.total - t.balance, greatest(g.remaining - (
+               sum(t.total - t.balance) OVER (PARTITION BY t.tenant_id, t.customer_id, t.currency ORDER BY t.ordinality) - (t.total - t.balance)), 0)) ELSE 0 END::bigint
+    FROM by_balance t
+    LEFT JOIN (SELECT g.tenant_id, g.customer_id, g.currency, sum(g.remaining) AS remaining FROM qzpay.credit_grants g
+               WHERE g.remaining > 0 AND g.effective_at <= p_at AND g.expires_at > p_at
+                 AND (g.tenant_id, g.customer_id) IN (SELECT b.tenant_id, b.customer_id FROM unnest(p_bills) b)
+               GROUP BY g.tenant_id, g.customer_id, g.currency) g
+        ON g.tenant_id = t.tenant_id AND g.customer_id = t.customer_id AND g.currency = t.currency;
+END $$;
+COMMENT ON FUNCTION qzpay._invoice_totals(qzpay._bill[], qzpay._line[], timestamptz) IS
+'Sums of the lines of these invoices, and what the (locked) balances and prepaid grants of their customers pay of each, in the order of the array.';
+
+CREATE OR REPLACE FUNCTION qzpay._line_accounts() RETURNS TABLE (kind text, account text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    VALUES ('plan', 'deferred_revenue'), ('addon', 'deferred_revenue'), ('usage', 'revenue'), ('service', 'revenue'), ('proration', 'revenue'), ('setup', 'revenue'),
+           ('shipping', 'revenue'), ('commitment', 'revenue'), ('balance', 'customer_balance')
+$$;
+COMMENT ON FUNCTION qzpay._line_accounts() IS 'The account that a line''s net (less the tax it contains) is posted to, by its kind.';
 
 CREATE OR REPLACE FUNCTION qzpay._with_excess_lines(p_lines qzpay._line[]) RETURNS qzpay._line[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -216,21 +275,24 @@ BEGIN
     FROM unnest(p_bills) b
     JOIN (SELECT l.invoice_id, a.account, sum(a.amount)::bigint AS amount
           FROM unnest(p_lines) l
-          CROSS JOIN LATERAL (VALUES
-              (CASE WHEN l.kind IN ('plan', 'addon') THEN 'deferred_revenue' WHEN l.kind = 'balance' THEN 'customer_balance' ELSE 'revenue' END, l.amount - coalesce(l.discount_amount, 0)),
-              ('tax_payable', l.tax_amount)) a (account, amount)
+          JOIN qzpay._line_accounts() k USING (kind)
+          CROSS JOIN LATERAL (SELECT CASE WHEN l.taxes IS NOT NULL THEN qzpay._tax_included(l.taxes) ELSE 0 END AS included) t
+          CROSS JOIN LATERAL (VALUES (k.account, l.amount - coalesce(l.discount_amount, 0) - t.included), ('tax_payable', l.tax_amount + t.included)) a (account, amount)
           WHERE a.amount <> 0 GROUP BY 1, 2 HAVING sum(a.amount) <> 0) t USING (invoice_id);
-    PERFORM qzpay._move_balances(array_agg(m.tenant_id), array_agg(m.customer_id), array_agg(m.currency), array_agg(m.amount), array_agg(m.cause), array_agg(m.invoice_id), p_posted_at)
-    FROM (SELECT b.tenant_id, b.customer_id, b.currency, l.amount, 'invoice_excess' AS cause, b.invoice_id
+    PERFORM qzpay._move_balances(array_agg(m.tenant_id), array_agg(m.customer_id), array_agg(m.currency), array_agg(m.amount), array_agg(m.cause), array_agg(m.invoice_id), p_posted_at,
+                                 NULL, array_agg(m.refundable))
+    FROM (SELECT b.tenant_id, b.customer_id, b.currency, l.amount, 'invoice_excess' AS cause, b.invoice_id,
+                 CASE WHEN qzpay._sources_paid_by_money(p_lines, b.invoice_id) THEN l.amount ELSE 0 END AS refundable
           FROM unnest(p_lines) l JOIN unnest(p_bills) b USING (invoice_id) WHERE l.kind = 'balance'
           UNION ALL
-          SELECT i.tenant_id, i.customer_id, i.currency, -i.balance_applied, 'invoice', i.id
+          SELECT i.tenant_id, i.customer_id, i.currency, -i.balance_applied, 'invoice', i.id, 0
           FROM unnest(p_bills) b JOIN qzpay.invoices i ON i.tenant_id = b.tenant_id AND i.id = b.invoice_id AND i.balance_applied > 0) m
     HAVING count(*) > 0;
+    PERFORM qzpay._burn_grants(p_bills, p_posted_at);
 END $$;
 COMMENT ON FUNCTION qzpay._post_invoices(qzpay._bill[], qzpay._line[], timestamptz) IS
 'Ledger rows of invoices just written: receivable from deferred_revenue (plan, add-on), revenue (usage, services), customer_balance (excess) and tax_payable, the net of each account '
-'in one transfer, reversed where credits exceed; then what the balance pays.';
+'in one transfer, reversed where credits exceed; then what the balance and prepaid grants pay.';
 
 CREATE OR REPLACE FUNCTION qzpay._invoice_number(p_format text, p_prefix text, p_year integer, p_number bigint) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -258,11 +320,11 @@ DECLARE
     v_invoice uuid;
 BEGIN
     SELECT i.id INTO v_invoice
-    FROM (SELECT l.tenant_id, l.invoice_id, count(*) AS lines, sum(l.amount) AS amount, sum(l.discount_amount) AS discount, sum(l.tax_amount) AS tax
+    FROM (SELECT l.tenant_id, l.invoice_id, count(*) AS lines, sum(l.amount) AS amount, sum(l.discount_amount) AS discount, sum(l.tax_amount) AS tax, sum(l.tax_included) AS included
           FROM qzpay.invoice_lines l JOIN (SELECT DISTINCT n.tenant_id, n.invoice_id FROM new_rows n) n USING (tenant_id, invoice_id)
           GROUP BY l.tenant_id, l.invoice_id) t
     JOIN qzpay.invoices i ON i.tenant_id = t.tenant_id AND i.id = t.invoice_id
-    WHERE i.status <> 'draft' AND (i.line_count, i.subtotal, i.discount_total, i.tax_total) IS DISTINCT FROM (t.lines, t.amount, t.discount, t.tax) LIMIT 1;
+    WHERE i.status <> 'draft' AND (i.line_count, i.subtotal, i.discount_total, i.tax_total, i.tax_included) IS DISTINCT FROM (t.lines, t.amount, t.discount, t.tax, t.included) LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'lines of invoice % do not add up to it', v_invoice USING ERRCODE = 'QZ202',
             DETAIL = 'A finalised invoice takes no further line, and its totals are the sums of its lines.';
@@ -279,21 +341,23 @@ DECLARE
     v_rows bigint;
 BEGIN
     INSERT INTO qzpay.ledger_transfers (tenant_id, id, customer_id, seller_id, livemode, debit_account, credit_account, currency, amount, cause, cause_id, posted_at, recorded_at)
-    SELECT i.tenant_id, qzpay.uuid_v7(), i.customer_id, i.seller_id, i.livemode,
-           CASE WHEN k.status = 'void' THEN 'deferred_revenue' ELSE 'bad_debt' END, 'receivable', i.currency,
+    SELECT i.tenant_id, qzpay.uuid_v7(), i.customer_id, i.seller_id, i.livemode, 'bad_debt', 'receivable', i.currency,
            i.amount_due - i.amount_paid - i.amount_credited - i.amount_written_off, 'write_off', i.id, p_at, qzpay._recorded_at()
     FROM unnest(p_tenants, p_invoices, p_statuses) AS k (tenant_id, id, status)
     JOIN qzpay.invoices i ON i.tenant_id = k.tenant_id AND i.id = k.id
-    WHERE i.status = 'open' AND i.amount_due - i.amount_paid - i.amount_credited - i.amount_written_off > 0;
+    WHERE k.status = 'uncollectible' AND i.status = 'open' AND i.amount_due - i.amount_paid - i.amount_credited - i.amount_written_off > 0;
+    PERFORM qzpay._post_void(k.tenant_id, k.id, p_at) FROM unnest(p_tenants, p_invoices, p_statuses) AS k (tenant_id, id, status)
+    JOIN qzpay.invoices i ON i.tenant_id = k.tenant_id AND i.id = k.id
+    WHERE k.status = 'void' AND i.status IN ('open', 'uncollectible');
     UPDATE qzpay.invoices i SET status = k.status::qzpay.invoice_status, closed_at = p_at,
            amount_written_off = i.amount_due - i.amount_paid - i.amount_credited
     FROM unnest(p_tenants, p_invoices, p_statuses) AS k (tenant_id, id, status)
-    WHERE i.tenant_id = k.tenant_id AND i.id = k.id AND i.status = 'open';
+    WHERE i.tenant_id = k.tenant_id AND i.id = k.id AND (i.status = 'open' OR i.status = 'uncollectible' AND k.status = 'void');
     GET DIAGNOSTICS v_rows = ROW_COUNT;
     RETURN v_rows;
 END $$;
 COMMENT ON FUNCTION qzpay._write_off(uuid[], uuid[], text[], timestamptz) IS
-'Closes open invoices with nothing in flight as uncollectible (debit bad_debt) or, before any service was given, void (debit deferred_revenue). Returns how many.';
+'Closes open invoices with nothing in flight as uncollectible (debit bad_debt) or void (what they posted is taken back). Returns how many.';
 
 CREATE OR REPLACE FUNCTION qzpay.preview_invoice(subscription uuid)
 RETURNS TABLE (due_at timestamptz, line_position integer, kind text, description text, period_start timestamptz, period_end timestamptz,
@@ -319,6 +383,8 @@ BEGIN
     v_known := (SELECT coalesce(array_agg(i.id), '{}') FROM qzpay.invoices i WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id);
     BEGIN
         PERFORM qzpay._advance_subscriptions(ARRAY[v_sub.tenant_id], ARRAY[v_sub.id], ARRAY[v_due], v_due);
+        PERFORM qzpay._finalize_draft(i.tenant_id, i.id, v_due) FROM qzpay.invoices i
+        WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id AND i.status = 'draft' AND i.id <> ALL (v_known);
         SELECT jsonb_agg(jsonb_build_object('due_at', v_due, 'line_position', l.position, 'kind', l.kind, 'description', l.description, 'period_start', l.period_start,
                                             'period_end', l.period_end, 'quantity', l.quantity, 'amount', l.amount, 'invoice_total', i.total, 'currency', i.currency)
                          ORDER BY l.position) INTO v_rows

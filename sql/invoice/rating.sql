@@ -1,17 +1,23 @@
 -- Rating the usage of a period, as the invoice and the live estimate do.
 
-CREATE OR REPLACE FUNCTION qzpay._pricing_of_part(p_pricing jsonb, p_from timestamptz, p_to timestamptz, p_start timestamptz, p_end timestamptz) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+CREATE OR REPLACE FUNCTION qzpay._pricing_of_part(p_pricing jsonb, p_anchor timestamptz, p_unit text, p_count integer, p_timezone text, p_from timestamptz, p_to timestamptz) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_full record;
 BEGIN
-    IF p_pricing -> 'minimum_amount' IS NULL OR p_pricing -> 'minimum_amount' = 'null' OR p_from <= p_start AND p_to >= p_end THEN
+    IF p_pricing -> 'minimum_amount' IS NULL OR p_pricing -> 'minimum_amount' = 'null' THEN
         RETURN p_pricing;
     END IF;
-    RETURN jsonb_set(p_pricing, '{minimum_amount}',
-                     to_jsonb(round((p_pricing ->> 'minimum_amount')::numeric * extract(epoch FROM p_to - p_from) / extract(epoch FROM p_end - p_start), 6)));
+    SELECT * INTO STRICT v_full FROM qzpay._period_containing(p_anchor, p_unit, p_count, p_timezone, p_from);
+    IF p_from <= v_full.period_start AND p_to >= v_full.period_end THEN
+        RETURN p_pricing;
+    END IF;
+    RETURN jsonb_set(p_pricing, '{minimum_amount}', to_jsonb(round((p_pricing ->> 'minimum_amount')::numeric * extract(epoch FROM p_to - p_from)
+                                                                   / extract(epoch FROM v_full.period_end - v_full.period_start), 6)));
 END $$;
-COMMENT ON FUNCTION qzpay._pricing_of_part(jsonb, timestamptz, timestamptz, timestamptz, timestamptz) IS
-'The pricing of a charge that holds from p_from to p_to of a usage period: its minimum is due for that part of the period, by time, to six decimals. Tiers, maximum and all else stay.';
+COMMENT ON FUNCTION qzpay._pricing_of_part(jsonb, timestamptz, text, integer, text, timestamptz, timestamptz) IS
+'The pricing of a charge that holds from p_from to p_to of a usage period: its minimum is due for that part of the whole period of the anchor, by time, to six decimals. Tiers, maximum and all else stay.';
 
 CREATE OR REPLACE FUNCTION qzpay._rate_period(p_model text, p_pricing jsonb, p_included numeric, p_quantity numeric, p_events bigint, p_amount numeric, p_is_reading boolean,
         p_tenant uuid, p_customer uuid, p_meter uuid, p_period_start timestamptz) RETURNS numeric

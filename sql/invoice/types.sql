@@ -15,3 +15,13 @@ CREATE TYPE qzpay._bill AS (
     period_start timestamptz, period_end timestamptz, collection text, net_days integer, metadata jsonb
 );
 COMMENT ON TYPE qzpay._bill IS 'An invoice before it is written; its lines carry its id.';
+
+CREATE TYPE qzpay._take AS (
+    line_id uuid, line_position integer, kind text, description text, period_start timestamptz, period_end timestamptz,
+    net bigint, tax bigint, included bigint, taxes jsonb
+);
+COMMENT ON TYPE qzpay._take IS 'What a credit note takes from a line, before the note is written.';
+
+CREATE TYPE qzpay.credit_note_result AS (id uuid, number text, total bigint, to_invoice bigint, to_balance bigint, to_refund bigint);
+COMMENT ON TYPE qzpay.credit_note_result IS
+'A credit note that was issued: its total, and what of it reduced the unpaid part of the invoice, became balance, and is to be paid back, in minor units.';

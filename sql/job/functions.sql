@@ -97,7 +97,7 @@ BEGIN
     IF p_as_of > qzpay.now() THEN
         RAISE EXCEPTION 'cannot bill as of %, which is in the future', p_as_of USING ERRCODE = '22023', HINT = 'Look ahead with preview_invoice(), dry_run() or a test clock.';
     END IF;
-    RETURN qzpay._due_batch(NULL, coalesce(p_as_of, qzpay.now()), qzpay.now(), p_batch) > 0;
+    RETURN qzpay._invoice_batch(NULL, coalesce(p_as_of, qzpay.now()), qzpay.now(), p_batch) + qzpay._due_batch(NULL, coalesce(p_as_of, qzpay.now()), qzpay.now(), p_batch) > 0;
 END $$;
 COMMENT ON FUNCTION qzpay._run_billing_batch(timestamptz, integer) IS 'One batch of run_billing(); false when nothing is due any more.';
 

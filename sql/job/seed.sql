@@ -4,5 +4,6 @@ INSERT INTO qzpay.jobs (name, function, every, batch_size, position, next_run_at
     ('payment_method_expiry', '_job_payment_method_expiry', '1 hour', 1000, 4, '-infinity', 'Warns of payment methods that expire soon (setting payment_method_expiry_days).'),
     ('usage_partitions', '_job_usage_partitions', '6 hours', 1, 2, '-infinity', 'Makes the monthly partitions of usage_events ahead.'),
     ('usage_retention', '_job_usage_retention', '1 day', 1, 4, '-infinity', 'Drops months of usage events older than the setting usage_retention_months.'),
+    ('invoices', '_job_invoices', '1 minute', 1000, 4, '-infinity', 'Drafts become final, unpaid invoices overdue, granted credit expires.'),
     ('idempotency_retention', '_job_idempotency_retention', '1 day', 10000, 3, '-infinity', 'Forgets idempotency keys older than the setting idempotency_days.')
 ON CONFLICT (name) DO UPDATE SET function = EXCLUDED.function, position = EXCLUDED.position, description = EXCLUDED.description;

@@ -15,7 +15,7 @@ CREATE TABLE qzpay.ledger_transfers (
     credit_account text NOT NULL REFERENCES qzpay.ledger_accounts,
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     amount bigint NOT NULL CHECK (amount > 0),
-    cause text NOT NULL CHECK (cause IN ('invoice', 'payment', 'refund', 'credit_note', 'write_off', 'recognition', 'payout', 'dispute', 'balance')),
+    cause text NOT NULL CHECK (cause IN ('invoice', 'payment', 'refund', 'credit_note', 'write_off', 'void', 'recognition', 'payout', 'dispute', 'balance', 'goodwill', 'grant', 'breakage')),
     cause_id uuid NOT NULL,
     posted_at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL,
@@ -32,10 +32,12 @@ CREATE TABLE qzpay.balances (
     customer_id uuid NOT NULL,
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     amount bigint NOT NULL CHECK (amount >= 0),
+    refundable bigint NOT NULL DEFAULT 0 CHECK (refundable BETWEEN 0 AND amount),
     PRIMARY KEY (tenant_id, customer_id, currency),
     FOREIGN KEY (tenant_id, customer_id) REFERENCES qzpay.customers
 ) WITH (fillfactor = 70);
-COMMENT ON TABLE qzpay.balances IS 'Credit of a customer per currency, in minor units: the account customer_balance of the ledger, kept as a row that can be locked. Applied to the next invoice by itself.';
+COMMENT ON TABLE qzpay.balances IS 'Credit of a customer per currency, in minor units: the account customer_balance of the ledger, kept as a row that can be locked. Applied to the next invoice by itself. '
+'refundable: the part that stems from money received and may be paid out; what invoices use is taken from the rest first.';
 
 CREATE TABLE qzpay.balance_entries (
     tenant_id uuid NOT NULL,
@@ -44,7 +46,8 @@ CREATE TABLE qzpay.balance_entries (
     currency text NOT NULL,
     amount bigint NOT NULL CHECK (amount <> 0),
     balance_after bigint NOT NULL CHECK (balance_after >= 0),
-    cause text NOT NULL CHECK (cause IN ('invoice', 'invoice_excess', 'credit_note', 'goodwill', 'payment', 'refund', 'import', 'carry')),
+    refundable bigint NOT NULL DEFAULT 0,
+    cause text NOT NULL CHECK (cause IN ('invoice', 'invoice_excess', 'credit_note', 'void', 'goodwill', 'payment', 'refund', 'import', 'carry')),
     cause_id uuid NOT NULL,
     description text,
     occurred_at timestamptz NOT NULL,
@@ -52,5 +55,72 @@ CREATE TABLE qzpay.balance_entries (
     PRIMARY KEY (tenant_id, id),
     FOREIGN KEY (tenant_id, customer_id, currency) REFERENCES qzpay.balances
 );
-COMMENT ON TABLE qzpay.balance_entries IS 'Every movement of a balance, append-only. cause invoice: used by that invoice; invoice_excess: credits beyond its debits.';
+COMMENT ON TABLE qzpay.balance_entries IS 'Every movement of a balance, append-only. cause invoice: used by that invoice; invoice_excess: credits beyond its debits. '
+'refundable: by how much the refundable part moved.';
 CREATE INDEX balance_entries_customer_id_idx ON qzpay.balance_entries (tenant_id, customer_id, currency);
+
+CREATE TABLE qzpay.credit_grants (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    amount bigint NOT NULL CHECK (amount > 0),
+    remaining bigint NOT NULL CHECK (remaining BETWEEN 0 AND amount),
+    category text NOT NULL CHECK (category IN ('paid', 'promotional')),
+    name text,
+    priority integer NOT NULL CHECK (priority BETWEEN 0 AND 100),
+    paid_by uuid,
+    effective_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    expired_amount bigint NOT NULL DEFAULT 0 CHECK (expired_amount >= 0),
+    closed_at timestamptz,
+    metadata jsonb NOT NULL DEFAULT '{}',
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, customer_id) REFERENCES qzpay.customers,
+    FOREIGN KEY (tenant_id, paid_by) REFERENCES qzpay.invoices,
+    CHECK (effective_at < expires_at),
+    CHECK ((category = 'paid') = (paid_by IS NOT NULL)),
+    CHECK (remaining = 0 OR closed_at IS NULL)
+) WITH (fillfactor = 80);
+COMMENT ON TABLE qzpay.credit_grants IS
+'Prepaid and promotional credit that pays invoices after the balance, until it expires: lowest priority number first, then what expires first, then the oldest. What has not been used at expires_at is booked as breakage.';
+CREATE INDEX credit_grants_left_idx ON qzpay.credit_grants (tenant_id, customer_id) WHERE remaining > 0;
+CREATE INDEX credit_grants_expires_at_idx ON qzpay.credit_grants (expires_at) WHERE remaining > 0;
+CREATE INDEX credit_grants_paid_by_idx ON qzpay.credit_grants (tenant_id, paid_by) WHERE paid_by IS NOT NULL;
+
+CREATE TABLE qzpay.grant_uses (
+    tenant_id uuid NOT NULL,
+    grant_id uuid NOT NULL,
+    invoice_id uuid NOT NULL,
+    amount bigint NOT NULL CHECK (amount > 0),
+    used_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, grant_id, invoice_id),
+    FOREIGN KEY (tenant_id, grant_id) REFERENCES qzpay.credit_grants,
+    FOREIGN KEY (tenant_id, invoice_id) REFERENCES qzpay.invoices
+);
+COMMENT ON TABLE qzpay.grant_uses IS 'Which invoice was paid by which grant. Append-only.';
+CREATE INDEX grant_uses_invoice_id_idx ON qzpay.grant_uses (tenant_id, invoice_id);
+
+CREATE TABLE qzpay.refund_requests (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    credit_note_id uuid,
+    currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    amount bigint NOT NULL CHECK (amount > 0),
+    status text NOT NULL CHECK (status IN ('requested', 'done', 'canceled')),
+    reason text,
+    reference text,
+    requested_at timestamptz NOT NULL,
+    settled_at timestamptz,
+    PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, customer_id) REFERENCES qzpay.customers,
+    FOREIGN KEY (tenant_id, credit_note_id) REFERENCES qzpay.credit_notes,
+    CHECK ((status = 'requested') = (settled_at IS NULL)),
+    CHECK ((status = 'done') = (reference IS NOT NULL))
+);
+COMMENT ON TABLE qzpay.refund_requests IS
+'Money to be paid back: by credit notes of mode refund, and from balances. It is owed (refunds_payable) from the request until record_refund() says how it was paid, or cancel_refund() returns it to the balance.';
+CREATE INDEX refund_requests_id_idx ON qzpay.refund_requests (id);
+CREATE INDEX refund_requests_customer_id_idx ON qzpay.refund_requests (tenant_id, customer_id);

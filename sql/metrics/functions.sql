@@ -8,9 +8,9 @@ BEGIN
     FOR v_check IN SELECT * FROM (VALUES
         ('invoice_lines_add_up', $q$
             SELECT i.id::text FROM qzpay.invoices i
-            LEFT JOIN (SELECT tenant_id, invoice_id, count(*) n, sum(amount) a, sum(discount_amount) d, sum(tax_amount) t FROM qzpay.invoice_lines GROUP BY 1, 2) l
+            LEFT JOIN (SELECT tenant_id, invoice_id, count(*) n, sum(amount) a, sum(discount_amount) d, sum(tax_amount) t, sum(tax_included) c FROM qzpay.invoice_lines GROUP BY 1, 2) l
                 ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id
-            WHERE i.status <> 'draft' AND (i.line_count, i.subtotal, i.discount_total, i.tax_total) IS DISTINCT FROM (l.n, l.a, l.d, l.t)$q$),
+            WHERE i.status <> 'draft' AND (i.line_count, i.subtotal, i.discount_total, i.tax_total, i.tax_included) IS DISTINCT FROM (l.n, l.a, l.d, l.t, l.c)$q$),
         ('ledger_holds_every_invoice', $q$
             SELECT coalesce(i.id, t.cause_id)::text
             FROM (SELECT * FROM qzpay.invoices WHERE status <> 'draft') i
@@ -38,6 +38,58 @@ BEGIN
                 UNION ALL
                 SELECT tenant_id, currency, -sum(amount_due - amount_paid - amount_credited - amount_written_off) FROM qzpay.invoices WHERE status <> 'draft' GROUP BY 1, 2
             ) b GROUP BY tenant_id, currency HAVING sum(a) <> 0$q$),
+        ('credit_note_lines_add_up', $q$
+            SELECT n.id::text FROM qzpay.credit_notes n
+            LEFT JOIN (SELECT tenant_id, credit_note_id, count(*) n, sum(amount) a, sum(tax_amount) t, sum(tax_included) c FROM qzpay.credit_note_lines GROUP BY 1, 2) l
+                ON l.tenant_id = n.tenant_id AND l.credit_note_id = n.id
+            WHERE (n.line_count, n.subtotal, n.tax_total, n.tax_included) IS DISTINCT FROM (l.n, l.a, l.t, l.c)$q$),
+        ('ledger_holds_every_credit_note', $q$
+            SELECT coalesce(n.id, t.cause_id)::text FROM qzpay.credit_notes n
+            FULL JOIN (SELECT tenant_id, cause_id, currency, sum(amount) a FROM qzpay.ledger_transfers WHERE cause = 'credit_note' GROUP BY 1, 2, 3) t ON t.tenant_id = n.tenant_id AND t.cause_id = n.id
+            WHERE n.total IS DISTINCT FROM t.a OR n.currency IS DISTINCT FROM t.currency$q$),
+        ('credited_is_what_notes_say', $q$
+            SELECT coalesce(i.id, n.invoice_id)::text FROM (SELECT * FROM qzpay.invoices WHERE amount_credited <> 0) i
+            FULL JOIN (SELECT tenant_id, invoice_id, sum(to_invoice) a FROM qzpay.credit_notes GROUP BY 1, 2 HAVING sum(to_invoice) <> 0) n ON n.tenant_id = i.tenant_id AND n.invoice_id = i.id
+            WHERE i.amount_credited IS DISTINCT FROM n.a$q$),
+        ('no_line_is_credited_beyond_itself', $q$
+            SELECT c.id::text
+            FROM (SELECT tenant_id, id, sum(net) net, sum(tax) tax, sum(included) included
+                  FROM (SELECT l.tenant_id, l.source_line_id AS id, -l.amount AS net, -l.tax_amount AS tax, -l.tax_included AS included FROM qzpay.invoice_lines l
+                        JOIN qzpay.invoices i ON i.tenant_id = l.tenant_id AND i.id = l.invoice_id AND i.status NOT IN ('draft', 'void') WHERE l.source_line_id IS NOT NULL
+                        UNION ALL SELECT tenant_id, invoice_line_id, amount, tax_amount, tax_included FROM qzpay.credit_note_lines) x GROUP BY 1, 2) c
+            LEFT JOIN qzpay.invoice_lines l ON l.tenant_id = c.tenant_id AND l.id = c.id
+            WHERE l.id IS NULL OR c.net > l.amount - l.discount_amount OR c.tax > l.tax_amount OR c.included > l.tax_included
+               OR c.net = l.amount - l.discount_amount AND (c.tax, c.included) <> (l.tax_amount, l.tax_included)$q$),
+        ('tax_payable_is_what_was_invoiced', $q$
+            SELECT tenant_id || ' ' || currency FROM (
+                SELECT tenant_id, currency, sum(CASE 'tax_payable' WHEN debit_account THEN -amount ELSE amount END) a
+                FROM qzpay.ledger_transfers WHERE 'tax_payable' IN (debit_account, credit_account) GROUP BY 1, 2
+                UNION ALL SELECT tenant_id, currency, -sum(tax_total + tax_included) FROM qzpay.invoices WHERE status NOT IN ('draft', 'void') GROUP BY 1, 2
+                UNION ALL SELECT n.tenant_id, n.currency, sum(n.tax_total + n.tax_included) FROM qzpay.credit_notes n
+                          JOIN qzpay.invoices i ON i.tenant_id = n.tenant_id AND i.id = n.invoice_id AND i.status <> 'void' GROUP BY 1, 2
+            ) b GROUP BY tenant_id, currency HAVING sum(a) <> 0$q$),
+        ('balances_are_their_entries', $q$
+            SELECT customer_id || ' ' || currency FROM (
+                SELECT tenant_id, customer_id, currency, amount a, refundable r FROM qzpay.balances
+                UNION ALL SELECT tenant_id, customer_id, currency, -sum(amount), -sum(refundable) FROM qzpay.balance_entries GROUP BY 1, 2, 3
+            ) b GROUP BY tenant_id, customer_id, currency HAVING sum(a) <> 0 OR sum(r) <> 0$q$),
+        ('grants_are_what_is_left_of_them', $q$
+            SELECT id::text FROM (
+                SELECT g.id FROM qzpay.credit_grants g LEFT JOIN (SELECT tenant_id, grant_id, sum(amount) a FROM qzpay.grant_uses GROUP BY 1, 2) u ON u.tenant_id = g.tenant_id AND u.grant_id = g.id
+                WHERE g.amount <> g.remaining + g.expired_amount + coalesce(u.a, 0)
+                UNION ALL SELECT coalesce(i.id, u.invoice_id) FROM (SELECT * FROM qzpay.invoices WHERE grants_applied > 0) i
+                FULL JOIN (SELECT tenant_id, invoice_id, sum(amount) a FROM qzpay.grant_uses GROUP BY 1, 2) u ON u.tenant_id = i.tenant_id AND u.invoice_id = i.id WHERE i.grants_applied IS DISTINCT FROM u.a
+                UNION ALL SELECT customer_id FROM (
+                    SELECT tenant_id, customer_id, currency, sum(CASE 'prepaid_credit' WHEN debit_account THEN amount ELSE -amount END) a
+                    FROM qzpay.ledger_transfers WHERE 'prepaid_credit' IN (debit_account, credit_account) GROUP BY 1, 2, 3
+                    UNION ALL SELECT tenant_id, customer_id, currency, sum(remaining) FROM qzpay.credit_grants GROUP BY 1, 2, 3) b GROUP BY tenant_id, customer_id, currency HAVING sum(a) <> 0
+            ) x$q$),
+        ('refunds_payable_is_what_is_requested', $q$
+            SELECT customer_id || ' ' || currency FROM (
+                SELECT tenant_id, customer_id, currency, sum(CASE 'refunds_payable' WHEN debit_account THEN amount ELSE -amount END) a
+                FROM qzpay.ledger_transfers WHERE 'refunds_payable' IN (debit_account, credit_account) GROUP BY 1, 2, 3
+                UNION ALL SELECT tenant_id, customer_id, currency, sum(amount) FROM qzpay.refund_requests WHERE status = 'requested' GROUP BY 1, 2, 3
+            ) b GROUP BY tenant_id, customer_id, currency HAVING sum(a) <> 0$q$),
         ('paid_is_what_was_received', $q$
             SELECT i.id::text FROM qzpay.invoices i
             LEFT JOIN (SELECT tenant_id, invoice_id, sum(amount) a FROM qzpay.payments WHERE status = 'succeeded' GROUP BY 1, 2) p ON p.tenant_id = i.tenant_id AND p.invoice_id = i.id
@@ -54,9 +106,10 @@ BEGIN
             FULL JOIN qzpay.payments p ON p.tenant_id = a.tenant_id AND p.attempt_id = a.id
             WHERE a.id IS NULL OR p.id IS NULL OR a.amount <> p.amount OR a.currency <> p.currency$q$),
         ('numbers_have_no_gap', $q$
-            SELECT s.seller_id || ' ' || s.year FROM qzpay.invoice_series s
-            LEFT JOIN (SELECT seller_id, livemode, series_year, count(*) n, max(series_number) m FROM qzpay.invoices WHERE series_number IS NOT NULL GROUP BY 1, 2, 3) i
-                ON (i.seller_id, i.livemode, i.series_year) = (s.seller_id, s.livemode, s.year)
+            SELECT s.seller_id || ' ' || s.document || ' ' || s.year FROM qzpay.invoice_series s
+            LEFT JOIN (SELECT seller_id, livemode, 'invoice' AS document, series_year, count(*) n, max(series_number) m FROM qzpay.invoices WHERE series_number IS NOT NULL GROUP BY 1, 2, 4
+                       UNION ALL SELECT seller_id, livemode, 'credit_note', series_year, count(*), max(series_number) FROM qzpay.credit_notes GROUP BY 1, 2, 4) i
+                ON (i.seller_id, i.livemode, i.document, i.series_year) = (s.seller_id, s.livemode, s.document, s.year)
             WHERE s.last_number <> coalesce(i.n, 0) OR s.last_number <> coalesce(i.m, 0)$q$),
         ('periods_follow_each_other', $q$
             SELECT p.subscription_id || ' ' || p.cycle FROM (
@@ -105,6 +158,22 @@ BEGIN
             FROM (SELECT tenant_id, customer_id, feature_code, count(*) AS n FROM qzpay.limit_slots GROUP BY 1, 2, 3) s
             FULL JOIN (SELECT * FROM qzpay.limit_counters WHERE relation = 'qzpay.limit_slots'::regclass) c USING (tenant_id, customer_id, feature_code)
             WHERE coalesce(s.n, 0) <> coalesce(c.used, 0)$q$),
+        ('discounts_are_used_as_redeemed', $q$
+            SELECT d.trigger || ' ' || d.code FROM qzpay.discounts d
+            LEFT JOIN (SELECT discount_id, count(*) n FROM qzpay.redemptions WHERE state <> 'returned' GROUP BY 1) r ON r.discount_id = d.id
+            WHERE d.uses <> coalesce(r.n, 0)$q$),
+        ('discounts_fit_their_lines', $q$
+            SELECT l.id::text FROM qzpay.invoice_lines l
+            LEFT JOIN LATERAL (SELECT sum((x.item -> 'amount')::bigint) a FROM jsonb_array_elements(l.discounts) x (item)) x ON true
+            WHERE l.discount_amount <> coalesce(x.a, 0) OR l.discount_amount NOT BETWEEN 0 AND greatest(l.amount, 0)$q$),
+        ('discounts_are_explained', $q$
+            SELECT coalesce(l.invoice_id, d.invoice_id)::text
+            FROM (SELECT tenant_id, invoice_id, x.item ->> 'code' code, sum((x.item -> 'amount')::bigint) a
+                  FROM qzpay.invoice_lines, jsonb_array_elements(discounts) x (item) GROUP BY 1, 2, 3) l
+            FULL JOIN (SELECT tenant_id, invoice_id, x.item ->> 'code' code, sum((x.item -> 'amount')::bigint) a
+                       FROM qzpay.invoice_discounts, jsonb_array_elements(considered) x (item) WHERE x.item -> 'amount' <> '0' GROUP BY 1, 2, 3) d
+                ON (l.tenant_id, l.invoice_id, l.code) = (d.tenant_id, d.invoice_id, d.code)
+            WHERE l.a IS DISTINCT FROM d.a$q$),
         ('tenants_are_walled', $q$
             SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'qzpay'
             WHERE c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)$q$)

@@ -166,6 +166,8 @@ BEGIN
     VALUES (p_tenant, qzpay.uuid_v7(), a.customer_id, i.seller_id, a.livemode, 'provider_clearing', CASE WHEN v_applies THEN 'receivable' ELSE 'customer_balance' END, a.currency, a.amount,
             'payment', qzpay.uuid_v5(qzpay.installation_id(), 'payment:' || a.id), p_at, qzpay._recorded_at());
     IF NOT v_applies THEN
+        PERFORM qzpay._move_balances(ARRAY[p_tenant], ARRAY[a.customer_id], ARRAY[a.currency], ARRAY[a.amount], ARRAY['payment'], ARRAY[qzpay.uuid_v5(qzpay.installation_id(), 'payment:' || a.id)], p_at,
+                                     NULL, ARRAY[a.amount]);
         PERFORM qzpay._emit_event(p_tenant, 'alert.raised', 'attempt', p_attempt, a.customer_id,
             jsonb_build_object('level', 'error', 'message', 'money came in for an invoice that does not wait for it; it is kept as the customer''s balance', 'attemptId', a.id, 'invoiceId', i.id), NULL, p_at);
         RETURN;

@@ -9,6 +9,6 @@ CREATE OR REPLACE TRIGGER c_transition AFTER UPDATE OF status ON qzpay.payment_a
 CREATE OR REPLACE TRIGGER d_no_delete BEFORE DELETE ON qzpay.payment_attempts FOR EACH ROW EXECUTE FUNCTION qzpay._append_only();
 CREATE OR REPLACE TRIGGER append_only_truncate BEFORE TRUNCATE ON qzpay.payment_attempts FOR EACH STATEMENT EXECUTE FUNCTION qzpay._append_only();
 CREATE OR REPLACE TRIGGER b_immutable BEFORE UPDATE ON qzpay.payments FOR EACH ROW
-    EXECUTE FUNCTION qzpay._guard_columns('status', 'refunded', 'refunding', 'disputed', 'metadata');
+    EXECUTE FUNCTION qzpay._guard_columns('status', 'invoice_id', 'refunded', 'refunding', 'disputed', 'metadata');
 CREATE OR REPLACE TRIGGER d_no_delete BEFORE DELETE ON qzpay.payments FOR EACH ROW EXECUTE FUNCTION qzpay._append_only();
 CREATE OR REPLACE TRIGGER append_only_truncate BEFORE TRUNCATE ON qzpay.payments FOR EACH STATEMENT EXECUTE FUNCTION qzpay._append_only();

@@ -273,6 +273,7 @@ BEGIN
         UPDATE qzpay.subscriptions s SET interval_unit = r.unit, interval_count = r.count, usage_unit = u.unit, usage_count = u.count, updated_at = p_sub.now
         WHERE s.tenant_id = p_sub.tenant_id AND s.id = p_sub.id;
         PERFORM qzpay._set_cycle_due(p_sub.tenant_id, p_sub.id, p_sub.now);
+        PERFORM qzpay._emit_change(p_sub, r.direction, r.from_plan, r.to_plan, p_sub.now, NULL, true);
     ELSE
         IF NOT p_sub.period_comped THEN
             PERFORM qzpay._add_pending_lines(p_sub.tenant_id, p_sub.id,
@@ -287,6 +288,7 @@ BEGIN
         END IF;
         UPDATE qzpay.subscriptions s SET change_at = CASE WHEN v_resets THEN p_sub.now END, updated_at = p_sub.now WHERE s.tenant_id = p_sub.tenant_id AND s.id = p_sub.id;
         SELECT sum(l.amount) INTO v_amount FROM qzpay.pending_lines l WHERE l.tenant_id = p_sub.tenant_id AND l.subscription_id = p_sub.id;
+        PERFORM qzpay._emit_change(p_sub, r.direction, r.from_plan, r.to_plan, p_sub.now, v_amount, NOT v_resets);
         -- A new interval is a change scheduled for this very instant, and time's to carry out.
         IF v_resets THEN
             PERFORM qzpay._advance_subscriptions(ARRAY[p_sub.tenant_id], ARRAY[p_sub.id], ARRAY[p_sub.now], p_sub.now);
@@ -295,7 +297,6 @@ BEGIN
         END IF;
         PERFORM qzpay._set_cycle_due(p_sub.tenant_id, p_sub.id, p_sub.now);
     END IF;
-    PERFORM qzpay._emit_change(p_sub, r.direction, r.from_plan, r.to_plan, p_sub.now, v_amount, NOT v_resets);
     IF v_pending ? 'plan' OR v_pending ? 'quantity' OR v_pending ? 'interval' OR jsonb_array_length(coalesce(v_pending -> 'addons', '[]') || coalesce(v_pending -> 'terms', '[]')) > 0 THEN
         PERFORM qzpay._schedule_change(qzpay._read_sub(p_sub.id), v_pending, p_proration, qzpay._change_instant(qzpay._read_sub(p_sub.id), v_pending));
     END IF;

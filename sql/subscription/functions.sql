@@ -120,7 +120,7 @@ BEGIN
     PERFORM qzpay._add_pending_lines(v_customer.tenant_id, v_id, qzpay._setup_lines(v_customer.tenant_id, v_id,
         (SELECT array_agg(i.id) FROM qzpay.subscription_items i WHERE i.tenant_id = v_customer.tenant_id AND i.subscription_id = v_id), v_start), v_now);
     IF p_promo_code IS NOT NULL THEN
-        RAISE EXCEPTION 'promo codes are not redeemed yet' USING ERRCODE = '0A000';
+        PERFORM qzpay._redeem_code(v_customer.tenant_id, p_customer, v_id, p_promo_code, v_now);
     END IF;
     PERFORM qzpay._emit_event(v_customer.tenant_id, e.type, 'subscription', v_id, p_customer,
         jsonb_build_object('subscriptionId', v_id, 'plan', v_product.code, 'interval', p_interval, 'quantity', p_quantity, 'status', v_status, 'startsAt', v_start,

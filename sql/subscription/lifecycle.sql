@@ -5,7 +5,7 @@ RETURNS qzpay.subscription_state
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_subscription';
 COMMENT ON FUNCTION qzpay.cancel(uuid, text, text, text, text) IS
 'Ends a subscription: at ''period_end'' (default; the trial''s end in a trial), ''now'', or an instant given as text (words such as tomorrow are of real time, also on a test clock). '
-'What was paid is kept until then; settle credit, for an end now, gives the unused part of it to the customer''s balance. reason is a code (too_expensive, missing_features …), feedback the customer''s own words. '
+'What was paid is kept until then; settle, for an end now, gives back the unused part by credit notes: credit to the customer''s balance, refund to be paid out (see record_refund()), in both cases less what is unpaid. reason is a code (too_expensive, missing_features …), feedback the customer''s own words. '
 'Errors: QZ204 already ended or managed by a provider, 22007 bad instant, 22023 an instant in the past or a bad settle.';
 
 CREATE OR REPLACE FUNCTION qzpay._cancel(p_subscription uuid, p_at text, p_reason text, p_settle text, p_feedback text) RETURNS qzpay.subscription_state
@@ -19,23 +19,23 @@ BEGIN
     PERFORM qzpay._refuse_unless_changeable(v_sub);
     PERFORM qzpay._refuse_pan(p_reason);
     PERFORM qzpay._refuse_pan(p_feedback);
-    IF coalesce(p_settle, 'none') NOT IN ('none', 'credit') THEN
-        RAISE EXCEPTION 'no settle "%"', p_settle USING ERRCODE = '22023', HINT = 'none or credit.';
+    IF coalesce(p_settle, 'none') NOT IN ('none', 'credit', 'refund') THEN
+        RAISE EXCEPTION 'no settle "%"', p_settle USING ERRCODE = '22023', HINT = 'none, credit or refund.';
     END IF;
     v_when := CASE coalesce(p_at, 'period_end') WHEN 'now' THEN v_sub.now
                    WHEN 'period_end' THEN coalesce(CASE WHEN v_sub.status = 'trialing' THEN v_sub.trial_end END, CASE WHEN v_sub.status <> 'paused' THEN v_sub.current_period_end END, v_sub.now)
                    ELSE p_at::timestamptz END;
     IF v_when < v_sub.now OR NOT isfinite(v_when) THEN
         RAISE EXCEPTION 'cannot cancel at %', v_when USING ERRCODE = '22023', DETAIL = format('It is %s for this customer.', v_sub.now);
-    ELSIF p_settle = 'credit' AND v_when > v_sub.now THEN
+    ELSIF p_settle <> 'none' AND v_when > v_sub.now THEN
         RAISE EXCEPTION 'only an end now is settled' USING ERRCODE = '22023', HINT = 'What is paid is used up to a later end.';
     END IF;
     UPDATE qzpay.subscriptions s SET cancel_at = v_when, cancel_reason = coalesce(p_reason, 'requested'), cancel_feedback = p_feedback, canceled_at = v_sub.now,
            reminded_at = greatest(s.reminded_at, v_sub.now), updated_at = v_sub.now
     WHERE s.tenant_id = v_sub.tenant_id AND s.id = v_sub.id;
     IF v_when <= v_sub.now THEN
-        IF p_settle = 'credit' THEN
-            PERFORM qzpay._credit_rest(v_sub);
+        IF p_settle <> 'none' THEN
+            PERFORM qzpay._credit_rest(v_sub, CASE p_settle WHEN 'refund' THEN 'refund' ELSE 'balance' END, 'canceled');
         END IF;
         PERFORM qzpay._advance_subscriptions(ARRAY[v_sub.tenant_id], ARRAY[v_sub.id], ARRAY[v_sub.now], v_sub.now);
         PERFORM qzpay._run_internal_attempts(v_sub.test_clock_id, 10);
@@ -44,15 +44,26 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._cancel(uuid, text, text, text, text) IS 'Internal of cancel(), inside the tenant''s context.';
 
-CREATE OR REPLACE FUNCTION qzpay._credit_rest(p_sub qzpay._sub) RETURNS void
+CREATE OR REPLACE FUNCTION qzpay._credit_rest(p_sub qzpay._sub, p_mode text, p_reason text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_lines qzpay._line[] := qzpay._credit_lines(p_sub.tenant_id, p_sub.id,
+        (SELECT array_agg(i.id) FROM qzpay.subscription_items i WHERE i.tenant_id = p_sub.tenant_id AND i.subscription_id = p_sub.id AND i.valid_from <= p_sub.now AND i.valid_until > p_sub.now), p_sub.now);
+    v_row record;
 BEGIN
-    PERFORM qzpay._add_pending_lines(p_sub.tenant_id, p_sub.id, qzpay._credit_lines(p_sub.tenant_id, p_sub.id,
-        (SELECT array_agg(i.id) FROM qzpay.subscription_items i WHERE i.tenant_id = p_sub.tenant_id AND i.subscription_id = p_sub.id AND i.valid_from <= p_sub.now AND i.valid_until > p_sub.now),
-        p_sub.now, true), p_sub.now);
+    FOR v_row IN
+        SELECT l.invoice_id, jsonb_agg(jsonb_build_object('line', l.source_line_id, 'amount', -l.amount, 'period_start', l.period_start, 'period_end', l.period_end)) AS lines
+        FROM unnest(v_lines) l WHERE l.invoice_id IS NOT NULL GROUP BY l.invoice_id ORDER BY l.invoice_id
+    LOOP
+        PERFORM qzpay._lock_invoice(v_row.invoice_id);
+        PERFORM qzpay._issue_credit_note(p_sub.tenant_id, v_row.invoice_id, qzpay._take_lines(p_sub.tenant_id, v_row.invoice_id, v_row.lines), p_mode, p_reason, p_sub.now);
+    END LOOP;
+    -- What was not invoiced yet meets its credit on the next invoice.
+    PERFORM qzpay._add_pending_lines(p_sub.tenant_id, p_sub.id, (SELECT array_agg(l) FROM unnest(v_lines) l WHERE l.invoice_id IS NULL), p_sub.now);
 END $$;
-COMMENT ON FUNCTION qzpay._credit_rest(qzpay._sub) IS 'Credits the unused part of everything that was debited and paid for the running periods, on the next invoice.';
+COMMENT ON FUNCTION qzpay._credit_rest(qzpay._sub, text, text) IS
+'Credits the unused part of everything that was debited for the running periods, by notes on the invoices it stands on: what is unpaid is reduced first, what was paid becomes balance, or by mode refund is to be paid back.';
 
 CREATE OR REPLACE FUNCTION qzpay.uncancel(subscription uuid) RETURNS qzpay.subscription_state
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_subscription';
@@ -124,7 +135,7 @@ BEGIN
     END IF;
     UPDATE qzpay.subscriptions s SET pause_at = v_when, resume_at = p_resume_at, pause_access = p_access, updated_at = v_sub.now WHERE s.tenant_id = v_sub.tenant_id AND s.id = v_sub.id;
     IF p_at = 'now' THEN
-        PERFORM qzpay._credit_rest(v_sub);
+        PERFORM qzpay._credit_rest(v_sub, 'balance', 'paused');
         PERFORM qzpay._advance_subscriptions(ARRAY[v_sub.tenant_id], ARRAY[v_sub.id], ARRAY[v_sub.now], v_sub.now);
         PERFORM qzpay._run_internal_attempts(v_sub.test_clock_id, 10);
     END IF;

@@ -20,41 +20,36 @@ END $$;
 COMMENT ON FUNCTION qzpay._is_quantity_pack(uuid) IS
 'Whether an add-on sells quantity of a meter: then it is charged and grants in full at once, and ends only with the period, unless its metadata says prorate.';
 
-CREATE OR REPLACE FUNCTION qzpay._credit_lines(p_tenant uuid, p_subscription uuid, p_items uuid[], p_at timestamptz, p_paid_only boolean DEFAULT false) RETURNS qzpay._line[]
+CREATE OR REPLACE FUNCTION qzpay._credit_lines(p_tenant uuid, p_subscription uuid, p_items uuid[], p_at timestamptz) RETURNS qzpay._line[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN (
-        SELECT array_agg(ROW(p_tenant, NULL, d.kind, d.product_id, d.price_id, NULL, d.subscription_item_id, NULL, 'Unused time on ' || regexp_replace(d.description, '^Remaining time on ', ''),
-                             p_at, d.period_end, d.quantity, NULL, -c.amount, -c.amount, true, d.id, NULL, -c.tax, NULL,
-                             CASE WHEN c.tax <> 0 THEN d.taxes END, d.metadata, NULL)::qzpay._line ORDER BY d.kind DESC, d.description, d.id)
+        SELECT array_agg(ROW(p_tenant, d.invoice_id, d.kind, d.product_id, d.price_id, NULL, d.subscription_item_id, NULL, 'Unused time on ' || regexp_replace(d.description, '^Remaining time on ', ''),
+                             p_at, d.period_end, d.quantity, NULL, -c.amount, -c.amount, true, d.id, NULL, NULL, NULL, NULL, d.metadata, NULL)::qzpay._line ORDER BY d.kind DESC, d.description, d.id)
         FROM (
-            SELECT l.id, l.kind, l.product_id, l.price_id, l.subscription_item_id, l.description, l.period_start, l.period_end, l.quantity,
-                   l.amount - l.discount_amount AS net, l.tax_amount, l.taxes, l.metadata
-            FROM qzpay.invoice_lines l JOIN qzpay.invoices v ON v.tenant_id = l.tenant_id AND v.id = l.invoice_id
-            WHERE l.tenant_id = p_tenant AND l.subscription_item_id = ANY (p_items) AND l.kind <> 'usage' AND v.status <> 'void' AND (v.status = 'paid' OR NOT p_paid_only)
-              AND l.source_line_id IS NULL
+            SELECT l.id, l.invoice_id, l.kind, l.product_id, l.price_id, l.subscription_item_id, l.description, l.period_start, l.period_end, l.quantity,
+                   l.amount - l.discount_amount AS net, r.net AS rest, l.metadata
+            FROM qzpay.invoice_lines l
+            JOIN qzpay.invoices v ON v.tenant_id = l.tenant_id AND v.id = l.invoice_id AND v.status <> 'void'
+            CROSS JOIN LATERAL qzpay._rest_of_lines(ARRAY[l.tenant_id], ARRAY[l.id], ARRAY[l.subscription_item_id]) r
+            WHERE l.tenant_id = p_tenant AND l.subscription_item_id = ANY (p_items) AND l.kind <> 'usage' AND l.source_line_id IS NULL
             UNION ALL
-            SELECT l.id, l.kind, l.product_id, l.price_id, l.subscription_item_id, l.description, l.period_start, l.period_end, l.quantity,
-                   l.amount, coalesce(l.tax_amount, 0), l.taxes, l.metadata
+            SELECT l.id, NULL, l.kind, l.product_id, l.price_id, l.subscription_item_id, l.description, l.period_start, l.period_end, l.quantity, l.amount, l.amount, l.metadata
             FROM qzpay.pending_lines l
             WHERE l.tenant_id = p_tenant AND l.subscription_id = p_subscription AND l.subscription_item_id = ANY (p_items) AND l.source_line_id IS NULL
         ) d
         CROSS JOIN LATERAL (
-            SELECT coalesce(sum(-e.amount), 0)::bigint AS amount, coalesce(sum(-e.tax_amount), 0)::bigint AS tax
-            FROM (SELECT l.amount, l.tax_amount FROM qzpay.invoice_lines l JOIN qzpay.invoices v ON v.tenant_id = l.tenant_id AND v.id = l.invoice_id AND v.status <> 'void'
-                  WHERE l.tenant_id = p_tenant AND l.source_line_id = d.id
-                  UNION ALL SELECT l.amount, coalesce(l.tax_amount, 0) FROM qzpay.pending_lines l
-                  WHERE l.tenant_id = p_tenant AND l.subscription_id = p_subscription AND l.source_line_id = d.id) e) e
+            SELECT d.rest + coalesce(sum(l.amount), 0)::bigint AS rest FROM qzpay.pending_lines l
+            WHERE l.tenant_id = p_tenant AND l.subscription_id = p_subscription AND l.source_line_id = d.id) w
         CROSS JOIN LATERAL (
-            SELECT greatest(qzpay._prorated(p_tenant, p_subscription, d.net, d.period_start, d.period_end, p_at) - e.amount, 0) AS amount,
-                   greatest(qzpay._prorated(p_tenant, p_subscription, d.tax_amount, d.period_start, d.period_end, p_at) - e.tax, 0) AS tax) c
+            SELECT greatest(qzpay._prorated(p_tenant, p_subscription, d.net, d.period_start, d.period_end, p_at) - (d.net - w.rest), 0) AS amount) c
         WHERE d.kind IN ('plan', 'addon') AND d.net > 0 AND d.period_start <= p_at AND d.period_end > p_at AND c.amount > 0 AND NOT qzpay._is_quantity_pack(d.product_id)
     );
 END $$;
-COMMENT ON FUNCTION qzpay._credit_lines(uuid, uuid, uuid[], timestamptz, boolean) IS
-'Credits for what these items were debited for a period that contains the instant: the debit (net of its discount) less its used part, which is rounded, less what was credited of it before; its tax likewise. '
-'p_paid_only leaves out what is on invoices that are not paid. The lines have no invoice yet; NULL: none.';
+COMMENT ON FUNCTION qzpay._credit_lines(uuid, uuid, uuid[], timestamptz) IS
+'Credits for what these items were debited for a period that contains the instant: the debit (net of its discount) less its used part, which is rounded, less what was credited of it before. '
+'The tax is settled with the invoice they come to; invoice_id is still the debit''s (NULL: it waits itself). NULL: none.';
 
 CREATE OR REPLACE FUNCTION qzpay._debit_lines(p_tenant uuid, p_subscription uuid, p_items uuid[], p_at timestamptz) RETURNS qzpay._line[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED

@@ -22,6 +22,7 @@ CREATE TABLE qzpay.sellers (
     address jsonb NOT NULL DEFAULT '{}',
     timezone text NOT NULL DEFAULT 'UTC',
     number_format text NOT NULL DEFAULT '{prefix}{year}-{number}',
+    credit_number_format text NOT NULL DEFAULT '{prefix}CN-{year}-{number}',
     prefix text NOT NULL DEFAULT '',
     is_default boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL

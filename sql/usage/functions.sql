@@ -225,10 +225,11 @@ BEGIN
     JOIN qzpay.meters m ON m.id = r.meter_id
     JOIN qzpay.customers u ON u.tenant_id = qzpay.current_tenant() AND u.id = p_customer
     LEFT JOIN qzpay.charges c ON c.id = r.charge_id
-    CROSS JOIN LATERAL (SELECT CASE WHEN c.pricing ? 'minimum_amount' THEN (
-            SELECT qzpay._pricing_of_part(c.pricing, greatest(r.period_start, max(i.valid_from)), r.period_end, r.period_start, r.period_end)
+    CROSS JOIN LATERAL (SELECT coalesce(CASE WHEN c.pricing ? 'minimum_amount' THEN (
+            SELECT qzpay._pricing_of_part(c.pricing, s.anchor, s.usage_unit, s.usage_count, s.timezone, greatest(r.period_start, i.valid_from), r.period_end)
             FROM qzpay.subscriptions s JOIN qzpay.subscription_items i ON i.tenant_id = s.tenant_id AND i.subscription_id = s.id
-            WHERE s.tenant_id = u.tenant_id AND s.customer_id = u.id AND i.product_id = c.product_id AND i.valid_until >= r.period_end) ELSE c.pricing END AS pricing) x
+            WHERE s.tenant_id = u.tenant_id AND s.customer_id = u.id AND i.product_id = c.product_id AND i.valid_until >= r.period_end AND s.anchor IS NOT NULL
+            ORDER BY s.started_at DESC, s.id DESC, i.valid_from DESC LIMIT 1) END, c.pricing) AS pricing) x
     CROSS JOIN LATERAL (SELECT coalesce(sum(t.quantity), 0) AS used, coalesce(sum(t.events), 0)::bigint AS events,
                                CASE WHEN bool_or(t.amount IS NOT NULL) THEN sum(coalesce(t.amount, t.quantity)) END AS amount, coalesce(bool_or(t.gauge), false) AS gauge
                         FROM qzpay.usage_totals t

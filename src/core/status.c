@@ -26,11 +26,11 @@ static const Move subscription_moves[] = {
 	{NULL, {NULL}}
 };
 
-/* A lost dispute opens a paid invoice again; what was given up may still be paid. */
+/* A lost dispute opens a paid invoice again, another issued in its place voids it; what was given up may still be paid. */
 static const Move invoice_moves[] = {
 	{"draft", {"open", "void", NULL}},
 	{"open", {"paid", "void", "uncollectible", NULL}},
-	{"paid", {"open", NULL}},
+	{"paid", {"open", "void", NULL}},
 	{"uncollectible", {"paid", "void", NULL}},
 	{"void", {NULL}},
 	{NULL, {NULL}}

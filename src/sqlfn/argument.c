@@ -54,21 +54,30 @@ qzpay_argument_rounding(FunctionCallInfo fcinfo, int n)
 
 /* A time zone by its full name. */
 pg_tz *
-qzpay_argument_timezone(FunctionCallInfo fcinfo, int n)
+qzpay_timezone_named(const char *text, int length)
 {
-	text	   *argument = PG_GETARG_TEXT_PP(n);
 	char		name[TZ_STRLEN_MAX + 1];
 	pg_tz	   *zone = NULL;
 
-	if (VARSIZE_ANY_EXHDR(argument) <= TZ_STRLEN_MAX)
+	if (length <= TZ_STRLEN_MAX)
 	{
-		text_to_cstring_buffer(argument, name, sizeof(name));
+		memcpy(name, text, length);
+		name[length] = '\0';
 		zone = pg_tzset(name);
 	}
 	if (zone == NULL || !pg_tz_acceptable(zone))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown time zone \"%s\"", qzpay_argument_shown(argument)),
+				 errmsg("unknown time zone \"%s\"", pnstrdup(text, pg_mbcliplen(text, length, Min(length, 64)))),
 				 errhint("Use a name of pg_timezone_names, such as America/Argentina/Buenos_Aires.")));
 	return zone;
+}
+
+/* The same of an argument. */
+pg_tz *
+qzpay_argument_timezone(FunctionCallInfo fcinfo, int n)
+{
+	text	   *argument = PG_GETARG_TEXT_PP(n);
+
+	return qzpay_timezone_named(VARDATA_ANY(argument), VARSIZE_ANY_EXHDR(argument));
 }

@@ -32,6 +32,7 @@ QZPAY_FUNCTION(qzpay_in_tenant_of_customer_ref);
 QZPAY_FUNCTION(qzpay_in_tenant_of_external_id);
 QZPAY_FUNCTION(qzpay_in_tenant_of_invoice);
 QZPAY_FUNCTION(qzpay_in_tenant_of_payment_method);
+QZPAY_FUNCTION(qzpay_in_tenant_of_refund_request);
 QZPAY_FUNCTION(qzpay_in_tenant_of_subscription);
 
 /* What a public function leads to. */
@@ -188,6 +189,12 @@ Datum
 qzpay_in_tenant_of_payment_method(PG_FUNCTION_ARGS)
 {
 	return in_tenant_of(fcinfo, QZPAY_OBJECT_PAYMENT_METHOD);
+}
+
+Datum
+qzpay_in_tenant_of_refund_request(PG_FUNCTION_ARGS)
+{
+	return in_tenant_of(fcinfo, QZPAY_OBJECT_REFUND_REQUEST);
 }
 
 Datum

@@ -14,7 +14,8 @@ typedef enum QzpayObject
 	QZPAY_OBJECT_SUBSCRIPTION,
 	QZPAY_OBJECT_INVOICE,
 	QZPAY_OBJECT_PAYMENT_METHOD,
-	QZPAY_OBJECT_ATTEMPT
+	QZPAY_OBJECT_ATTEMPT,
+	QZPAY_OBJECT_REFUND_REQUEST
 } QzpayObject;
 
 extern bool qzpay_tenant_exists(const pg_uuid_t *tenant);

@@ -221,6 +221,38 @@ SELECT pg_temp.go('yearly', '2027-01-10 09:00+00') \g /dev/null
 SELECT is(pg_temp.lines('yearly', '2026-02-10 09:00+00') || '; ' || pg_temp.lines('yearly', '2026-03-10 09:00+00') || '; ' || pg_temp.lines('yearly', '2027-01-10 09:00+00'),
           'usage 100000; usage 3100; plan 100000, usage 3100, commitment 265900', 'yearly: 500000 less 100000 less 100000 less 11 times 3100');
 
+-- Amounts before discounts count as spent, and what is missing is not discounted.
+SELECT lives_ok($test$ SELECT qzpay.import_catalog('{"promoCodes": [{"code": "HALF", "type": "percentage", "value": 50, "config": {"forever": true}}]}') $test$, 'a promo code');
+SELECT qzpay.create_test_clock('2026-01-10 09:00+00') AS clock \gset
+SELECT id AS customer FROM qzpay.sync_customer('discounted', 'd@example.org', test_clock => :'clock') \gset
+SELECT qzpay.attach_payment_method(:'customer', 'sandbox', 'tok_ok') \g /dev/null
+INSERT INTO life SELECT 'discounted', :'clock', :'customer', s.id FROM qzpay.subscribe(:'customer', 'committed', promo_code => 'HALF') s;
+SELECT pg_temp.use('discounted', 320) \g /dev/null
+SELECT pg_temp.go('discounted', '2026-02-10 09:00+00') \g /dev/null
+SELECT is((SELECT string_agg(n.kind || ' ' || n.amount || ' less ' || n.discount_amount, ', ' ORDER BY n.position) FROM life l JOIN qzpay.invoices i ON i.customer_id = l.customer
+           JOIN qzpay.invoice_lines n ON n.tenant_id = i.tenant_id AND n.invoice_id = i.id WHERE l.name = 'discounted' AND i.issued_at = '2026-02-10 09:00+00'),
+          'plan 10000 less 5000, usage 32000 less 0, commitment 8000 less 0', 'discounted: the plan only');
+-- Cut short with a credit: 10 of 31 days of the commitment, less what the plan cost for them, less the same part of the minimum.
+SELECT pg_temp.begin_life('credited', '2026-01-10 09:00+00', 'committed') \g /dev/null
+SELECT pg_temp.go('credited', '2026-01-20 09:00+00') \g /dev/null
+SELECT qzpay.cancel(subscription, 'now', settle => 'credit') FROM life WHERE name = 'credited' \g /dev/null
+SELECT is(pg_temp.lines('credited', '2026-01-20 09:00+00'), 'usage 1000, commitment 11903', 'credited: 16129.03 less 3226 less 1000');
+SELECT pg_temp.begin_life('paused', '2026-01-10 09:00+00', 'committed') \g /dev/null
+SELECT pg_temp.go('paused', '2026-01-20 09:00+00') \g /dev/null
+SELECT qzpay.pause(subscription, 'now') FROM life WHERE name = 'paused' \g /dev/null
+SELECT is(pg_temp.lines('paused', '2026-01-20 09:00+00'), 'usage 1000, commitment 11903', 'paused: a pause settles what came before it');
+SELECT pg_temp.go('paused', '2026-03-01 09:00+00') \g /dev/null
+SELECT qzpay.resume(subscription) FROM life WHERE name = 'paused' \g /dev/null
+SELECT pg_temp.go('paused', '2026-04-01 09:00+00') \g /dev/null
+SELECT is(pg_temp.lines('paused', '2026-03-01 09:00+00') || '; ' || pg_temp.lines('paused', '2026-04-01 09:00+00'), 'plan 10000; plan 10000, usage 3100, commitment 36900', 'paused: and a new period begins with the resume');
+-- Two plans in one period: each commits for its days, and the minimum is due for the days of its plan.
+SELECT lives_ok($test$ SELECT qzpay.import_catalog('{"currency": "USD", "plans": [{"id": "easy", "name": "Easy", "tierRank": 1, "prices": {"month": {"amount": 3100}}}]}') $test$, 'a plan without commitment');
+SELECT pg_temp.begin_life('moved', '2026-01-10 09:00+00', 'committed') \g /dev/null
+SELECT pg_temp.go('moved', '2026-01-20 09:00+00') \g /dev/null
+SELECT qzpay.change_plan(subscription, 'easy', effective => 'now') FROM life WHERE name = 'moved' \g /dev/null
+SELECT pg_temp.go('moved', '2026-02-10 09:00+00') \g /dev/null
+SELECT is(pg_temp.lines('moved', '2026-01-20 09:00+00') || '; ' || pg_temp.lines('moved', '2026-02-10 09:00+00'), 'plan -6774, plan 2100, usage 1000, balance 3674; plan 3100, commitment 9803', 'moved: 16129.03 less 3226 less 2100 less 1000');
+
 -- Unlimited by an add-on: nothing beyond what is included.  Put in by hand, as of the period's beginning.
 SELECT lives_ok($test$ SELECT qzpay.import_catalog('{
   "currency": "USD", "meters": {"photos": {}}, "limits": {"maxPhotos": {"kind": "period", "meter": "photos"}},

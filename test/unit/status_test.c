@@ -62,7 +62,7 @@ test_machines(void)
 	static const char *const subscription_final[] = {"incomplete_expired", "canceled", NULL};
 	static const char *const invoice[] = {"draft", "open", "paid", "void", "uncollectible", NULL};
 	static const char *const invoice_moves[] = {
-		"draft>open", "draft>void", "open>paid", "open>void", "open>uncollectible", "paid>open", "uncollectible>paid",
+		"draft>open", "draft>void", "open>paid", "open>void", "open>uncollectible", "paid>open", "paid>void", "uncollectible>paid",
 		"uncollectible>void", NULL
 	};
 	static const char *const invoice_final[] = {"void", NULL};
