@@ -63,7 +63,7 @@ BEGIN
                 feature_value list_entitlements overage_state export_customer replace_payment_method update_payment_method
                 check_limit check_overage feature_limit has_access has_entitlement require_active_subscription require_entitlement require_limit
                 usage_history usage_summary
-                attach_payment_method cancel cancel_scheduled_change detach_payment_method invoice_html pay_invoice preview_change preview_invoice set_default_payment_method invoice_line_events invoice_line_events_csv usage_breakdown usage_report usage_violations invoice_document invoice_pdf uncancel tax_amounts'),
+                attach_payment_method cancel cancel_scheduled_change detach_payment_method invoice_html pay_invoice preview_change preview_invoice set_default_payment_method invoice_line_events invoice_line_events_csv usage_breakdown usage_report usage_violations credit_note_document credit_note_html credit_note_pdf invoice_document invoice_pdf uncancel tax_amounts'),
             -- app
             ('qzpay_worker, qzpay_app', 'installation_id set_tenant _issue_token
                 sync_customer subscribe change_plan pause resume extend_trial end_trial add_addon set_addon_quantity remove_addon set_auto_renew set_item_terms
