@@ -108,7 +108,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._begin_run(timestamptz) IS 'The run this session is at, or a new one over what is due; NULL when nothing is.';
 
-CREATE OR REPLACE FUNCTION qzpay._note_progress(p_run uuid, p_done bigint, p_more boolean) RETURNS void
+CREATE OR REPLACE FUNCTION qzpay._note_progress(p_run uuid, p_done bigint, p_batch integer, p_more boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -118,15 +118,15 @@ DECLARE
 BEGIN
     UPDATE qzpay.billing_runs x SET done = x.done + p_done, batches = x.batches + 1, updated_at = v_now, finished_at = CASE WHEN NOT p_more THEN v_now END
     WHERE x.id = p_run RETURNING * INTO r;
-    -- For whoever watches: at most a line a second, and none for what takes less.
-    IF r.id IS NOT NULL AND v_now - r.noticed_at >= interval '1 second' THEN
+    -- For whoever watches: at most a line a second, and none for what one batch does.
+    IF r.total > p_batch AND v_now - r.noticed_at >= interval '1 second' THEN
         v_rate := r.done / extract(epoch FROM v_now - r.started_at);
         RAISE NOTICE 'billing: % of %, % per second, % to go', r.done, r.total, round(v_rate),
             CASE WHEN v_rate > 0 THEN make_interval(secs => ceil(greatest(r.total - r.done, 0) / v_rate)::double precision)::text ELSE 'unknown' END;
         UPDATE qzpay.billing_runs x SET noticed_at = v_now WHERE x.id = p_run;
     END IF;
 END $$;
-COMMENT ON FUNCTION qzpay._note_progress(uuid, bigint, boolean) IS 'Writes how far a run is, to be seen from other sessions once its batch commits, and says so to the session''s own client.';
+COMMENT ON FUNCTION qzpay._note_progress(uuid, bigint, integer, boolean) IS 'Writes how far a run is, to be seen from other sessions once its batch commits, and says so to the session''s own client.';
 
 CREATE OR REPLACE FUNCTION qzpay.preview_billing(until timestamptz)
 RETURNS TABLE (tenant_id uuid, customer_id uuid, external_id text, subscription_id uuid, kind text, period_start timestamptz, period_end timestamptz,
@@ -182,7 +182,7 @@ BEGIN
     v_run := qzpay._begin_run(p_as_of);
     v_done := qzpay._due_batch(NULL, coalesce(p_as_of, qzpay.now()), qzpay.now(), p_batch);
     v_more := qzpay._invoice_batch(NULL, coalesce(p_as_of, qzpay.now()), qzpay.now(), p_batch) + v_done > 0;
-    PERFORM qzpay._note_progress(v_run, v_done, v_more);
+    PERFORM qzpay._note_progress(v_run, v_done, p_batch, v_more);
     RETURN v_more;
 END $$;
 COMMENT ON FUNCTION qzpay._run_billing_batch(timestamptz, integer) IS 'One batch of run_billing(); false when nothing is due any more.';
