@@ -68,9 +68,10 @@ BEGIN
     END IF;
     IF p_currency IS DISTINCT FROM v_old.currency AND p_currency IS NOT NULL AND EXISTS (
         SELECT FROM qzpay.subscriptions s WHERE s.tenant_id = v_old.tenant_id AND s.customer_id = v_old.id AND s.ended_at IS NULL
-        UNION ALL SELECT FROM qzpay.invoices i WHERE i.tenant_id = v_old.tenant_id AND i.customer_id = v_old.id AND i.status IN ('draft', 'open')) THEN
+        UNION ALL SELECT FROM qzpay.invoices i WHERE i.tenant_id = v_old.tenant_id AND i.customer_id = v_old.id AND i.status IN ('draft', 'open')
+        UNION ALL SELECT FROM qzpay.balances b WHERE b.tenant_id = v_old.tenant_id AND b.customer_id = v_old.id AND b.currency = v_old.currency AND b.amount > 0) THEN
         RAISE EXCEPTION 'customer "%" cannot change currency from % to %', p_external_id, v_old.currency, p_currency
-            USING ERRCODE = 'QZ204', DETAIL = 'It has a live subscription or an open invoice in the old currency.';
+            USING ERRCODE = 'QZ204', DETAIL = 'It has a live subscription, an open invoice or a balance in the old currency.';
     END IF;
     v_at := qzpay.now(v_old.id);
     IF v_old.deleted_at IS NOT NULL THEN

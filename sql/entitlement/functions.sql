@@ -4,6 +4,17 @@ CREATE OR REPLACE FUNCTION qzpay._full_access_until(status text, grace_access te
 COMMENT ON FUNCTION qzpay._full_access_until(text, text, text, timestamptz, timestamptz, timestamptz) IS
 'First instant from which a subscription''s access, which ends at access_until, is limited (-infinity: from the beginning); access_until itself where it never is. Free access is full.';
 
+CREATE OR REPLACE FUNCTION qzpay._included_share(p_product uuid, p_currency text, p_created_at timestamptz, p_included jsonb, p_share numeric) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT jsonb_object_agg(m.code, floor(coalesce((p_included ->> m.code)::numeric, c.included) * p_share))
+            FROM qzpay.charges c JOIN qzpay.meters m ON m.id = c.meter_id
+            WHERE c.product_id = p_product AND c.currency = p_currency AND c.created_at <= p_created_at AND (c.retired_at IS NULL OR c.retired_at > p_created_at));
+END $$;
+COMMENT ON FUNCTION qzpay._included_share(uuid, text, timestamptz, jsonb, numeric) IS
+'Included quantities of a product in a usage period that is only a part of one: each by time share, rounded down.';
+
 CREATE OR REPLACE FUNCTION qzpay._entitlement_facts(p_tenants uuid[], p_customers uuid[])
 RETURNS TABLE (tenant_id uuid, customer_id uuid, test_clock_id uuid, products uuid[], quantities bigint[], since timestamptz[], until timestamptz[],
                full_until timestamptz[], overrides jsonb, added timestamptz[], negotiated jsonb, usage_subscription_id uuid, usage_start timestamptz, usage_end timestamptz, usage_anchor timestamptz,
@@ -25,7 +36,8 @@ BEGIN
                array_agg(h.full_until ORDER BY h.since, h.product_id) AS full_until, bool_or(h.full_until < h.until) AS is_limited,
                array_agg(h.created_at ORDER BY h.since, h.product_id) AS added,
                jsonb_object_agg(h.product_id, h.included ORDER BY h.since) FILTER (WHERE h.included IS NOT NULL) AS negotiated
-        FROM (SELECT i.product_id, i.quantity, i.created_at, i.included, greatest(i.valid_from, s.started_at) AS since, least(i.valid_until, s.access_until) AS until,
+        FROM (SELECT i.product_id, i.quantity, i.created_at,
+                     CASE WHEN s.usage_share IS NULL THEN i.included ELSE qzpay._included_share(i.product_id, s.currency, i.created_at, i.included, s.usage_share) END AS included, greatest(i.valid_from, s.started_at) AS since, least(i.valid_until, s.access_until) AS until,
                      least(i.valid_until, qzpay._full_access_until(s.status::text, s.grace_access, s.pause_access, s.restricted_at, s.comp_until, s.access_until)) AS full_until
               FROM qzpay.subscriptions s
               JOIN qzpay.subscription_items i ON i.tenant_id = s.tenant_id AND i.subscription_id = s.id
@@ -89,9 +101,9 @@ BEGIN
           INTO v_tenants, v_customers, v_look_tenants, v_look_customers
         FROM new_rows n JOIN old_rows o ON o.tenant_id = n.tenant_id AND o.id = n.id
         WHERE (n.status, n.restricted_at, n.comp_until, n.grace_access, n.pause_access, n.access_until, n.started_at, n.ended_at, n.usage_period_start, n.usage_period_end,
-               n.anchor, n.trial_end, n.usage_unit, n.usage_count, n.timezone)
+               n.anchor, n.usage_share, n.trial_end, n.usage_unit, n.usage_count, n.timezone)
               IS DISTINCT FROM (o.status, o.restricted_at, o.comp_until, o.grace_access, o.pause_access, o.access_until, o.started_at, o.ended_at, o.usage_period_start, o.usage_period_end,
-               o.anchor, o.trial_end, o.usage_unit, o.usage_count, o.timezone);
+               o.anchor, o.usage_share, o.trial_end, o.usage_unit, o.usage_count, o.timezone);
     END IF;
     IF v_tenants IS NOT NULL THEN
         PERFORM qzpay._refresh_entitlements(v_tenants, v_customers);
