@@ -26,6 +26,7 @@
 #include "store/context.h"
 #include "store/entitlement.h"
 #include "store/installation.h"
+#include "store/place.h"
 #include "store/relation.h"
 #include "store/tenant_of.h"
 #include "store/uuid.h"
@@ -192,6 +193,7 @@ set_now(const Datum *values, const bool *nulls, QzpayEntitlement *result)
 
 	if (!nulls[COLUMN_CLOCK])
 		memcpy(&clock, DatumGetUUIDP(values[COLUMN_CLOCK]), sizeof(clock));
+	result->on_test_clock = !nulls[COLUMN_CLOCK];
 	result->now = qzpay_clock_of(!nulls[COLUMN_CLOCK], &clock);
 }
 
@@ -202,50 +204,60 @@ set_now(const Datum *values, const bool *nulls, QzpayEntitlement *result)
  */
 typedef struct Place
 {
-	pg_uuid_t	customer;
+	uint64		tag;			/* the half of the customer's id that is random or a hash in every version of uuid */
 	ItemPointerData tid;		/* invalid: nothing */
 } Place;
 
-/* Customers of one hash share a bucket, in which the eldest gives way. */
+/* Customers of one hash share a bucket, which is a line of the processor's cache, and in which the eldest gives way. */
 #define BUCKET 4
+#define BUCKET_ALIGN 64
 #define MIN_BUCKETS 64
-#define MAX_BUCKETS (1 << 15)	/* 3 MB, in a session that has seen that many customers */
+#define MAX_BUCKETS (1 << 15)	/* 2 MB, in a session that has seen that many customers */
 
 typedef struct Bucket
 {
 	Place		places[BUCKET];
 } Bucket;
 
+StaticAssertDecl(sizeof(Bucket) == BUCKET_ALIGN, "a bucket is one line of the cache");
+
 static Bucket *buckets = NULL;
+static void *buckets_memory = NULL; /* in which they begin at a line */
 static uint32 n_buckets = 0;	/* a power of 2 */
 static uint32 n_displaced = 0;	/* since there are that many */
 static Oid	places_of = InvalidOid;
 
-static inline Bucket *
-bucket_of(const pg_uuid_t *customer)
+static inline uint64
+tag_of(const pg_uuid_t *customer)
 {
-	uint64		half;
+	uint64		tag;
 
-	memcpy(&half, &customer->data[8], sizeof(half));
-	return &buckets[murmurhash32((uint32) half ^ (uint32) (half >> 32)) & (n_buckets - 1)];
+	memcpy(&tag, &customer->data[8], sizeof(tag));
+	return tag;
+}
+
+static inline Bucket *
+bucket_of(uint64 tag)
+{
+	return &buckets[murmurhash32((uint32) tag ^ (uint32) (tag >> 32)) & (n_buckets - 1)];
 }
 
 static inline bool
-place_is_of(const Place *place, const pg_uuid_t *customer)
+place_is_of(const Place *place, uint64 tag)
 {
-	return ItemPointerIsValid(&place->tid) && memcmp(&place->customer, customer, sizeof(pg_uuid_t)) == 0;
+	return place->tag == tag && ItemPointerIsValid(&place->tid);
 }
 
 /* Puts a place first in its bucket, where the same customer's or the last one gives way. */
 static void
 put_place(const Place *place)
 {
-	Bucket	   *bucket = bucket_of(&place->customer);
+	Bucket	   *bucket = bucket_of(place->tag);
 	int			i = 0;
 
-	while (i < BUCKET - 1 && ItemPointerIsValid(&bucket->places[i].tid) && !place_is_of(&bucket->places[i], &place->customer))
+	while (i < BUCKET - 1 && ItemPointerIsValid(&bucket->places[i].tid) && !place_is_of(&bucket->places[i], place->tag))
 		i++;
-	if (ItemPointerIsValid(&bucket->places[i].tid) && !place_is_of(&bucket->places[i], &place->customer))
+	if (ItemPointerIsValid(&bucket->places[i].tid) && !place_is_of(&bucket->places[i], place->tag))
 		n_displaced++;
 	memmove(&bucket->places[1], &bucket->places[0], i * sizeof(Place));
 	bucket->places[0] = *place;
@@ -256,9 +268,11 @@ static void
 resize_buckets(uint32 n)
 {
 	Bucket	   *old = buckets;
+	void	   *old_memory = buckets_memory;
 	uint32		n_old = n_buckets;
 
-	buckets = MemoryContextAllocZero(TopMemoryContext, n * sizeof(Bucket));
+	buckets_memory = MemoryContextAllocZero(TopMemoryContext, n * sizeof(Bucket) + BUCKET_ALIGN);
+	buckets = (Bucket *) TYPEALIGN(BUCKET_ALIGN, buckets_memory);
 	n_buckets = n;
 	for (uint32 i = 0; i < n_old * BUCKET; i++)
 	{
@@ -268,8 +282,8 @@ resize_buckets(uint32 n)
 			put_place(place);
 	}
 	n_displaced = 0;
-	if (old != NULL)
-		pfree(old);
+	if (old_memory != NULL)
+		pfree(old_memory);
 }
 
 static void
@@ -281,7 +295,7 @@ remember_place(const pg_uuid_t *customer, ItemPointer tid)
 		resize_buckets(MIN_BUCKETS);
 	else if (n_displaced > n_buckets && n_buckets < MAX_BUCKETS)
 		resize_buckets(n_buckets * 2);
-	place.customer = *customer;
+	place.tag = tag_of(customer);
 	place.tid = *tid;
 	put_place(&place);
 }
@@ -290,11 +304,12 @@ remember_place(const pg_uuid_t *customer, ItemPointer tid)
 static bool
 find_place(const pg_uuid_t *customer, ItemPointer tid)
 {
-	const Bucket *bucket = bucket_of(customer);
+	uint64		tag = tag_of(customer);
+	const Bucket *bucket = bucket_of(tag);
 
 	for (int i = 0; i < BUCKET; i++)
 	{
-		if (place_is_of(&bucket->places[i], customer))
+		if (place_is_of(&bucket->places[i], tag))
 		{
 			*tid = bucket->places[i].tid;
 			return true;
@@ -335,21 +350,35 @@ read_slot(QzpayRelation *relation, TupleTableSlot *slot, bool with_usage, QzpayE
 	result->row = slot->tts_tid;
 }
 
-/* Looks where the customer's row was found before. */
+/* The key of the customer's place in shared memory; one for looks with the tenant and one for looks without. */
+static void
+place_key(QzpayPlaceKey *place, const pg_uuid_t *tenant, const pg_uuid_t *customer)
+{
+	pg_uuid_t	key[2] = {{{0}}, *customer};
+
+	if (tenant != NULL)
+		key[0] = *tenant;
+	qzpay_place_key(place, by_key.heap, key, sizeof(key));
+}
+
+/* Looks where the customer's row was found before, by this session or another. */
 static bool
 probe_place(const pg_uuid_t *tenant, const pg_uuid_t *customer, bool with_usage, Snapshot snapshot, QzpayEntitlement *result)
 {
 	QzpayScan	scan;
 	TupleTableSlot *slot;
 	ItemPointerData tid;
+	QzpayPlaceKey place;
 	bool		found;
 
-	if (buckets == NULL)
-		return false;
 	/* First, since this takes in messages that may make the places forgotten. */
 	qzpay_relation_open_heap(&by_key);
-	if (places_of != RelationGetRelid(by_key.heap) || !find_place(customer, &tid))
-		return false;
+	if (buckets == NULL || places_of != RelationGetRelid(by_key.heap) || !find_place(customer, &tid))
+	{
+		place_key(&place, tenant, customer);
+		if (!qzpay_place_find(&place, &tid))
+			return false;
+	}
 	slot = qzpay_scan_fetch(&scan, &by_key, snapshot, &tid);
 	found = slot != NULL;
 	if (found)
@@ -372,6 +401,7 @@ probe(const pg_uuid_t *tenant, const pg_uuid_t *customer, bool with_usage, Snaps
 	ScanKeyData keys[2];
 	QzpayScan	scan;
 	TupleTableSlot *slot;
+	QzpayPlaceKey place;
 	bool		found;
 
 	if (probe_place(tenant, customer, with_usage, snapshot, result))
@@ -397,6 +427,9 @@ probe(const pg_uuid_t *tenant, const pg_uuid_t *customer, bool with_usage, Snaps
 					 errhint("Choose the tenant with qzpay.set_tenant().")));
 		places_of = RelationGetRelid(relation->heap);
 		remember_place(customer, &result->row);
+		qzpay_relation_open_heap(&by_key);
+		place_key(&place, tenant, customer);
+		qzpay_place_note(&place, &result->row);
 	}
 	qzpay_scan_end(&scan);
 	return found;
