@@ -17,7 +17,7 @@ JOIN qzpay.periods pd ON pd.tenant_id = s.tenant_id AND pd.subscription_id = s.i
 WHERE s.status = 'active' AND s.current_period_end <= now();
 INSERT INTO qzpay.periods SELECT tenant_id, id, '1 month', start, stop, ordinal + 1, invoice FROM due;
 INSERT INTO qzpay.periods SELECT tenant_id, id, 'usage', start, stop, ordinal + 1, NULL FROM due;
-INSERT INTO qzpay.invoice_series SELECT seller_id, true, 2026, count(*), now() FROM due GROUP BY 1;
+INSERT INTO qzpay.invoice_series (seller_id, livemode, year, last_number, last_issued_at) SELECT seller_id, true, 2026, count(*), now() FROM due GROUP BY 1;
 INSERT INTO qzpay.invoices (tenant_id, id, customer_id, subscription_id, seller_id, livemode, kind, status, number, series_year, series_number, currency, line_count,
     subtotal, total, amount_due, period_start, period_end, issued_at, due_at, created_at)
 SELECT tenant_id, invoice, customer_id, id, seller_id, livemode, 'subscription', 'open', '2026-' || lpad(number::text, 6, '0'), 2026, number, currency, 2,

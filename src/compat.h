@@ -18,6 +18,15 @@
 #define qzpay_function_aclcheck_compat(oid, role) object_aclcheck(ProcedureRelationId, (oid), (role), ACL_EXECUTE)
 #endif
 
+/* 16 renamed the numbers of files. */
+#if PG_VERSION_NUM < 160000
+#define qzpay_file_number_compat(relation) ((relation)->rd_node.relNode)
+#define qzpay_new_file_compat(relation) ((relation)->rd_firstRelfilenodeSubid != InvalidSubTransactionId)
+#else
+#define qzpay_file_number_compat(relation) ((relation)->rd_locator.relNumber)
+#define qzpay_new_file_compat(relation) ((relation)->rd_firstRelfilelocatorSubid != InvalidSubTransactionId)
+#endif
+
 /* 18 added an instrumentation argument to index_beginscan(). */
 #if PG_VERSION_NUM < 180000
 #define qzpay_index_beginscan_compat(heap, index, snapshot, nkeys) index_beginscan((heap), (index), (snapshot), (nkeys), 0)

@@ -34,6 +34,7 @@ STORE_SRCS += src/store/grant.c
 STORE_SRCS += src/store/installation.c
 STORE_SRCS += src/store/limit.c
 STORE_SRCS += src/store/period.c
+STORE_SRCS += src/store/place.c
 STORE_SRCS += src/store/rate.c
 STORE_SRCS += src/store/relation.c
 STORE_SRCS += src/store/row.c

@@ -22,6 +22,7 @@
 #include "store/context.h"
 #include "store/entitlement.h"
 #include "store/installation.h"
+#include "store/place.h"
 #include "store/rate.h"
 #include "store/relation.h"
 #include "store/throttle.h"
@@ -92,6 +93,7 @@ _PG_init(void)
 	qzpay_catalog_init();
 	qzpay_entitlement_init();
 	qzpay_usage_init();
+	qzpay_place_init();
 	qzpay_rate_init();
 	qzpay_throttle_init();
 	/* Last: callbacks run in the reverse order of registration, so this one closes what the others' last words may open. */

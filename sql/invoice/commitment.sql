@@ -33,21 +33,28 @@ BEGIN
             ) x
             WHERE x.amount > 0
         ), spent AS (
-            -- The period's plan and add-ons, and the usage that was closed in it, on invoices written or about to be.
-            SELECT k.tenant_id, k.subscription_id, sum(l.amount) AS amount
+            -- The period's plan and add-ons, and the usage that was closed in it, on invoices written or about to be; less what was given back of them,
+            -- before its discount as they are.
+            SELECT k.tenant_id, k.subscription_id, sum(CASE WHEN l.amount > l.discount THEN l.amount * (1 - coalesce(c.amount, 0) / (l.amount - l.discount)) ELSE l.amount END) AS amount
             FROM committed k
             CROSS JOIN LATERAL (
-                SELECT n.amount - coalesce((SELECT sum(x.amount) FROM qzpay.credit_note_lines x WHERE x.tenant_id = n.tenant_id AND x.invoice_line_id = n.id), 0) AS amount,
-                       n.kind, n.period_start, n.period_end, n.source_line_id
+                SELECT n.id, n.amount, n.discount_amount AS discount, n.kind, n.period_start, n.period_end
                 FROM qzpay.invoices v
-                JOIN qzpay.invoice_lines n ON n.tenant_id = v.tenant_id AND n.invoice_id = v.id
+                JOIN qzpay.invoice_lines n ON n.tenant_id = v.tenant_id AND n.invoice_id = v.id AND n.source_line_id IS NULL
                 JOIN qzpay.subscription_items i ON i.tenant_id = n.tenant_id AND i.id = n.subscription_item_id AND i.subscription_id = k.subscription_id
                 WHERE v.tenant_id = k.tenant_id AND v.customer_id = k.customer_id AND v.issued_at >= k.period_start AND v.status <> 'void'
                 UNION ALL
-                SELECT n.amount, n.kind, n.period_start, n.period_end, n.source_line_id FROM unnest(p_lines) n WHERE n.invoice_id = k.invoice_id
+                SELECT n.id, n.amount, coalesce(n.discount_amount, 0), n.kind, n.period_start, n.period_end
+                FROM unnest(p_lines) n WHERE n.invoice_id = k.invoice_id AND n.source_line_id IS NULL
             ) l
-            -- A credit for what follows the period's early end begins with that end.
-            WHERE l.kind IN ('plan', 'addon') AND l.period_start >= k.period_start AND (l.period_start < k.period_end OR l.source_line_id IS NOT NULL AND l.period_start = k.period_end)
+            CROSS JOIN LATERAL (
+                SELECT sum(g.amount) AS amount
+                FROM (SELECT -n.amount AS amount FROM qzpay.invoice_lines n JOIN qzpay.invoices v ON v.tenant_id = n.tenant_id AND v.id = n.invoice_id AND v.status <> 'void'
+                      WHERE n.tenant_id = k.tenant_id AND n.source_line_id = l.id
+                      UNION ALL SELECT -n.amount FROM unnest(p_lines) n WHERE n.source_line_id = l.id
+                      UNION ALL SELECT n.amount FROM qzpay.credit_note_lines n WHERE n.tenant_id = k.tenant_id AND n.invoice_line_id = l.id) g
+            ) c
+            WHERE l.kind IN ('plan', 'addon') AND l.period_start >= k.period_start AND l.period_start < k.period_end
                OR l.kind = 'usage' AND l.period_end > k.period_start AND l.period_end <= k.period_end
             GROUP BY k.tenant_id, k.subscription_id
         )
@@ -57,10 +64,10 @@ BEGIN
                          ORDER BY k.tenant_id, k.subscription_id)
         FROM committed k
         LEFT JOIN spent s ON s.tenant_id = k.tenant_id AND s.subscription_id = k.subscription_id
-        CROSS JOIN LATERAL (SELECT k.amount - coalesce(s.amount, 0) AS missing) x
+        CROSS JOIN LATERAL (SELECT k.amount - coalesce(round(s.amount, 6), 0) AS missing) x
         WHERE x.missing >= 0.5
     );
 END $$;
 COMMENT ON FUNCTION qzpay._commitment_lines(qzpay._roll[], qzpay._line[]) IS
-'True-up lines for the billing periods that end: what plan, add-ons and usage of the period, before discounts, fall short of the commitment of the plan''s price. '
+'True-up lines for the billing periods that end: what plan, add-ons and usage of the period, before discounts and less what was credited, fall short of the commitment of the plan''s price. '
 'p_lines are the lines of the same run. A period cut short by an end, a pause or a new anchor, or shared by several plans, counts by time, to six decimals; the amount is rounded once. Nothing is due for trials, contracts never paid and periods given for free.';

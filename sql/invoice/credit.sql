@@ -305,6 +305,7 @@ DECLARE
     v_refundable bigint;
 BEGIN
     SELECT * INTO STRICT i FROM qzpay.invoices x WHERE x.tenant_id = p_tenant AND x.id = p_invoice;
+    PERFORM qzpay._reopen_schedules(p_tenant, p_invoice);
     -- What the invoice posted, less what credit notes took of it since.
     SELECT array_agg(a.account ORDER BY a.account) FILTER (WHERE a.amount > 0) AS debits, array_agg(a.amount ORDER BY a.account) FILTER (WHERE a.amount > 0) AS debit_amounts,
            array_agg(a.account ORDER BY a.account) FILTER (WHERE a.amount < 0) AS credits, array_agg(-a.amount ORDER BY a.account) FILTER (WHERE a.amount < 0) AS credit_amounts,
@@ -449,6 +450,7 @@ BEGIN
     FROM qzpay.invoice_lines l WHERE l.tenant_id = v_tenant AND l.invoice_id = p_invoice;
     v_lines := qzpay._lines_of_invoice(v_tenant, v_new);
     PERFORM qzpay._post_invoices(ARRAY[qzpay._bill_of_invoice(v_tenant, v_new)], v_lines, v_block.issued_at);
+    PERFORM qzpay._reopen_schedules(v_tenant, p_invoice);
     UPDATE qzpay.payments p SET invoice_id = v_new WHERE p.tenant_id = v_tenant AND p.invoice_id = p_invoice;
     UPDATE qzpay.periods p SET invoice_id = v_new WHERE p.tenant_id = v_tenant AND p.subscription_id = i.subscription_id AND p.invoice_id = p_invoice;
     PERFORM qzpay._emit_event(v_tenant, 'invoice.finalized', 'invoice', v_new, i.customer_id, jsonb_build_object('invoiceId', x.id, 'number', x.number, 'subscriptionId', x.subscription_id,

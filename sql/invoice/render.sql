@@ -149,11 +149,13 @@ DECLARE
     v_quantity numeric := (p_line ->> 'quantity')::numeric;
     v_taxes jsonb := CASE jsonb_typeof(p_line -> 'taxes') WHEN 'array' THEN p_line -> 'taxes' ELSE '[]' END;
     v_details text[] := ARRAY[]::text[];
+    v_said text;
 BEGIN
+    -- Words that billing itself has put around the name of a product.
+    SELECT replace(p_texts ->> w.name, '{name}', substring(p_line ->> 'description' FROM w.pattern)) INTO v_said
+    FROM (VALUES ('line.unused', '^Unused time on (.*)$'), ('line.remaining', '^Remaining time on (.*)$'), ('line.commitment', '^(.*): minimum commitment$')) AS w (name, pattern)
+    WHERE ((p_line ->> 'proration')::boolean OR p_line ->> 'kind' = 'commitment') AND p_line ->> 'description' ~ w.pattern;
     v_details := v_details || qzpay._print_period((p_line ->> 'from')::date, (p_line ->> 'until')::date, p_texts);
-    IF (p_line ->> 'proration')::boolean THEN
-        v_details := v_details || (p_texts ->> CASE WHEN v_amount < 0 THEN 'line.credit' ELSE 'line.proration' END);
-    END IF;
     v_details := v_details || coalesce((
         SELECT array_agg(replace(replace(p_texts ->> 'line.discount', '{amount}', qzpay._print_amount(-(d.value ->> 'amount')::numeric, p_currency, p_texts)), '{code}', coalesce(d.value ->> 'code', ''))
                          ORDER BY d.ordinality)
@@ -161,10 +163,10 @@ BEGIN
     RETURN jsonb_build_object(
         'position', p_line -> 'position',
         'kind', p_line ->> 'kind',
-        'description', CASE p_line ->> 'kind' WHEN 'balance' THEN p_texts ->> 'line.balance' ELSE p_line ->> 'description' END,
+        'description', CASE p_line ->> 'kind' WHEN 'balance' THEN p_texts ->> 'line.balance' ELSE coalesce(v_said, p_line ->> 'description') END,
         'details', to_jsonb(array_remove(v_details, NULL)),
-        'quantity', jsonb_build_object('value', v_quantity, 'text', qzpay._print_number(v_quantity, 0, 0, p_texts ->> 'number.point', p_texts ->> 'number.separator',
-                                                                                        (p_texts ->> 'number.least')::integer)),
+        'quantity', jsonb_build_object('value', v_quantity, 'text', coalesce(qzpay._print_number(v_quantity, 0, 0, p_texts ->> 'number.point', p_texts ->> 'number.separator',
+                                                                                                 (p_texts ->> 'number.least')::integer), '')),
         'unit_amount', jsonb_build_object('value', v_unit, 'text', coalesce(qzpay._print_amount(v_unit, p_currency, p_texts), '')),
         'tax', jsonb_build_object('value', v_taxes,
                                   'text', coalesce((SELECT string_agg(coalesce(qzpay._print_percent((t.value ->> 'rate')::numeric, p_texts), t.value ->> 'code'), ' + ' ORDER BY t.ordinality)
@@ -179,7 +181,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_currency text := p_facts ->> 'currency';
     v_discount numeric := (p_facts ->> 'discount_total')::numeric;
-    v_settled boolean := p_facts ->> 'status' <> 'void' AND p_facts ->> 'kind' = 'invoice';
+    v_settled boolean := p_facts ->> 'kind' = 'invoice' AND p_facts ->> 'status' <> 'void';
 BEGIN
     RETURN (
         WITH discounts AS (
@@ -194,9 +196,13 @@ BEGIN
                    (4, 'tax', p_texts ->> 'total.tax', (p_facts ->> 'tax_total')::numeric, (p_facts ->> 'tax_total')::numeric <> 0, false),
                    (5, 'total', p_texts ->> 'total.total', (p_facts ->> 'total')::numeric, true, true),
                    (6, 'balance_applied', p_texts ->> 'total.balance_applied', -(p_facts ->> 'balance_applied')::numeric, v_settled AND (p_facts ->> 'balance_applied')::numeric <> 0, false),
-                   (7, 'paid', p_texts ->> 'total.paid', -(p_facts ->> 'amount_paid')::numeric, v_settled AND (p_facts ->> 'amount_paid')::numeric <> 0, false),
-                   (8, 'credited', p_texts ->> 'total.credited', -(p_facts ->> 'amount_credited')::numeric, v_settled AND (p_facts ->> 'amount_credited')::numeric <> 0, false),
-                   (9, 'due', p_texts ->> 'total.due', (p_facts ->> 'amount_left')::numeric, v_settled, true)
+                   (7, 'grants_applied', p_texts ->> 'total.grants_applied', -(p_facts ->> 'grants_applied')::numeric, v_settled AND (p_facts ->> 'grants_applied')::numeric <> 0, false),
+                   (8, 'paid', p_texts ->> 'total.paid', -(p_facts ->> 'amount_paid')::numeric, v_settled AND (p_facts ->> 'amount_paid')::numeric <> 0, false),
+                   (9, 'credited', p_texts ->> 'total.credited', -(p_facts ->> 'amount_credited')::numeric, v_settled AND (p_facts ->> 'amount_credited')::numeric <> 0, false),
+                   (10, 'due', p_texts ->> 'total.due', (p_facts ->> 'amount_left')::numeric, v_settled, true),
+                   (11, 'to_invoice', p_texts ->> 'total.to_invoice', (p_facts ->> 'to_invoice')::numeric, (p_facts ->> 'to_invoice')::numeric <> 0, false),
+                   (12, 'to_balance', p_texts ->> 'total.to_balance', (p_facts ->> 'to_balance')::numeric, (p_facts ->> 'to_balance')::numeric <> 0, false),
+                   (13, 'to_refund', p_texts ->> 'total.to_refund', (p_facts ->> 'to_refund')::numeric, (p_facts ->> 'to_refund')::numeric <> 0, false)
             UNION ALL
             SELECT 2, 'discount', btrim(replace(p_texts ->> 'total.discount', '{code}', coalesce(d.code, ''))), -d.amount, true, false FROM discounts d
         )
@@ -215,6 +221,7 @@ DECLARE
     v_title text := p_texts ->> CASE WHEN v_status = 'draft' THEN 'title.draft' ELSE 'title.' || (p_facts ->> 'kind') END;
     v_taxes jsonb := qzpay._tax_groups(p_lines);
     v_taxed boolean := v_taxes <> '[]';
+    v_counted boolean := EXISTS (SELECT FROM jsonb_array_elements(p_lines) l WHERE l.value ->> 'quantity' IS NOT NULL);
     v_units boolean := EXISTS (SELECT FROM jsonb_array_elements(p_lines) l WHERE l.value ->> 'unit_amount' IS NOT NULL);
 BEGIN
     RETURN jsonb_build_object(
@@ -233,7 +240,9 @@ BEGIN
                       (4, 'period', (p_facts ->> 'from') || '/' || (p_facts ->> 'until'), qzpay._print_period((p_facts ->> 'from')::date, (p_facts ->> 'until')::date, p_texts)),
                       (5, 'po_number', p_facts ->> 'po_number', p_facts ->> 'po_number'),
                       (6, 'corrects', p_facts ->> 'corrects', p_facts ->> 'corrects'),
-                      (7, 'status', v_status, replace(p_texts ->> ('status.' || v_status), '{date}',
+                      (7, 'replaces', p_facts ->> 'replaces', p_facts ->> 'replaces'),
+                      (8, 'reason', p_facts ->> 'reason', p_facts ->> 'reason'),
+                      (9, 'status', v_status, replace(p_texts ->> ('status.' || v_status), '{date}',
                                                       coalesce(qzpay._print_date((p_facts ->> 'paid_on')::date, p_texts ->> 'date', p_texts), '')))) AS f (place, name, value, printed)
                   WHERE f.printed <> ''),
         'parties', jsonb_build_array(
@@ -252,7 +261,7 @@ BEGIN
                                                      WHERE coalesce(t.value ->> 'value', t.value #>> '{}') <> ''), '[]'))),
         'lines_label', p_texts ->> 'lines',
         'columns', (SELECT jsonb_agg(jsonb_build_object('name', c.name, 'label', p_texts ->> ('column.' || c.name), 'figure', c.place > 1) ORDER BY c.place)
-                    FROM (VALUES (1, 'description', true), (2, 'quantity', true), (3, 'unit_amount', v_units), (4, 'tax', v_taxed), (5, 'amount', true)) AS c (place, name, shown)
+                    FROM (VALUES (1, 'description', true), (2, 'quantity', v_counted), (3, 'unit_amount', v_units), (4, 'tax', v_taxed), (5, 'amount', true)) AS c (place, name, shown)
                     WHERE c.shown),
         'lines', coalesce((SELECT jsonb_agg(qzpay._compose_line(l.value, v_currency, p_texts) ORDER BY l.ordinality) FROM jsonb_array_elements(p_lines) WITH ORDINALITY l), '[]'),
         'totals_label', p_texts ->> 'totals',
@@ -266,7 +275,7 @@ BEGIN
                                       ORDER BY t.ordinality)
                      FROM jsonb_array_elements(v_taxes) WITH ORDINALITY t)) END,
         'notes_label', p_texts ->> 'notes_title',
-        'notes', (SELECT coalesce(jsonb_agg(n.value), '[]') FROM unnest(ARRAY[p_facts ->> 'notes', p_texts ->> 'notes']) AS n (value) WHERE btrim(n.value) <> ''),
+        'notes', (SELECT coalesce(jsonb_agg(n.value), '[]') FROM unnest(ARRAY[p_facts ->> 'tax_note', p_facts ->> 'notes', p_texts ->> 'notes']) AS n (value) WHERE btrim(n.value) <> ''),
         'footer', p_texts ->> 'footer',
         'page', p_texts ->> 'page');
 END $$;
@@ -282,51 +291,99 @@ COMMENT ON FUNCTION qzpay.invoice_document(uuid, text) IS
 'amount: {value, text}}], totals_label, totals [{name, label, value, text, strong}], taxes {label, columns, rows [{code, rate, inclusive, label, base, amount}]} or null, notes_label, notes [text], footer, page}. '
 'Values of money are minor units. The date of issue is that of the seller''s zone, as its number; other dates are of the customer''s. Errors: QZ404 no such invoice, 22023 a locale without texts.';
 
+CREATE OR REPLACE FUNCTION qzpay._document_sides(p_tenant uuid, p_customer uuid, p_seller uuid, p_invoice uuid, p_locale text,
+        OUT facts jsonb, OUT timezone text, OUT seller_timezone text, OUT lang text, OUT texts jsonb)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    c qzpay.customers%ROWTYPE;
+    s qzpay.sellers%ROWTYPE;
+    v_buyer jsonb;
+BEGIN
+    SELECT * INTO STRICT c FROM qzpay.customers x WHERE x.tenant_id = p_tenant AND x.id = p_customer;
+    SELECT * INTO STRICT s FROM qzpay.sellers x WHERE x.id = p_seller;
+    -- A draft has no buyer of its own yet.
+    SELECT jsonb_build_object('name', p.name, 'email', p.email, 'address', p.address, 'tax_ids', p.tax_ids) INTO v_buyer
+    FROM qzpay.invoice_parties p WHERE p.tenant_id = p_tenant AND p.invoice_id = p_invoice;
+    IF NOT FOUND THEN
+        v_buyer := jsonb_build_object('name', c.name, 'email', c.email, 'address', c.address, 'tax_ids', c.tax_ids);
+    END IF;
+    facts := jsonb_build_object('seller', jsonb_build_object('name', s.name, 'tax_id', s.tax_id, 'address', s.address), 'buyer', v_buyer);
+    timezone := c.timezone;
+    seller_timezone := s.timezone;
+    SELECT t.lang, t.texts INTO lang, texts FROM qzpay._document_texts(s.id, coalesce(p_locale, c.locale)) t;
+    IF lang IS NULL AND p_locale IS NOT NULL THEN
+        RAISE EXCEPTION 'there are no texts for locale "%"', left(p_locale, 64) USING ERRCODE = '22023',
+            HINT = 'Languages are rows of qzpay.document_texts.';
+    END IF;
+    lang := coalesce(lang, 'en');
+END $$;
+COMMENT ON FUNCTION qzpay._document_sides(uuid, uuid, uuid, uuid, text) IS
+'Who a document is from and for (the buyer as printed on the invoice), their zones, and the texts of the given locale, or the customer''s, or English. 22023 for a given locale without texts.';
+
 CREATE OR REPLACE FUNCTION qzpay._invoice_document(p_invoice uuid, p_locale text) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     i qzpay.invoices%ROWTYPE;
-    c qzpay.customers%ROWTYPE;
-    s qzpay.sellers%ROWTYPE;
-    v_buyer jsonb;
+    v_sides record;
     v_lines jsonb;
-    v_lang text;
-    v_texts jsonb;
 BEGIN
     SELECT * INTO STRICT i FROM qzpay.invoices x WHERE x.id = p_invoice;
-    SELECT * INTO STRICT c FROM qzpay.customers x WHERE x.tenant_id = i.tenant_id AND x.id = i.customer_id;
-    SELECT * INTO STRICT s FROM qzpay.sellers x WHERE x.id = i.seller_id;
-    -- A draft has no buyer of its own yet.
-    SELECT jsonb_build_object('name', p.name, 'email', p.email, 'address', p.address, 'tax_ids', p.tax_ids) INTO v_buyer
-    FROM qzpay.invoice_parties p WHERE p.tenant_id = i.tenant_id AND p.invoice_id = i.id;
-    IF NOT FOUND THEN
-        v_buyer := jsonb_build_object('name', c.name, 'email', c.email, 'address', c.address, 'tax_ids', c.tax_ids);
-    END IF;
-    SELECT t.lang, t.texts INTO v_lang, v_texts FROM qzpay._document_texts(s.id, coalesce(p_locale, c.locale)) t;
-    IF v_lang IS NULL AND p_locale IS NOT NULL THEN
-        RAISE EXCEPTION 'there are no texts for locale "%"', left(p_locale, 64) USING ERRCODE = '22023',
-            HINT = 'Languages are rows of qzpay.document_texts.';
-    END IF;
+    v_sides := qzpay._document_sides(i.tenant_id, i.customer_id, i.seller_id, i.id, p_locale);
     -- The last day of a period is that of its last instant.
     SELECT jsonb_agg(jsonb_build_object('position', l.position, 'kind', l.kind, 'description', l.description, 'quantity', l.quantity, 'unit_amount', l.unit_amount,
                                         'amount', l.amount, 'discount_amount', l.discount_amount, 'discounts', l.discounts, 'taxes', l.taxes, 'proration', l.proration,
-                                        'from', (l.period_start AT TIME ZONE c.timezone)::date,
-                                        'until', ((l.period_end - interval '1 microsecond') AT TIME ZONE c.timezone)::date) ORDER BY l.position) INTO v_lines
+                                        'from', (l.period_start AT TIME ZONE v_sides.timezone)::date,
+                                        'until', ((l.period_end - interval '1 microsecond') AT TIME ZONE v_sides.timezone)::date) ORDER BY l.position) INTO v_lines
     FROM qzpay.invoice_lines l WHERE l.tenant_id = i.tenant_id AND l.invoice_id = i.id;
     RETURN qzpay._compose_document(
-        jsonb_build_object(
+        v_sides.facts || jsonb_build_object(
             'kind', 'invoice', 'id', i.id, 'number', i.number, 'status', i.status, 'livemode', i.livemode, 'currency', i.currency,
             'issued_at', to_char(i.issued_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-            'issued_on', (i.issued_at AT TIME ZONE s.timezone)::date,
-            'due_on', CASE WHEN i.due_at > i.issued_at THEN (i.due_at AT TIME ZONE c.timezone)::date END,
-            'paid_on', (coalesce(i.paid_at, i.closed_at, i.issued_at) AT TIME ZONE c.timezone)::date,
-            'from', (i.period_start AT TIME ZONE c.timezone)::date, 'until', ((i.period_end - interval '1 microsecond') AT TIME ZONE c.timezone)::date,
-            'po_number', i.metadata ->> 'po_number', 'notes', i.metadata ->> 'notes',
-            'seller', jsonb_build_object('name', s.name, 'tax_id', s.tax_id, 'address', s.address), 'buyer', v_buyer)
-        || jsonb_build_object(
-            'subtotal', i.subtotal, 'discount_total', i.discount_total, 'tax_total', i.tax_total, 'total', i.total, 'balance_applied', i.balance_applied,
+            'issued_on', (i.issued_at AT TIME ZONE v_sides.seller_timezone)::date,
+            'due_on', CASE WHEN i.due_at > i.issued_at THEN (i.due_at AT TIME ZONE v_sides.timezone)::date END,
+            'paid_on', (coalesce(i.paid_at, i.closed_at, i.issued_at) AT TIME ZONE v_sides.timezone)::date,
+            'from', (i.period_start AT TIME ZONE v_sides.timezone)::date, 'until', ((i.period_end - interval '1 microsecond') AT TIME ZONE v_sides.timezone)::date,
+            'po_number', i.po_number, 'replaces', (SELECT r.number FROM qzpay.invoices r WHERE r.tenant_id = i.tenant_id AND r.id = i.replaces), 'notes', i.metadata ->> 'notes',
+            'tax_note', CASE WHEN i.tax_note = (SELECT t.value FROM qzpay.document_texts t WHERE t.seller_id IS NULL AND t.locale = 'en' AND t.name = 'tax_note.' || i.tax_exempt)
+                             THEN v_sides.texts ->> ('tax_note.' || i.tax_exempt) ELSE i.tax_note END,
+            'subtotal', i.subtotal, 'discount_total', i.discount_total, 'tax_total', i.tax_total, 'total', i.total, 'balance_applied', i.balance_applied, 'grants_applied', i.grants_applied,
             'amount_paid', i.amount_paid, 'amount_credited', i.amount_credited, 'amount_left', i.amount_due - i.amount_paid - i.amount_credited),
-        coalesce(v_lines, '[]'), coalesce(v_lang, 'en'), v_texts);
+        coalesce(v_lines, '[]'), v_sides.lang, v_sides.texts);
 END $$;
 COMMENT ON FUNCTION qzpay._invoice_document(uuid, text) IS 'Internal of invoice_document(), inside the tenant''s context.';
+
+CREATE OR REPLACE FUNCTION qzpay.credit_note_document(credit_note uuid, locale text DEFAULT NULL) RETURNS jsonb
+    LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_credit_note';
+COMMENT ON FUNCTION qzpay.credit_note_document(uuid, text) IS
+'A credit note as it is printed, in the shape of invoice_document(): kind credit_note, no status, the invoice it corrects and the reason among the facts. Amounts are positive. '
+'Errors: QZ404 no such credit note, 22023 a locale without texts.';
+
+CREATE OR REPLACE FUNCTION qzpay._credit_note_document(p_credit_note uuid, p_locale text) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    n qzpay.credit_notes%ROWTYPE;
+    i qzpay.invoices%ROWTYPE;
+    v_sides record;
+    v_lines jsonb;
+BEGIN
+    SELECT * INTO STRICT n FROM qzpay.credit_notes x WHERE x.id = p_credit_note;
+    SELECT * INTO STRICT i FROM qzpay.invoices x WHERE x.tenant_id = n.tenant_id AND x.id = n.invoice_id;
+    v_sides := qzpay._document_sides(n.tenant_id, n.customer_id, n.seller_id, i.id, p_locale);
+    SELECT jsonb_agg(jsonb_build_object('position', l.position, 'kind', l.kind, 'description', l.description, 'amount', l.amount, 'discount_amount', 0, 'taxes', l.taxes,
+                                        'proration', true, 'from', (l.period_start AT TIME ZONE v_sides.timezone)::date,
+                                        'until', ((l.period_end - interval '1 microsecond') AT TIME ZONE v_sides.timezone)::date) ORDER BY l.position) INTO v_lines
+    FROM qzpay.credit_note_lines l WHERE l.tenant_id = n.tenant_id AND l.credit_note_id = n.id;
+    RETURN qzpay._compose_document(
+        v_sides.facts || jsonb_build_object(
+            'kind', 'credit_note', 'id', n.id, 'number', n.number, 'livemode', n.livemode, 'currency', n.currency,
+            'issued_at', to_char(n.issued_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), 'issued_on', (n.issued_at AT TIME ZONE v_sides.seller_timezone)::date,
+            'po_number', i.po_number, 'corrects', i.number, 'reason', n.reason, 'notes', n.metadata ->> 'notes',
+            'subtotal', n.subtotal, 'discount_total', 0, 'tax_total', n.tax_total, 'total', n.total,
+            'to_invoice', n.to_invoice, 'to_balance', n.to_balance, 'to_refund', n.to_refund),
+        v_lines, v_sides.lang, v_sides.texts);
+END $$;
+COMMENT ON FUNCTION qzpay._credit_note_document(uuid, text) IS 'Internal of credit_note_document(), inside the tenant''s context.';

@@ -111,3 +111,17 @@ BEGIN
     RETURN qzpay._document_html(qzpay._invoice_document(p_invoice, p_locale));
 END $$;
 COMMENT ON FUNCTION qzpay._invoice_html(uuid, text) IS 'Internal of invoice_html(), inside the tenant''s context.';
+
+CREATE OR REPLACE FUNCTION qzpay.credit_note_html(credit_note uuid, locale text DEFAULT NULL) RETURNS text
+    LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_credit_note';
+COMMENT ON FUNCTION qzpay.credit_note_html(uuid, text) IS
+'A credit note as invoice_html() makes invoices; what it says is credit_note_document(). Errors: QZ404 no such credit note, 22023 a locale without texts.';
+
+CREATE OR REPLACE FUNCTION qzpay._credit_note_html(p_credit_note uuid, p_locale text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN qzpay._document_html(qzpay._credit_note_document(p_credit_note, p_locale));
+END $$;
+COMMENT ON FUNCTION qzpay._credit_note_html(uuid, text) IS 'Internal of credit_note_html(), inside the tenant''s context.';

@@ -21,3 +21,17 @@ BEGIN
     RETURN qzpay._document_pdf(qzpay._invoice_document(p_invoice, p_locale));
 END $$;
 COMMENT ON FUNCTION qzpay._invoice_pdf(uuid, text) IS 'Internal of invoice_pdf(), inside the tenant''s context.';
+
+CREATE OR REPLACE FUNCTION qzpay.credit_note_pdf(credit_note uuid, locale text DEFAULT NULL) RETURNS bytea
+    LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_credit_note';
+COMMENT ON FUNCTION qzpay.credit_note_pdf(uuid, text) IS
+'A credit note as invoice_pdf() makes invoices; what it says is credit_note_document(). Errors: 0A000 where the server has no module qzpay_pdf, QZ404 no such credit note, 22023 a locale without texts.';
+
+CREATE OR REPLACE FUNCTION qzpay._credit_note_pdf(p_credit_note uuid, p_locale text) RETURNS bytea
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN qzpay._document_pdf(qzpay._credit_note_document(p_credit_note, p_locale));
+END $$;
+COMMENT ON FUNCTION qzpay._credit_note_pdf(uuid, text) IS 'Internal of credit_note_pdf(), inside the tenant''s context.';

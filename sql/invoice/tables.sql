@@ -239,6 +239,7 @@ CREATE TABLE qzpay.credit_notes (
 COMMENT ON TABLE qzpay.credit_notes IS
 'What an invoice was corrected by, in minor units, positive; append-only. to_invoice reduced what was unpaid, to_balance became the customer''s balance, to_refund is paid back (refund_requests). '
 'Numbered without gaps in a series of their own.';
+CREATE INDEX credit_notes_id_idx ON qzpay.credit_notes (id);
 CREATE INDEX credit_notes_invoice_id_idx ON qzpay.credit_notes (tenant_id, invoice_id);
 CREATE INDEX credit_notes_customer_id_idx ON qzpay.credit_notes (tenant_id, customer_id, issued_at);
 

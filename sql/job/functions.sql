@@ -86,9 +86,91 @@ END $$;
 COMMENT ON FUNCTION qzpay.run_due_jobs() IS
 'Runs every job that is due, batch after batch, in the caller''s transaction; for pg_cron or by hand where no worker runs. One row per batch. CALL qzpay.deliver() then talks to the providers.';
 
+CREATE OR REPLACE FUNCTION qzpay._begin_run(p_as_of timestamptz) RETURNS uuid
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_id uuid;
+    v_total bigint;
+    v_now timestamptz := qzpay._real_now();
+BEGIN
+    SELECT r.id INTO v_id FROM qzpay.billing_runs r WHERE r.pid = pg_backend_pid() AND r.finished_at IS NULL AND r.as_of IS NOT DISTINCT FROM p_as_of ORDER BY r.started_at DESC LIMIT 1;
+    IF FOUND THEN
+        RETURN v_id;
+    END IF;
+    SELECT count(*) INTO v_total FROM qzpay.subscriptions s WHERE s.test_clock_id IS NULL AND s.next_due_at <= coalesce(p_as_of, qzpay.now()) AND s.set_aside_at IS NULL;
+    IF v_total = 0 THEN
+        RETURN NULL;
+    END IF;
+    DELETE FROM qzpay.billing_runs r WHERE r.updated_at < v_now - interval '90 days';
+    INSERT INTO qzpay.billing_runs (id, pid, as_of, total, started_at, updated_at, noticed_at) VALUES (qzpay.uuid_v7(), pg_backend_pid(), p_as_of, v_total, v_now, v_now, v_now) RETURNING id INTO v_id;
+    RETURN v_id;
+END $$;
+COMMENT ON FUNCTION qzpay._begin_run(timestamptz) IS 'The run this session is at, or a new one over what is due; NULL when nothing is.';
+
+CREATE OR REPLACE FUNCTION qzpay._note_progress(p_run uuid, p_done bigint, p_batch integer, p_more boolean) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    r qzpay.billing_runs%ROWTYPE;
+    v_now timestamptz := qzpay._real_now();
+    v_rate numeric;
+BEGIN
+    UPDATE qzpay.billing_runs x SET done = x.done + p_done, batches = x.batches + 1, updated_at = v_now, finished_at = CASE WHEN NOT p_more THEN v_now END
+    WHERE x.id = p_run RETURNING * INTO r;
+    -- For whoever watches: at most a line a second, and none for what one batch does.
+    IF r.total > p_batch AND v_now - r.noticed_at >= interval '1 second' THEN
+        v_rate := r.done / extract(epoch FROM v_now - r.started_at);
+        RAISE NOTICE 'billing: % of %, % per second, % to go', r.done, r.total, round(v_rate),
+            CASE WHEN v_rate > 0 THEN make_interval(secs => ceil(greatest(r.total - r.done, 0) / v_rate)::double precision)::text ELSE 'unknown' END;
+        UPDATE qzpay.billing_runs x SET noticed_at = v_now WHERE x.id = p_run;
+    END IF;
+END $$;
+COMMENT ON FUNCTION qzpay._note_progress(uuid, bigint, integer, boolean) IS 'Writes how far a run is, to be seen from other sessions once its batch commits, and says so to the session''s own client.';
+
+CREATE OR REPLACE FUNCTION qzpay.preview_billing(until timestamptz)
+RETURNS TABLE (tenant_id uuid, customer_id uuid, external_id text, subscription_id uuid, kind text, period_start timestamptz, period_end timestamptz,
+               subtotal bigint, discount_total bigint, tax_total bigint, total bigint, amount_due bigint, currency text, livemode boolean)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    v_rows jsonb;
+BEGIN
+    PERFORM qzpay._check_schema_version();
+    IF until IS NULL OR NOT isfinite(until) OR until <= qzpay.now() THEN
+        RAISE EXCEPTION 'there is nothing ahead to preview up to %', coalesce(until::text, 'NULL') USING ERRCODE = '22023', HINT = 'Give an instant in the future.';
+    END IF;
+    BEGIN
+        PERFORM qzpay._clock_set(until);
+        LOOP
+            EXIT WHEN qzpay._due_batch(NULL, until, until, 10000) = 0;
+        END LOOP;
+        WHILE qzpay._finalize_due(NULL, 'infinity', until, 10000) > 0 LOOP
+        END LOOP;
+        -- Nothing but this run is dated ahead.
+        SELECT jsonb_agg(to_jsonb(x) ORDER BY x.period_start, x.tenant_id, x.series_number) INTO v_rows
+        FROM (SELECT i.tenant_id, i.customer_id, c.external_id, i.subscription_id, i.kind, i.period_start, i.period_end, i.subtotal, i.discount_total, i.tax_total + i.tax_included AS tax_total,
+                     i.total, i.amount_due, i.currency, i.livemode, i.series_number
+              FROM qzpay.invoices i JOIN qzpay.customers c ON c.tenant_id = i.tenant_id AND c.id = i.customer_id WHERE i.created_at = until AND i.status <> 'draft' AND c.test_clock_id IS NULL) x;
+        RAISE EXCEPTION USING ERRCODE = 'QZ999';
+    EXCEPTION WHEN SQLSTATE 'QZ999' THEN
+        NULL;
+    END;
+    RETURN QUERY SELECT x.* FROM jsonb_to_recordset(coalesce(v_rows, '[]')) AS x (tenant_id uuid, customer_id uuid, external_id text, subscription_id uuid, kind text, period_start timestamptz,
+        period_end timestamptz, subtotal bigint, discount_total bigint, tax_total bigint, total bigint, amount_due bigint, currency text, livemode boolean);
+END $$;
+COMMENT ON FUNCTION qzpay.preview_billing(timestamptz) IS
+'The invoices that running billing up to an instant ahead would make for all customers in real time, as things stand and if nothing is paid meanwhile: the real run, rolled back. '
+'It holds the subscriptions in question until it returns. tax_total includes what prices contain. Error 22023 for an instant that is not ahead.';
+
 CREATE OR REPLACE FUNCTION qzpay._run_billing_batch(p_as_of timestamptz, p_batch integer) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_run uuid;
+    v_done bigint;
+    v_more boolean;
 BEGIN
     PERFORM qzpay._check_schema_version();
     IF p_batch NOT BETWEEN 1 AND 100000 THEN
@@ -97,7 +179,11 @@ BEGIN
     IF p_as_of > qzpay.now() THEN
         RAISE EXCEPTION 'cannot bill as of %, which is in the future', p_as_of USING ERRCODE = '22023', HINT = 'Look ahead with preview_invoice(), dry_run() or a test clock.';
     END IF;
-    RETURN qzpay._invoice_batch(NULL, coalesce(p_as_of, qzpay.now()), qzpay.now(), p_batch) + qzpay._due_batch(NULL, coalesce(p_as_of, qzpay.now()), qzpay.now(), p_batch) > 0;
+    v_run := qzpay._begin_run(p_as_of);
+    v_done := qzpay._due_batch(NULL, coalesce(p_as_of, qzpay.now()), qzpay.now(), p_batch);
+    v_more := qzpay._invoice_batch(NULL, coalesce(p_as_of, qzpay.now()), qzpay.now(), p_batch) + v_done > 0;
+    PERFORM qzpay._note_progress(v_run, v_done, p_batch, v_more);
+    RETURN v_more;
 END $$;
 COMMENT ON FUNCTION qzpay._run_billing_batch(timestamptz, integer) IS 'One batch of run_billing(); false when nothing is due any more.';
 

@@ -7,3 +7,7 @@ INSERT INTO qzpay.jobs (name, function, every, batch_size, position, next_run_at
     ('invoices', '_job_invoices', '1 minute', 1000, 4, '-infinity', 'Drafts become final, unpaid invoices overdue, granted credit expires.'),
     ('idempotency_retention', '_job_idempotency_retention', '1 day', 10000, 3, '-infinity', 'Forgets idempotency keys older than the setting idempotency_days.')
 ON CONFLICT (name) DO UPDATE SET function = EXCLUDED.function, position = EXCLUDED.position, description = EXCLUDED.description;
+
+INSERT INTO qzpay.jobs (name, function, every, batch_size, enabled, position, next_run_at, description) VALUES
+    ('revenue_recognition', '_job_revenue_recognition', '1 day', 10000, false, 6, '-infinity', 'Moves deferred revenue to revenue for the service given; off until somebody enables it.')
+ON CONFLICT (name) DO UPDATE SET function = EXCLUDED.function, position = EXCLUDED.position, description = EXCLUDED.description;

@@ -15,6 +15,22 @@ CREATE TABLE qzpay.jobs (
 COMMENT ON TABLE qzpay.jobs IS
 'What is done in time: a batch function (batch_size → rows done, called until it returns 0), how often, and how it went last. Run by the worker, by pg_cron or by hand through run_due_jobs().';
 
+CREATE TABLE qzpay.billing_runs (
+    id uuid PRIMARY KEY,
+    pid integer NOT NULL,
+    as_of timestamptz,
+    total bigint NOT NULL CHECK (total >= 0),
+    done bigint NOT NULL DEFAULT 0,
+    batches integer NOT NULL DEFAULT 0,
+    started_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    noticed_at timestamptz NOT NULL,
+    finished_at timestamptz
+);
+COMMENT ON TABLE qzpay.billing_runs IS
+'Runs of run_billing(), one row per session: subscriptions due when it began, and done so far, committed with each batch. Read the view qzpay.billing_progress.';
+CREATE INDEX billing_runs_pid_idx ON qzpay.billing_runs (pid) WHERE finished_at IS NULL;
+
 CREATE TABLE qzpay.workers (
     database name PRIMARY KEY,
     pid integer NOT NULL,

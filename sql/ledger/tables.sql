@@ -124,3 +124,26 @@ COMMENT ON TABLE qzpay.refund_requests IS
 'Money to be paid back: by credit notes of mode refund, and from balances. It is owed (refunds_payable) from the request until record_refund() says how it was paid, or cancel_refund() returns it to the balance.';
 CREATE INDEX refund_requests_id_idx ON qzpay.refund_requests (id);
 CREATE INDEX refund_requests_customer_id_idx ON qzpay.refund_requests (tenant_id, customer_id);
+
+CREATE TABLE qzpay.revenue_schedules (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    invoice_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    seller_id uuid NOT NULL REFERENCES qzpay.sellers,
+    livemode boolean NOT NULL,
+    currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    amount bigint NOT NULL,
+    recognized bigint NOT NULL DEFAULT 0,
+    period_start timestamptz NOT NULL,
+    period_end timestamptz NOT NULL,
+    recognized_at timestamptz NOT NULL DEFAULT '-infinity',
+    done boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, invoice_id) REFERENCES qzpay.invoices,
+    CHECK (period_start <= period_end)
+) WITH (fillfactor = 70);
+COMMENT ON TABLE qzpay.revenue_schedules IS
+'What of a line (id, of an invoice or a credit note) that was posted to deferred revenue is recognised, until when. Filled by recognize_revenue() only; credits and notes have negative amounts.';
+CREATE INDEX revenue_schedules_left_idx ON qzpay.revenue_schedules (recognized_at) WHERE NOT done;
+CREATE INDEX revenue_schedules_invoice_id_idx ON qzpay.revenue_schedules (tenant_id, invoice_id);

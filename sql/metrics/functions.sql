@@ -90,6 +90,18 @@ BEGIN
                 FROM qzpay.ledger_transfers WHERE 'refunds_payable' IN (debit_account, credit_account) GROUP BY 1, 2, 3
                 UNION ALL SELECT tenant_id, customer_id, currency, sum(amount) FROM qzpay.refund_requests WHERE status = 'requested' GROUP BY 1, 2, 3
             ) b GROUP BY tenant_id, customer_id, currency HAVING sum(a) <> 0$q$),
+        ('deferred_revenue_is_what_is_unearned', $q$
+            SELECT tenant_id || ' ' || currency FROM (
+                SELECT tenant_id, currency, sum(CASE 'deferred_revenue' WHEN debit_account THEN -amount ELSE amount END) a
+                FROM qzpay.ledger_transfers WHERE 'deferred_revenue' IN (debit_account, credit_account) GROUP BY 1, 2
+                UNION ALL SELECT i.tenant_id, i.currency, -sum(l.amount - l.discount_amount - l.tax_included) FROM qzpay.invoices i
+                          JOIN qzpay.invoice_lines l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id JOIN qzpay._line_accounts() k ON k.kind = l.kind AND k.account = 'deferred_revenue'
+                          WHERE i.status NOT IN ('draft', 'void') GROUP BY 1, 2
+                UNION ALL SELECT i.tenant_id, i.currency, sum(l.amount - l.tax_included) FROM qzpay.invoices i
+                          JOIN qzpay.credit_note_lines l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id JOIN qzpay._line_accounts() k ON k.kind = l.kind AND k.account = 'deferred_revenue'
+                          WHERE i.status <> 'void' GROUP BY 1, 2
+                UNION ALL SELECT tenant_id, currency, sum(recognized) FROM qzpay.revenue_schedules GROUP BY 1, 2
+            ) b GROUP BY tenant_id, currency HAVING sum(a) <> 0$q$),
         ('paid_is_what_was_received', $q$
             SELECT i.id::text FROM qzpay.invoices i
             LEFT JOIN (SELECT tenant_id, invoice_id, sum(amount) a FROM qzpay.payments WHERE status = 'succeeded' GROUP BY 1, 2) p ON p.tenant_id = i.tenant_id AND p.invoice_id = i.id
@@ -122,8 +134,8 @@ BEGIN
             WHERE test_clock_id IS NULL AND set_aside_at IS NULL AND next_due_at < qzpay.now() - interval '1 hour'$q$),
         ('nothing_is_set_aside', $q$ SELECT id::text FROM qzpay.subscriptions WHERE set_aside_at IS NOT NULL $q$),
         ('no_outcome_is_unknown_for_long', $q$
-            SELECT id::text FROM qzpay.payment_attempts
-            WHERE status = 'needs_operator' OR status = 'unknown' AND first_sent_at < qzpay._recorded_at() - interval '24 hours'$q$),
+            SELECT a.id::text FROM qzpay.payment_attempts a JOIN qzpay.invoices i ON i.tenant_id = a.tenant_id AND i.id = a.invoice_id
+            WHERE a.status = 'needs_operator' OR a.status = 'unknown' AND a.first_sent_at < least(qzpay._recorded_at(), qzpay.now(i.customer_id)) - interval '24 hours'$q$),
         ('usage_totals_are_their_events', $q$
             SELECT coalesce(t.customer_id, e.customer_id) || ' ' || coalesce(t.period_start, e.period_start)
             FROM (SELECT tenant_id, customer_id, meter_id, period_start, sum(quantity) q, sum(events) n, sum(coalesce(amount, quantity)) a FROM qzpay.usage_totals GROUP BY 1, 2, 3, 4) t

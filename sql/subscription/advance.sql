@@ -70,7 +70,9 @@ BEGIN
                            AND NOT coalesce(s.comp_until > k.due_at, false) THEN 'trial_expired'
                       WHEN s.period_comped AND s.comp_until <= k.due_at AND NOT s.has_payment_method AND NOT s.is_free THEN 'comp_expired'
                       WHEN NOT s.auto_renew AND s.status <> 'trialing' AND s.current_period_end <= k.due_at THEN 'expired'
-                  END AS end_reason) x) e
+                  END AS end_reason OFFSET 0) x) e
+            -- Barriers: flattened, each of these stages would be computed again for every mention in the next.
+            OFFSET 0
         ) f
         CROSS JOIN LATERAL (
             SELECT f.converts OR f.resumes OR f.comp_ends OR g.new_interval AS resets,
@@ -81,23 +83,25 @@ BEGIN
                          h.id IS NOT NULL AND f.goes_on AND NOT f.pauses AND s.status <> 'trialing'
                              AND (h.interval_unit, h.interval_count, h.usage_unit, h.usage_count)
                                  IS DISTINCT FROM (s.interval_unit, s.interval_count, s.usage_unit, s.usage_count) AS new_interval) g
+            OFFSET 0
         ) r
         LEFT JOIN qzpay.periods pb ON NOT r.resets AND pb.tenant_id = s.tenant_id AND pb.subscription_id = s.id
              AND pb.cycle = s.interval_count || ' ' || s.interval_unit AND pb.period_start = s.current_period_start
         LEFT JOIN qzpay.periods pu ON NOT r.resets AND pu.tenant_id = s.tenant_id AND pu.subscription_id = s.id
              AND pu.cycle = 'usage' AND pu.period_start = s.usage_period_start
         -- A first period is the one that contains its instant: later than the start where that is backdated, a part of one where the anchor is ahead.
-        CROSS JOIN LATERAL qzpay._period_containing(CASE WHEN NOT r.resets AND s.current_period_end IS NULL THEN s.anchor END, s.interval_unit, s.interval_count, s.timezone, k.due_at) fb
-        CROSS JOIN LATERAL qzpay._period_containing(CASE WHEN NOT r.resets AND s.current_period_end IS NULL THEN s.anchor END, s.usage_unit, s.usage_count, s.timezone, k.due_at) fu
+        LEFT JOIN LATERAL (SELECT n.* FROM qzpay._period_containing(s.anchor, s.interval_unit, s.interval_count, s.timezone, k.due_at) n WHERE NOT r.resets AND s.current_period_end IS NULL OFFSET 0) fb ON true
+        LEFT JOIN LATERAL (SELECT n.* FROM qzpay._period_containing(s.anchor, s.usage_unit, s.usage_count, s.timezone, k.due_at) n WHERE NOT r.resets AND s.current_period_end IS NULL OFFSET 0) fu ON true
         CROSS JOIN LATERAL (
             SELECT f.goes_on AND NOT f.pauses AND (r.resets OR s.status IN ('active', 'past_due', 'unpaid', 'incomplete')
                        AND coalesce(s.current_period_end, CASE WHEN s.anchor IS NOT NULL THEN s.started_at END) <= k.due_at) AS bills,
                    CASE WHEN r.resets THEN r.anchor WHEN fb.ordinal IS NOT NULL THEN greatest(fb.period_start, s.started_at) ELSE s.current_period_end END AS bill_start,
                    CASE WHEN r.resets THEN r.anchor WHEN fb.ordinal IS NOT NULL THEN fb.period_start ELSE s.current_period_end END AS full_start,
                    CASE WHEN r.resets THEN 0 ELSE coalesce(fb.ordinal, pb.ordinal + 1) END AS ordinal
+            OFFSET 0
         ) b
         -- Where a zone skips a day, a boundary may fall together with the next.
-        CROSS JOIN LATERAL (SELECT b.ordinal + CASE WHEN b.bills AND qzpay.period_boundary(r.anchor, r.unit, r.count, b.ordinal + 1, s.timezone) <= b.bill_start THEN 1 ELSE 0 END AS ordinal) o
+        CROSS JOIN LATERAL (SELECT b.ordinal + CASE WHEN b.bills AND qzpay.period_boundary(r.anchor, r.unit, r.count, b.ordinal + 1, s.timezone) <= b.bill_start THEN 1 ELSE 0 END AS ordinal OFFSET 0) o
         CROSS JOIN LATERAL (
             SELECT s.usage_period_end IS NOT NULL AND (f.ends OR r.resets OR f.pauses OR s.usage_period_end <= k.due_at) AS closes,
                    s.usage_period_start AS usage_start, least(s.usage_period_end, CASE WHEN f.ends OR r.resets OR f.pauses THEN k.due_at END) AS usage_end,
@@ -108,6 +112,7 @@ BEGIN
                         WHEN b.bills AND fu.ordinal IS NOT NULL THEN greatest(fu.period_start, s.started_at)
                         WHEN s.usage_period_end <= k.due_at THEN s.usage_period_end END AS next_start,
                    CASE WHEN r.resets OR f.starts_trial THEN 0 ELSE coalesce(fu.ordinal, pu.ordinal + 1) END AS next_ordinal
+            OFFSET 0
         ) u
         CROSS JOIN LATERAL (SELECT u.next_ordinal + CASE WHEN u.next_start IS NOT NULL AND NOT f.starts_trial
                                 AND qzpay.period_boundary(r.anchor, r.usage_unit, r.usage_count, u.next_ordinal + 1, s.timezone) <= u.next_start THEN 1 ELSE 0 END AS ordinal) w

@@ -17,7 +17,7 @@ BEGIN
             -- append-only
             ('qzpay_worker', 'INSERT', 'balance_entries events invoice_discounts invoice_parties ledger_transfers transitions usage_events usage_late usage_values credit_note_lines credit_notes grant_uses'),
             -- what runs, jobs and settlements write
-            ('qzpay_worker', 'INSERT, UPDATE', 'balances billing_errors customers dunning_cases entitlements invoice_lines invoice_series invoices payment_attempts
+            ('qzpay_worker', 'INSERT, UPDATE', 'balances billing_errors revenue_schedules customers dunning_cases entitlements invoice_lines invoice_series invoices payment_attempts
                 payment_methods payments periods redemptions sandbox_charges subscription_changes subscription_items subscriptions tenants usage_alerts usage_totals credit_grants refund_requests tax_answers'),
             ('qzpay_worker', 'UPDATE', 'discounts jobs providers test_clocks'),
             ('qzpay_worker', 'INSERT, UPDATE', 'usage_archived'),
@@ -63,7 +63,7 @@ BEGIN
                 feature_value list_entitlements overage_state export_customer replace_payment_method update_payment_method
                 check_limit check_overage feature_limit has_access has_entitlement require_active_subscription require_entitlement require_limit
                 usage_history usage_summary
-                attach_payment_method cancel cancel_scheduled_change detach_payment_method invoice_html pay_invoice preview_change preview_invoice set_default_payment_method invoice_line_events invoice_line_events_csv usage_breakdown usage_report usage_violations invoice_document invoice_pdf uncancel tax_amounts'),
+                attach_payment_method cancel cancel_scheduled_change detach_payment_method invoice_html pay_invoice preview_change preview_invoice set_default_payment_method invoice_line_events invoice_line_events_csv usage_breakdown usage_report usage_violations credit_note_document credit_note_html credit_note_pdf invoice_document invoice_pdf uncancel tax_amounts'),
             -- app
             ('qzpay_worker, qzpay_app', 'installation_id set_tenant _issue_token
                 sync_customer subscribe change_plan pause resume extend_trial end_trial add_addon set_addon_quantity remove_addon set_auto_renew set_item_terms
@@ -77,7 +77,7 @@ BEGIN
             ('qzpay_admin', 'erase_customer restrict unrestrict
                 advance_test_clock check_config check_integrity churn comp create_test_clock credit_invoice doctor env_example export_catalog go_live grant_access
                 import_catalog import_subscription link_subscription migrate_subscriptions sync_subscription mrr pause_provider refund replay_webhook resolve_attempt resume_provider retry_billing sandbox_authenticate sandbox_set_token set_setting void_invoice
-                adjust_balance cancel_refund end_tax_rate grant_credit mark_uncollectible record_refund refund_balance reissue_invoice set_tax_rate'))
+                adjust_balance cancel_refund end_tax_rate preview_billing recognize_revenue grant_credit mark_uncollectible record_refund refund_balance reissue_invoice set_tax_rate'))
         SELECT g.roles, p.oid::regprocedure AS name
         FROM levels g
         CROSS JOIN LATERAL regexp_split_to_table(g.functions, '\s+') AS f (name)

@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION qzpay.record_usage(customer uuid, meter text, quantit
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'qzpay_record_usage';
 COMMENT ON FUNCTION qzpay.record_usage(uuid, text, numeric, text, timestamptz, text, jsonb, numeric, text) IS
-'Records usage of a meter in the transaction of the caller. The same key never counts twice (status duplicate), until the usage period that counts it is closed and as long as usage_retention_months says; NULL: no such protection. '
+'Records usage of a meter in the transaction of the caller. The same key never counts twice (status duplicate), while the usage period that counts it is open, and for 35 days at least; NULL: no such protection. '
 'occurred_at defaults to the customer''s now. action set states the total of the usage period instead of adding to it. '
 'late says what becomes of usage of a period that is closed: refuse, or next: it keeps its time, counts in the running period and is named on its invoice line. '
 'A meter that counts distinct values (aggregation unique) takes the value from its property and leaves the quantity aside; total is the mean where it averages. '

@@ -13,7 +13,7 @@ CREATE TABLE qzpay.usage_events (
     properties jsonb
 ) PARTITION BY RANGE (recorded_at);
 COMMENT ON TABLE qzpay.usage_events IS
-'Append-only. id is the hash of the idempotency key, unique per customer in its month of recording; record_usage() also looks at the months kept before it, so a key never counts twice while those are kept. '
+'Append-only. id is the hash of the idempotency key, unique per customer in its month of recording; record_usage() also looks at the months before it, as far back as the usage period began and 35 days at least. '
 'recorded_at is the server''s time, occurred_at the customer''s; period_start names the usage period that counts the event. Written directly: row triggers don''t fire on insert.';
 COMMENT ON COLUMN qzpay.usage_events.quantity IS 'What the event adds to the total of its period.';
 COMMENT ON COLUMN qzpay.usage_events.reading IS 'What was stated where that is not what it adds: the total of action set, the value for meters that aggregate by count, max or last.';
@@ -31,7 +31,7 @@ CREATE TABLE qzpay.usage_totals (
     amount numeric,
     gauge boolean NOT NULL DEFAULT false,
     PRIMARY KEY (tenant_id, customer_id, meter_id, period_start, shard)
-) WITH (fillfactor = 85);
+) WITH (fillfactor = 70, vacuum_truncate = off);
 COMMENT ON TABLE qzpay.usage_totals IS
 'Exact running totals per usage period; the total is the sum over the shards. A second shard is only made where the first is locked by another transaction. Written directly: row triggers don''t fire.';
 COMMENT ON COLUMN qzpay.usage_totals.amount IS 'Sum of the events'' amounts; NULL while none of the shard''s events has said one: it is the quantity then.';

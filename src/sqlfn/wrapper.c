@@ -27,6 +27,7 @@
 #include "store/uuid.h"
 
 QZPAY_FUNCTION(qzpay_in_tenant_of_attempt);
+QZPAY_FUNCTION(qzpay_in_tenant_of_credit_note);
 QZPAY_FUNCTION(qzpay_in_tenant_of_customer);
 QZPAY_FUNCTION(qzpay_in_tenant_of_customer_ref);
 QZPAY_FUNCTION(qzpay_in_tenant_of_external_id);
@@ -171,6 +172,12 @@ Datum
 qzpay_in_tenant_of_attempt(PG_FUNCTION_ARGS)
 {
 	return in_tenant_of(fcinfo, QZPAY_OBJECT_ATTEMPT);
+}
+
+Datum
+qzpay_in_tenant_of_credit_note(PG_FUNCTION_ARGS)
+{
+	return in_tenant_of(fcinfo, QZPAY_OBJECT_CREDIT_NOTE);
 }
 
 Datum

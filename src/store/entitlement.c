@@ -26,6 +26,7 @@
 #include "store/context.h"
 #include "store/entitlement.h"
 #include "store/installation.h"
+#include "store/place.h"
 #include "store/relation.h"
 #include "store/tenant_of.h"
 #include "store/uuid.h"
@@ -192,6 +193,7 @@ set_now(const Datum *values, const bool *nulls, QzpayEntitlement *result)
 
 	if (!nulls[COLUMN_CLOCK])
 		memcpy(&clock, DatumGetUUIDP(values[COLUMN_CLOCK]), sizeof(clock));
+	result->on_test_clock = !nulls[COLUMN_CLOCK];
 	result->now = qzpay_clock_of(!nulls[COLUMN_CLOCK], &clock);
 }
 
@@ -348,21 +350,35 @@ read_slot(QzpayRelation *relation, TupleTableSlot *slot, bool with_usage, QzpayE
 	result->row = slot->tts_tid;
 }
 
-/* Looks where the customer's row was found before. */
+/* The key of the customer's place in shared memory; one for looks with the tenant and one for looks without. */
+static void
+place_key(QzpayPlaceKey *place, const pg_uuid_t *tenant, const pg_uuid_t *customer)
+{
+	pg_uuid_t	key[2] = {{{0}}, *customer};
+
+	if (tenant != NULL)
+		key[0] = *tenant;
+	qzpay_place_key(place, by_key.heap, key, sizeof(key));
+}
+
+/* Looks where the customer's row was found before, by this session or another. */
 static bool
 probe_place(const pg_uuid_t *tenant, const pg_uuid_t *customer, bool with_usage, Snapshot snapshot, QzpayEntitlement *result)
 {
 	QzpayScan	scan;
 	TupleTableSlot *slot;
 	ItemPointerData tid;
+	QzpayPlaceKey place;
 	bool		found;
 
-	if (buckets == NULL)
-		return false;
 	/* First, since this takes in messages that may make the places forgotten. */
 	qzpay_relation_open_heap(&by_key);
-	if (places_of != RelationGetRelid(by_key.heap) || !find_place(customer, &tid))
-		return false;
+	if (buckets == NULL || places_of != RelationGetRelid(by_key.heap) || !find_place(customer, &tid))
+	{
+		place_key(&place, tenant, customer);
+		if (!qzpay_place_find(&place, &tid))
+			return false;
+	}
 	slot = qzpay_scan_fetch(&scan, &by_key, snapshot, &tid);
 	found = slot != NULL;
 	if (found)
@@ -385,6 +401,7 @@ probe(const pg_uuid_t *tenant, const pg_uuid_t *customer, bool with_usage, Snaps
 	ScanKeyData keys[2];
 	QzpayScan	scan;
 	TupleTableSlot *slot;
+	QzpayPlaceKey place;
 	bool		found;
 
 	if (probe_place(tenant, customer, with_usage, snapshot, result))
@@ -410,6 +427,9 @@ probe(const pg_uuid_t *tenant, const pg_uuid_t *customer, bool with_usage, Snaps
 					 errhint("Choose the tenant with qzpay.set_tenant().")));
 		places_of = RelationGetRelid(relation->heap);
 		remember_place(customer, &result->row);
+		qzpay_relation_open_heap(&by_key);
+		place_key(&place, tenant, customer);
+		qzpay_place_note(&place, &result->row);
 	}
 	qzpay_scan_end(&scan);
 	return found;

@@ -27,6 +27,7 @@ typedef struct QzpayEntitlement
 {
 	pg_uuid_t	tenant;
 	pg_uuid_t	customer;
+	bool		on_test_clock;
 	TimestampTz now;			/* the customer's: of its test clock, or billing's now */
 	int			n_held;
 	QzpayHeld  *held;			/* held_inline, or palloc'd */

@@ -9,11 +9,13 @@
  */
 #include "postgres.h"
 
+#include "access/heapam.h"
 #include "access/relation.h"
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -348,6 +350,43 @@ qzpay_scan_fetch(QzpayScan *scan, QzpayRelation *relation, Snapshot snapshot, It
 	take_slot(scan, relation);
 	scan->desc = NULL;
 	return table_tuple_fetch_row_version(relation->heap, tid, snapshot, scan->slot) ? scan->slot : NULL;
+}
+
+/* Space in a page below which it is pruned: two rows of the tables that are read by their chains. */
+#define PRUNE_BELOW 320
+
+/*
+ * qzpay_scan_fetch_chain
+ *		The version that the snapshot sees of the row whose versions in its page begin at this line pointer; ended by qzpay_scan_end().
+ *
+ * The page is pruned as an index scan would do, but only when the next version would not fit: so many are pruned at once.  The place as for
+ * qzpay_scan_fetch().
+ */
+TupleTableSlot *
+qzpay_scan_fetch_chain(QzpayScan *scan, QzpayRelation *relation, Snapshot snapshot, ItemPointer root)
+{
+	ItemPointerData tid = *root;
+	Buffer		buffer = ReadBuffer(relation->heap, ItemPointerGetBlockNumber(root));
+	HeapTuple	tuple;
+	bool		found;
+
+	take_slot(scan, relation);
+	scan->desc = NULL;
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	if (PageGetHeapFreeSpace(BufferGetPage(buffer)) < PRUNE_BELOW)
+	{
+		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+		heap_page_prune_opt(relation->heap, buffer);
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	}
+	tuple = &((BufferHeapTupleTableSlot *) scan->slot)->base.tupdata;
+	found = heap_hot_search_buffer(&tid, relation->heap, buffer, snapshot, tuple, NULL, true);
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	if (found)
+		ExecStorePinnedBufferHeapTuple(tuple, scan->slot, buffer);
+	else
+		ReleaseBuffer(buffer);
+	return found ? scan->slot : NULL;
 }
 
 /* The next row, or NULL at the end.  The slot's contents last until the next call. */

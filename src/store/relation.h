@@ -57,6 +57,7 @@ extern Snapshot qzpay_scan_snapshot(void);
 extern void qzpay_scan_begin(QzpayScan *scan, QzpayRelation *relation, Snapshot snapshot, ScanKey keys, int nkeys);
 extern TupleTableSlot *qzpay_scan_next(QzpayScan *scan);
 extern TupleTableSlot *qzpay_scan_fetch(QzpayScan *scan, QzpayRelation *relation, Snapshot snapshot, ItemPointer tid);
+extern TupleTableSlot *qzpay_scan_fetch_chain(QzpayScan *scan, QzpayRelation *relation, Snapshot snapshot, ItemPointer root);
 extern void qzpay_scan_end(QzpayScan *scan);
 
 extern void qzpay_scan_key_uuid(ScanKey key, AttrNumber position, const pg_uuid_t *value);

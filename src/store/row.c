@@ -153,7 +153,10 @@ qzpay_row_update(QzpayRelation *relation, ItemPointer tid, Datum *values, bool *
 	if (result == TM_Ok)
 	{
 		if (update_indexes)
+		{
+			qzpay_relation_open(relation);
 			(void) insert_index_entries(relation, slot, false);
+		}
 		*tid = slot->tts_tid;
 	}
 	ExecDropSingleTupleTableSlot(slot);

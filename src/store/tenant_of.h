@@ -15,7 +15,8 @@ typedef enum QzpayObject
 	QZPAY_OBJECT_INVOICE,
 	QZPAY_OBJECT_PAYMENT_METHOD,
 	QZPAY_OBJECT_ATTEMPT,
-	QZPAY_OBJECT_REFUND_REQUEST
+	QZPAY_OBJECT_REFUND_REQUEST,
+	QZPAY_OBJECT_CREDIT_NOTE
 } QzpayObject;
 
 extern bool qzpay_tenant_exists(const pg_uuid_t *tenant);

@@ -25,6 +25,9 @@
 /* How far ahead of the customer's now a report may be: clocks differ. */
 #define MAX_AHEAD (5 * USECS_PER_MINUTE)
 #define MAX_SCALE 18
+
+/* How long a key is known at least, whatever the period (the promise of record_usage()). */
+#define KEY_DAYS 35
 #define MAX_AMOUNT_SCALE 12
 
 /* Code of the row of usage_alerts that says that overage has begun. */
@@ -193,6 +196,7 @@ fill_event(Booking *booking)
 	event->customer = booking->entitlement->customer;
 	event->meter = report->meter->id;
 	event->recorded_at = qzpay_clock_recorded();
+	event->keys_since = DT_NOBEGIN;
 	event->key = report->key;
 	event->properties = report->properties;
 	event->amount = report->amount;
@@ -238,6 +242,19 @@ same_content(const Booking *booking, const QzpayUsageEvent *stored)
 		same_amount(stored->amount, event->amount) &&
 		stored->key != NULL && VARSIZE_ANY_EXHDR(stored->key) == VARSIZE_ANY_EXHDR(event->key) &&
 		memcmp(VARDATA_ANY(stored->key), VARDATA_ANY(event->key), VARSIZE_ANY_EXHDR(event->key)) == 0;
+}
+
+/*
+ * Keys are looked for among what was recorded since the event's period began, and 35 days at least; of a customer on a test clock, whose
+ * periods say nothing of the time of recording, in all that is kept.
+ */
+static void
+set_key_horizon(Booking *booking)
+{
+	QzpayUsageEvent *event = &booking->event;
+
+	if (!booking->entitlement->on_test_clock)
+		event->keys_since = Min(event->period_start, event->recorded_at - KEY_DAYS * USECS_PER_DAY);
 }
 
 /* What a sum of so many events comes to. */
@@ -293,31 +310,50 @@ take_back_event(Booking *booking)
 }
 
 /*
- * Whether the event's key is there, looked for under its lock, which is kept when it isn't; with insert_it, the event is inserted then.
+ * Inserts the event; false when its key is there, or may be, or is being inserted, and then the row is still there.
  *
- * Inserting tells by itself whether the key is there, so that a new one needs one descent of the index; where keys have just been repeated,
- * they are looked for first.  Waits for who is about to decide.
+ * Months other than its own are looked at after the insertion: of two transactions that insert one key into two months, one sees the other.
+ */
+static bool
+insert_key(Booking *booking, QzpayUsageEvent *stored, TransactionId *in_progress)
+{
+	bool		is_new = qzpay_usage_event_insert(&booking->event, true);
+
+	/* The index may also mind a row that somebody has taken back. */
+	return !qzpay_usage_event_find(&booking->event, !is_new, stored, in_progress);
+}
+
+/*
+ * Whether the event's key is there; if not, and with insert_it, the event is inserted, and without, the key's lock is kept.
+ *
+ * Inserting tells by itself whether the key is there, so that a new one needs one descent of the index and no lock; where keys have just been
+ * repeated, they are looked for first.  Who finds that somebody else may have inserted it takes its row back, and only then the lock, under
+ * which one looks and inserts: so of several that met one has the key, and the others wait for that one's transaction without the lock.
  */
 static bool
 is_duplicate(Booking *booking, bool insert_it, QzpayKeyLock *lock, QzpayUsageEvent *stored)
 {
 	static int	wary = 0;		/* how many keys to look for first */
+	TransactionId in_progress = InvalidTransactionId;
 
+	if (insert_it && wary == 0)
+	{
+		if (insert_key(booking, stored, &in_progress))
+			return false;
+		take_back_event(booking);
+	}
 	for (;;)
 	{
-		TransactionId in_progress = InvalidTransactionId;
-		bool		look_first = !insert_it || wary > 0;
-
+		in_progress = InvalidTransactionId;
 		lock_event(booking, lock);
-		if (!qzpay_usage_event_find(&booking->event, look_first, stored, &in_progress))
+		if (!qzpay_usage_event_find(&booking->event, true, stored, &in_progress))
 		{
 			if (!insert_it)
 				return false;
-			/* The index may also mind a row that somebody has taken back. */
-			if (qzpay_usage_event_insert(&booking->event, true) ||
-				!qzpay_usage_event_find(&booking->event, true, stored, &in_progress))
+			if (insert_key(booking, stored, &in_progress))
 			{
 				wary = Max(wary - 1, 0);
+				qzpay_key_unlock(lock);
 				return false;
 			}
 			take_back_event(booking);
@@ -373,10 +409,26 @@ refuse_total(const Booking *booking, QzpayTotalResult outcome, QzpayUsageResult 
 			   pstrdup("A higher plan or an add-on raises the limit."));
 }
 
+/* Inserts the event of a reading, whose total has been written; raises 40001 when its key has been used for an increment meanwhile. */
+static void
+insert_decided(Booking *booking)
+{
+	QzpayUsageEvent stored;
+	TransactionId in_progress = InvalidTransactionId;
+
+	if (booking->event.key == NULL)
+		(void) qzpay_usage_event_insert(&booking->event, false);
+	else if (!insert_key(booking, &stored, &in_progress))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("idempotency key \"%s\" is being used for other usage", text_to_cstring(booking->event.key)),
+				 errhint("Repeat the transaction.")));
+}
+
 /*
  * Writes event and total; false when refused or a duplicate.
  *
- * An increment's event comes first and its key's lock is gone at once; a reading's quantity is known only under the lock of the total.
+ * An increment's event comes first; a reading's quantity is known only under the lock of the total, and its key is locked until then.
  */
 static bool
 write_booking(Booking *booking, QzpayUsageResult *result)
@@ -392,13 +444,11 @@ write_booking(Booking *booking, QzpayUsageResult *result)
 		answer_duplicate(booking, &stored, result);
 		return false;
 	}
-	if (event_first && has_key)
-		qzpay_key_unlock(&lock);
-	else if (event_first)
+	if (event_first && !has_key)
 		(void) qzpay_usage_event_insert(&booking->event, false);
 	outcome = qzpay_usage_total_add(&booking->total, decide, booking);
 	if (outcome == QZPAY_TOTAL_ADDED && !event_first)
-		(void) qzpay_usage_event_insert(&booking->event, false);
+		insert_decided(booking);
 	if (outcome == QZPAY_TOTAL_ADDED && booking->value_is_new)
 		qzpay_usage_value_add(&booking->total, &booking->value);
 	if (!event_first && has_key)
@@ -632,6 +682,7 @@ qzpay_usage_record(const QzpayCatalog *catalog, const QzpayEntitlement *entitlem
 	booking.total.is_gauge = report->is_reading;
 	booking.total.amount = report->amount;
 	booking.total.exclusive = !is_increment(report) || (!booking.allowance.unlimited && booking.allowance.type == QZPAY_LIMIT_HARD);
+	set_key_horizon(&booking);
 	qzpay_usage_event_prepare(booking.event.recorded_at);
 	if (!write_booking(&booking, result))
 		return;

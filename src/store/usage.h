@@ -48,6 +48,7 @@ typedef struct QzpayUsageEvent
 	TimestampTz period_start;
 	TimestampTz occurred_at;
 	TimestampTz recorded_at;
+	TimestampTz keys_since;		/* the same key may have been recorded from then on */
 	Numeric		quantity;		/* what it adds to the total */
 	Numeric		reading;		/* what was stated, where that is something else; or NULL */
 	Numeric		amount;			/* or NULL */

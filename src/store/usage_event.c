@@ -2,8 +2,8 @@
  * usage_event.c
  *		Rows of usage_events: found by the hash of their key, inserted into the partition of their month.
  *
- * A partition's index makes a key unique within its month of recording; the other months that are kept are looked at as well, so a key
- * counts once while the month of its event is kept.  Rows are never updated, so a dirty index scan misses none.
+ * A partition's index makes a key unique within its month of recording; the other months in which the key may have been recorded are looked
+ * at as well.  Rows are never updated, so a dirty index scan misses none.
  */
 #include "postgres.h"
 
@@ -262,7 +262,7 @@ find_in(Partition *partition, const QzpayUsageEvent *sought, QzpayUsageEvent *fo
 
 /*
  * qzpay_usage_event_find
- *		Another event of this tenant, customer and id, if there is one in any month that is kept, or in any but the month of its recording.
+ *		Another event of this tenant, customer and id, if there is one in any month since keys_since, or in any but the month of its recording.
  *
  * *in_progress is the transaction of somebody else that has not decided yet whether it is there.
  */
@@ -271,12 +271,13 @@ qzpay_usage_event_find(const QzpayUsageEvent *sought, bool in_own_month, QzpayUs
 {
 	int			own_month = month_of(sought->recorded_at);
 	int			last_month = month_of(qzpay_clock_real());
+	int			first_month = TIMESTAMP_IS_NOBEGIN(sought->keys_since) ? 0 : month_of(sought->keys_since);
 
 	know_partitions();
 	for (Partition *partition = partitions; partition != NULL; partition = partition->older)
 	{
 		/* A month to come is empty; one that has begun since this transaction did may not be. */
-		if (partition->current && partition->month <= Max(own_month, last_month) &&
+		if (partition->current && partition->month <= Max(own_month, last_month) && partition->month >= first_month &&
 			(in_own_month || partition->month != own_month) &&
 			find_in(partition, sought, found, in_progress))
 			return true;

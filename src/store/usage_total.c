@@ -11,9 +11,11 @@
  */
 #include "postgres.h"
 
+#include "access/heapam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
@@ -22,6 +24,7 @@
 #include "utils/snapmgr.h"
 
 #include "store/number.h"
+#include "store/place.h"
 #include "store/row.h"
 #include "store/usage.h"
 
@@ -90,14 +93,20 @@ static Left left_behind[N_LEFT];
 static uint64 transaction_number = 1;	/* rises with every end of a (sub)transaction that may undo a version */
 
 static void
-open_totals(void)
+number_columns(void)
 {
-	qzpay_relation_open(&totals);
 	if (numbered == RelationGetRelid(totals.heap))
 		return;
 	for (int i = 0; i < N_COLUMNS; i++)
 		columns[i] = qzpay_relation_column(&totals, column_names[i]);
 	numbered = RelationGetRelid(totals.heap);
+}
+
+static void
+open_totals(void)
+{
+	qzpay_relation_open(&totals);
+	number_columns();
 }
 
 static Datum
@@ -129,6 +138,18 @@ keys_of(const QzpayUsageTotal *total, ScanKey keys)
 	qzpay_scan_key_uuid(&keys[1], 2, &total->customer);
 	qzpay_scan_key_uuid(&keys[2], 3, &total->meter);
 	ScanKeyInit(&keys[3], 4, BTEqualStrategyNumber, F_TIMESTAMPTZ_EQ, TimestampTzGetDatum(total->period_start));
+}
+
+/* Adds up what was read. */
+static void
+sum_up(Shards *shards)
+{
+	for (int i = 0; i < N_SHARDS; i++)
+	{
+		if (shards->shard[i].quantity != NULL)
+			shards->sum = shards->sum == NULL ? shards->shard[i].quantity : qzpay_number_add(shards->sum, shards->shard[i].quantity);
+		shards->events += shards->shard[i].events;
+	}
 }
 
 /* Reads all shards, committed or not. */
@@ -164,12 +185,93 @@ find_shards(const QzpayUsageTotal *total, Shards *shards)
 		read_shard(slot, shard);
 	}
 	qzpay_scan_end(&scan);
-	for (int i = 0; i < N_SHARDS; i++)
+	sum_up(shards);
+}
+
+static bool
+slot_is_of(TupleTableSlot *slot, const QzpayUsageTotal *total)
+{
+	return memcmp(DatumGetUUIDP(column_of(slot, COLUMN_CUSTOMER)), &total->customer, sizeof(pg_uuid_t)) == 0 &&
+		memcmp(DatumGetUUIDP(column_of(slot, COLUMN_METER)), &total->meter, sizeof(pg_uuid_t)) == 0 &&
+		DatumGetTimestampTz(column_of(slot, COLUMN_PERIOD_START)) == total->period_start &&
+		memcmp(DatumGetUUIDP(column_of(slot, COLUMN_TENANT)), &total->tenant, sizeof(pg_uuid_t)) == 0 &&
+		DatumGetInt16(column_of(slot, COLUMN_SHARD)) == 0;
+}
+
+/*
+ * Places of totals are those of the first line pointer of the first shard's versions, and noted only while there is no other shard: whoever makes
+ * one outdates what was noted before.  Whoever looks for the shards after that sees it, committed or not.
+ */
+static void
+place_key(QzpayPlaceKey *place, const QzpayUsageTotal *total)
+{
+	struct
 	{
-		if (shards->shard[i].quantity != NULL)
-			shards->sum = shards->sum == NULL ? shards->shard[i].quantity : qzpay_number_add(shards->sum, shards->shard[i].quantity);
-		shards->events += shards->shard[i].events;
+		pg_uuid_t	tenant;
+		pg_uuid_t	customer;
+		pg_uuid_t	meter;
+		TimestampTz period_start;
+	}			key = {total->tenant, total->customer, total->meter, total->period_start};
+
+	qzpay_place_key(place, totals.heap, &key, sizeof(key));
+}
+
+/* Looks for the only shard where it was before; false where it isn't, or somebody is changing it. */
+static bool
+find_placed(const QzpayUsageTotal *total, const QzpayPlaceKey *place, Shards *shards)
+{
+	SnapshotData dirty;
+	ItemPointerData root;
+	QzpayScan	scan;
+	TupleTableSlot *slot;
+	bool		found;
+
+	if (!qzpay_place_find(place, &root))
+		return false;
+	InitDirtySnapshot(dirty);
+	slot = qzpay_scan_fetch_chain(&scan, &totals, &dirty, &root);
+	found = slot != NULL && !TransactionIdIsValid(dirty.xmin) && !TransactionIdIsValid(dirty.xmax) && slot_is_of(slot, total);
+	if (found)
+	{
+		memset(shards, 0, sizeof(*shards));
+		read_shard(slot, &shards->shard[0]);
+		shards->any = true;
+		shards->is_gauge = DatumGetBool(column_of(slot, COLUMN_GAUGE));
+		shards->sum = shards->shard[0].quantity;
+		shards->events = shards->shard[0].events;
 	}
+	qzpay_scan_end(&scan);
+	return found;
+}
+
+/* The first line pointer of the chain that ends with the version at tid. */
+static void
+find_root(ItemPointer tid, ItemPointer root)
+{
+	OffsetNumber roots[MaxHeapTuplesPerPage];
+	Buffer		buffer = ReadBuffer(totals.heap, ItemPointerGetBlockNumber(tid));
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	heap_get_root_tuples(BufferGetPage(buffer), roots);
+	UnlockReleaseBuffer(buffer);
+	ItemPointerSet(root, ItemPointerGetBlockNumber(tid), roots[ItemPointerGetOffsetNumber(tid) - 1]);
+}
+
+static void
+note_place(const QzpayPlaceKey *place, const Shards *shards, ItemPointer tid)
+{
+	ItemPointerData root;
+
+	for (int i = 1; i < N_SHARDS; i++)
+	{
+		if (shards->shard[i].exists)
+			return;
+	}
+	if (place->hash == 0)
+		return;
+	find_root(tid, &root);
+	if (OffsetNumberIsValid(ItemPointerGetOffsetNumberNoCheck(&root)))
+		qzpay_place_note(place, &root);
 }
 
 static Left *
@@ -313,6 +415,13 @@ insert_shard(const QzpayUsageTotal *total, int number, Numeric quantity, ItemPoi
 
 		form_row(total, number, quantity, 1, total->amount, values, nulls);
 		qzpay_row_insert(&totals, values, nulls, tid);
+		if (number > 0)
+		{
+			QzpayPlaceKey place;
+
+			place_key(&place, total);
+			qzpay_place_outdate(&place);
+		}
 	}
 	qzpay_key_unlock(&lock);
 	return is_free;
@@ -345,7 +454,7 @@ added_amount(const Shard *shard, Numeric difference, Numeric amount)
 
 /* Writes the new quantity into the chosen shard; false when it has to be looked for again. */
 static bool
-write_shard(const QzpayUsageTotal *total, Shards *shards, int number, Numeric difference, uint32 *skip)
+write_shard(const QzpayUsageTotal *total, Shards *shards, int number, Numeric difference, uint32 *skip, ItemPointer written)
 {
 	Shard	   *shard = &shards->shard[number];
 	ItemPointerData tid = shard->tid;
@@ -372,6 +481,7 @@ write_shard(const QzpayUsageTotal *total, Shards *shards, int number, Numeric di
 			return false;
 	}
 	remember_own(total, shards, number, &tid);
+	*written = tid;
 	return true;
 }
 
@@ -387,17 +497,29 @@ qzpay_usage_total_add(QzpayUsageTotal *total, QzpayUsageDecision decide, void *a
 {
 	uint32		skip = 0;
 
-	open_totals();
+	/* First, since this takes in messages that may make places forgotten. */
+	qzpay_relation_open_heap(&totals);
+	number_columns();
 	for (;;)
 	{
 		Shards		shards;
 		int			number;
 		TransactionId wait_for;
 		Numeric		difference;
+		ItemPointerData written;
+		QzpayPlaceKey place;
+		bool		is_known = true;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!find_own(total, &shards, &number) || (total->exclusive && number != 0))
+		place_key(&place, total);
+		if (find_own(total, &shards, &number) && !(total->exclusive && number != 0))
+			;
+		else if (!total->exclusive && skip == 0 && find_placed(total, &place, &shards))
+			number = 0;
+		else
 		{
+			is_known = false;
+			open_totals();
 			find_shards(total, &shards);
 			number = choose_shard(&shards, total->exclusive, skip, &wait_for);
 			if (number < 0)
@@ -414,8 +536,12 @@ qzpay_usage_total_add(QzpayUsageTotal *total, QzpayUsageDecision decide, void *a
 		total->before = shards.sum == NULL ? qzpay_number_zero() : shards.sum;
 		if (!decide(total, &difference, arg))
 			return QZPAY_TOTAL_LEFT;
-		if (write_shard(total, &shards, number, difference, &skip))
+		if (write_shard(total, &shards, number, difference, &skip, &written))
+		{
+			if (number == 0 && !is_known)
+				note_place(&place, &shards, &written);
 			return QZPAY_TOTAL_ADDED;
+		}
 	}
 }
 

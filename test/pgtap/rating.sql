@@ -245,6 +245,14 @@ SELECT pg_temp.go('paused', '2026-03-01 09:00+00') \g /dev/null
 SELECT qzpay.resume(subscription) FROM life WHERE name = 'paused' \g /dev/null
 SELECT pg_temp.go('paused', '2026-04-01 09:00+00') \g /dev/null
 SELECT is(pg_temp.lines('paused', '2026-03-01 09:00+00') || '; ' || pg_temp.lines('paused', '2026-04-01 09:00+00'), 'plan 10000; plan 10000, usage 3100, commitment 36900', 'paused: and a new period begins with the resume');
+-- The same with half of the plan off: the discount neither raises nor lowers what is missing.
+SELECT qzpay.create_test_clock('2026-01-10 09:00+00') AS clock \gset
+SELECT id AS customer FROM qzpay.sync_customer('halved', 'h@example.org', test_clock => :'clock') \gset
+SELECT qzpay.attach_payment_method(:'customer', 'sandbox', 'tok_ok') \g /dev/null
+INSERT INTO life SELECT 'halved', :'clock', :'customer', s.id FROM qzpay.subscribe(:'customer', 'committed', promo_code => 'HALF') s;
+SELECT pg_temp.go('halved', '2026-01-20 09:00+00') \g /dev/null
+SELECT qzpay.cancel(subscription, 'now', settle => 'credit') FROM life WHERE name = 'halved' \g /dev/null
+SELECT is(pg_temp.lines('halved', '2026-01-20 09:00+00'), 'usage 1000, commitment 11903', 'halved: 16129.03 less 3226 less 1000');
 -- Two plans in one period: each commits for its days, and the minimum is due for the days of its plan.
 SELECT lives_ok($test$ SELECT qzpay.import_catalog('{"currency": "USD", "plans": [{"id": "easy", "name": "Easy", "tierRank": 1, "prices": {"month": {"amount": 3100}}}]}') $test$, 'a plan without commitment');
 SELECT pg_temp.begin_life('moved', '2026-01-10 09:00+00', 'committed') \g /dev/null

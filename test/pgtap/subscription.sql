@@ -1,53 +1,10 @@
 -- Lives of subscribers of Asist.IA's Pro plan: each scenario with its instants and cents. Sandbox answers at once, zones are UTC.
 BEGIN;
 SELECT plan(70);
-SET LOCAL client_min_messages = warning;
-SET LOCAL timezone = 'UTC';
+\ir include/lives.psql
 
 \set catalog `cat examples/asistia/catalog.json`
 SELECT lives_ok(format('SELECT qzpay.import_catalog(%L)', :'catalog'), 'the catalog imports');
-
-CREATE TEMP TABLE life (name text PRIMARY KEY, clock uuid, customer uuid, subscription uuid, method uuid);
-
--- A subscriber on a clock of its own.
-CREATE FUNCTION pg_temp.begin_life(life_name text, at timestamptz, plan text DEFAULT 'pro', per text DEFAULT 'month', days integer DEFAULT NULL,
-                                   token text DEFAULT NULL, zone text DEFAULT 'UTC') RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    l life;
-BEGIN
-    l.name := life_name;
-    l.clock := qzpay.create_test_clock(at, life_name);
-    l.customer := (qzpay.sync_customer(life_name, life_name || '@example.org', life_name, test_clock => l.clock, timezone => zone)).id;
-    IF token IS NOT NULL THEN
-        l.method := qzpay.attach_payment_method(l.customer, 'sandbox', token);
-    END IF;
-    l.subscription := (qzpay.subscribe(l.customer, plan, per, trial_days => days)).id;
-    INSERT INTO life VALUES (l.*);
-END $$;
-CREATE FUNCTION pg_temp.go(life_name text, at timestamptz) RETURNS text LANGUAGE sql AS $$
-    SELECT (SELECT 'now ' || a.now_at FROM life l, qzpay.advance_test_clock(l.clock, at) a WHERE l.name = life_name)
-$$;
-CREATE FUNCTION pg_temp.card(life_name text, token text) RETURNS uuid LANGUAGE sql AS $$
-    UPDATE life SET method = qzpay.attach_payment_method(customer, 'sandbox', token) WHERE name = life_name RETURNING method
-$$;
-CREATE FUNCTION pg_temp.state(life_name text) RETURNS text LANGUAGE sql AS $$
-    SELECT o.status || coalesce('/' || o.status_reason, '') || CASE WHEN o.has_access THEN ' access' ELSE ' no access' END
-    FROM life l JOIN qzpay.subscription_overview o ON o.id = l.subscription WHERE l.name = life_name
-$$;
-CREATE FUNCTION pg_temp.bills(life_name text) RETURNS text LANGUAGE sql AS $$
-    SELECT coalesce(string_agg(i.issued_at::date || ' ' || i.total || ' ' || i.status, ', ' ORDER BY i.issued_at, i.series_number), 'none')
-    FROM life l JOIN qzpay.invoices i ON i.subscription_id = l.subscription WHERE l.name = life_name
-$$;
-CREATE FUNCTION pg_temp.happened(life_name text, types text) RETURNS text LANGUAGE sql AS $$
-    SELECT coalesce(string_agg(to_char(e.occurred_at, 'MM-DD HH24:MI ') || e.type, ', ' ORDER BY e.id), 'nothing')
-    FROM life l JOIN qzpay.events e ON e.customer_id = l.customer WHERE l.name = life_name AND e.type ~ types
-$$;
-CREATE FUNCTION pg_temp.can(life_name text, feature text DEFAULT 'canUseApi') RETURNS boolean LANGUAGE sql AS $$
-    SELECT qzpay.has_entitlement(customer, feature) FROM life WHERE name = life_name
-$$;
-CREATE FUNCTION pg_temp.use(life_name text, messages integer, key text) RETURNS text LANGUAGE sql AS $$
-    SELECT r.status FROM life l, qzpay.record_usage(l.customer, 'messages', messages, key) r WHERE l.name = life_name
-$$;
 
 -- 1. No card: the trial ends by itself.
 SELECT pg_temp.begin_life('no_card', '2026-01-05 09:00+00') \g /dev/null
