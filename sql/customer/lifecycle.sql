@@ -126,7 +126,7 @@ CREATE OR REPLACE FUNCTION qzpay.erase_customer(customer uuid) RETURNS boolean
 COMMENT ON FUNCTION qzpay.erase_customer(uuid) IS
 'Removes the personal data of a customer for good: name, address, e-mail, external id, tax ids, metadata everywhere, the buyer on its invoices, tokens and what is shown of its payment methods, properties of its usage, and what events said of them. '
 'Amounts, numbers, dates, the ledger and the ids of payments at the provider stay. Deletion comes first where it has not been. The external id is free again: sync_customer() with it brings the same id back, without the data. '
-'Returns false if it was erased already. For administrators. Errors: QZ404, QZ204 while an invoice is open, a payment under way or a balance left.';
+'Returns false if it was erased already. For administrators. Errors: QZ404, QZ204 while an invoice is open, a payment or refund under way, or a balance or paid credit left.';
 
 CREATE OR REPLACE FUNCTION qzpay._erase_customer(p_customer uuid) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -150,6 +150,11 @@ BEGIN
         WHERE a.tenant_id = c.tenant_id AND a.customer_id = c.id AND a.status NOT IN ('succeeded', 'declined', 'rejected', 'canceled')
         UNION ALL
         SELECT format('a balance of %s is left', qzpay.format_amount(b.amount, b.currency)) FROM qzpay.balances b WHERE b.tenant_id = c.tenant_id AND b.customer_id = c.id AND b.amount <> 0
+        UNION ALL
+        SELECT format('%s of paid credit are left', qzpay.format_amount(g.remaining, g.currency)) FROM qzpay.credit_grants g
+        WHERE g.tenant_id = c.tenant_id AND g.customer_id = c.id AND g.category = 'paid' AND g.remaining > 0
+        UNION ALL
+        SELECT format('refund %s is requested', r.id) FROM qzpay.refund_requests r WHERE r.tenant_id = c.tenant_id AND r.customer_id = c.id AND r.status = 'requested'
     ) o (what);
     IF v_open IS NOT NULL THEN
         RAISE EXCEPTION 'customer "%" has unfinished business', c.external_id USING ERRCODE = 'QZ204', DETAIL = v_open || '.',
@@ -164,6 +169,7 @@ BEGIN
     UPDATE qzpay.payment_attempts a SET request = NULL, next_action = NULL
     WHERE a.tenant_id = c.tenant_id AND a.customer_id = c.id AND (a.request IS NOT NULL OR a.next_action IS NOT NULL);
     UPDATE qzpay.payments p SET metadata = '{}' WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id AND p.metadata <> '{}';
+    UPDATE qzpay.credit_grants g SET metadata = '{}' WHERE g.tenant_id = c.tenant_id AND g.customer_id = c.id AND g.metadata <> '{}';
     UPDATE qzpay.subscriptions s SET metadata = '{}' WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.metadata <> '{}';
     UPDATE qzpay.subscription_items i SET metadata = '{}'
     FROM qzpay.subscriptions s WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND i.tenant_id = s.tenant_id AND i.subscription_id = s.id AND i.metadata <> '{}';

@@ -80,6 +80,16 @@ SELECT qzpay.replace_payment_method(:'m4', 'tok_lost') AS m5 \gset
 SELECT is((SELECT is_default FROM qzpay.payment_methods WHERE id = :'m3'), true, 'replacing another leaves the default');
 SELECT is((SELECT count(*) FROM qzpay.payment_methods WHERE customer_id = :'p' AND detached_at IS NULL), 2::bigint, 'and their number');
 
+-- metadata, and a provider that has deleted its customer
+SELECT qzpay.attach_payment_method(:'p', 'sandbox', 'tok_lost', make_default => false, metadata => '{"label": "spare"}') \g /dev/null
+SELECT is((SELECT m.metadata ->> 'label' FROM qzpay.payment_methods m WHERE m.id = :'m5'), 'spare', 'metadata of a method is merged');
+SELECT throws_ok(format('SELECT qzpay.attach_payment_method(%L, %L, %L, metadata => %L)', :'p', 'sandbox', 'tok_ok', '{"a": "5500005555555559"}'), '22023', NULL, 'and holds no card number');
+SAVEPOINT forgotten;
+SELECT is(qzpay._provider_forgot_customer(tenant_id, id, 'sandbox', qzpay.now(id)), 2, 'a provider that deletes its customer takes its methods along') FROM qzpay.customers WHERE id = :'p';
+SELECT is((SELECT o.status || ' ' || o.has_payment_method FROM qzpay.subscription_overview o WHERE o.id = :'sub'), 'active false', 'and cancels nothing');
+SELECT matches(pg_temp.events(:'p', 'alert'), 'alert.raised$', 'but somebody should look');
+ROLLBACK TO forgotten;
+
 -- 4. Deletion
 SELECT qzpay.update_customer(:'p', address => '{"line1": "Private road 7"}', add_segments => '{vip}', metadata => '{"nick": "Annie"}') \g /dev/null
 SELECT qzpay.set_billing_details(:'p', tax_ids => '[{"type": "ar_cuit", "value": "30-71234567-8"}]', billing_emails => '{annie@example.net}', po_number => 'PO-77') \g /dev/null
@@ -108,7 +118,7 @@ SELECT ok(NOT :'doc' ~ 'tok_ok|tok_lost', 'no token');
 SELECT is(qzpay.export_customer(:'p') -> 'usage_events', 'null'::jsonb, 'usage events only on request');
 SELECT is_empty(format($$ SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'customer_id'
     WHERE c.relnamespace = 'qzpay'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND NOT %L::jsonb ? c.relname
-      AND c.relname NOT IN ('entitlements', 'ledger_transfers', 'usage_alerts', 'overages', 'limit_slots') $$, :'doc'), 'every table of customers is in it, but for what is derived from them');
+      AND c.relname NOT IN ('entitlements', 'ledger_transfers', 'usage_alerts', 'overages', 'limit_slots', 'revenue_schedules') $$, :'doc'), 'every table of customers is in it, but for what is derived from them');
 
 -- 6. Erasure
 CREATE FUNCTION pg_temp.traces(what text) RETURNS text LANGUAGE plpgsql AS $$
