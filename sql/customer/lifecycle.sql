@@ -1,14 +1,14 @@
 -- A customer's data beside what sync_customer() says, and its end: deletion, erasure, export.
 
-CREATE OR REPLACE FUNCTION qzpay.update_customer(customer uuid, tax_ids jsonb DEFAULT NULL, tax_exempt text DEFAULT NULL, address jsonb DEFAULT NULL,
+CREATE OR REPLACE FUNCTION qzpay.update_customer(customer uuid, address jsonb DEFAULT NULL,
         add_segments text[] DEFAULT NULL, remove_segments text[] DEFAULT NULL, metadata jsonb DEFAULT NULL) RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
-COMMENT ON FUNCTION qzpay.update_customer(uuid, jsonb, text, jsonb, text[], text[], jsonb) IS
-'Changes a customer; NULL leaves a value. tax_ids: array of {type, value, verifiedAt?}, in the place of those before; tax_exempt: none, exempt or reverse; address: object, in the place of the one before (country: ISO 3166 code of two letters); '
+COMMENT ON FUNCTION qzpay.update_customer(uuid, jsonb, text[], text[], jsonb) IS
+'Changes a customer; NULL leaves a value. address: object, in the place of the one before (country: ISO 3166 code of two letters); '
 'segments are added and removed one by one; metadata is merged, and a key with null is removed. Invoices that are finalised keep what they were printed with. Returns false if nothing changed. '
 'Errors: QZ404, QZ204 a deleted customer, 22023 a malformed value.';
 
-CREATE OR REPLACE FUNCTION qzpay._update_customer(p_customer uuid, p_tax_ids jsonb, p_tax_exempt text, p_address jsonb, p_add_segments text[], p_remove_segments text[], p_metadata jsonb) RETURNS boolean
+CREATE OR REPLACE FUNCTION qzpay._update_customer(p_customer uuid, p_address jsonb, p_add_segments text[], p_remove_segments text[], p_metadata jsonb) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -17,12 +17,8 @@ DECLARE
     v_text text;
     v_at timestamptz := qzpay.now(p_customer);
 BEGIN
-    PERFORM qzpay._check_tax_ids(p_tax_ids);
     PERFORM qzpay._check_address(p_address);
     PERFORM qzpay._check_metadata(p_metadata);
-    IF p_tax_exempt NOT IN ('none', 'exempt', 'reverse') THEN
-        RAISE EXCEPTION 'tax exemption cannot be "%"', p_tax_exempt USING ERRCODE = '22023', HINT = 'One of none, exempt, reverse.';
-    END IF;
     FOREACH v_text IN ARRAY coalesce(p_add_segments, '{}') LOOP
         IF coalesce(length(v_text), 0) NOT BETWEEN 1 AND 100 THEN
             RAISE EXCEPTION 'a segment has 1 to 100 characters' USING ERRCODE = '22023';
@@ -34,21 +30,19 @@ BEGIN
         RAISE EXCEPTION 'customer "%" is deleted', c.external_id USING ERRCODE = 'QZ204';
     END IF;
     v_new := c;
-    v_new.tax_ids := coalesce(p_tax_ids, c.tax_ids);
-    v_new.tax_exempt := coalesce(p_tax_exempt, c.tax_exempt);
     v_new.address := coalesce(p_address, c.address);
     v_new.segments := ARRAY(SELECT s.name FROM (SELECT u.name, min(u.n) AS n FROM unnest(c.segments || p_add_segments) WITH ORDINALITY AS u (name, n) GROUP BY u.name) s
                             WHERE NOT s.name = ANY (coalesce(p_remove_segments, '{}')) ORDER BY s.n);
     v_new.metadata := qzpay._merge_metadata(c.metadata, p_metadata);
-    IF (v_new.tax_ids, v_new.tax_exempt, v_new.address, v_new.segments, v_new.metadata) IS NOT DISTINCT FROM (c.tax_ids, c.tax_exempt, c.address, c.segments, c.metadata) THEN
+    IF (v_new.address, v_new.segments, v_new.metadata) IS NOT DISTINCT FROM (c.address, c.segments, c.metadata) THEN
         RETURN false;
     END IF;
-    UPDATE qzpay.customers x SET tax_ids = v_new.tax_ids, tax_exempt = v_new.tax_exempt, address = v_new.address, segments = v_new.segments, metadata = v_new.metadata, updated_at = v_at
+    UPDATE qzpay.customers x SET address = v_new.address, segments = v_new.segments, metadata = v_new.metadata, updated_at = v_at
     WHERE x.tenant_id = c.tenant_id AND x.id = c.id;
     PERFORM qzpay._emit_event(c.tenant_id, 'customer.updated', 'customer', c.id, c.id, jsonb_build_object('customerId', c.id, 'externalId', c.external_id), NULL, v_at);
     RETURN true;
 END $$;
-COMMENT ON FUNCTION qzpay._update_customer(uuid, jsonb, text, jsonb, text[], text[], jsonb) IS 'Internal of update_customer(), inside the tenant''s context.';
+COMMENT ON FUNCTION qzpay._update_customer(uuid, jsonb, text[], text[], jsonb) IS 'Internal of update_customer(), inside the tenant''s context.';
 
 CREATE OR REPLACE FUNCTION qzpay._check_tax_ids(p_tax_ids jsonb) RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -132,7 +126,7 @@ CREATE OR REPLACE FUNCTION qzpay.erase_customer(customer uuid) RETURNS boolean
 COMMENT ON FUNCTION qzpay.erase_customer(uuid) IS
 'Removes the personal data of a customer for good: name, address, e-mail, external id, tax ids, metadata everywhere, the buyer on its invoices, tokens and what is shown of its payment methods, properties of its usage, and what events said of them. '
 'Amounts, numbers, dates, the ledger and the ids of payments at the provider stay. Deletion comes first where it has not been. The external id is free again: sync_customer() with it brings the same id back, without the data. '
-'Returns false if it was erased already. For administrators. Errors: QZ404, QZ204 while an invoice is open, a payment under way or a balance left.';
+'Returns false if it was erased already. For administrators. Errors: QZ404, QZ204 while an invoice is open, a payment or refund under way, or a balance or paid credit left.';
 
 CREATE OR REPLACE FUNCTION qzpay._erase_customer(p_customer uuid) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -156,12 +150,18 @@ BEGIN
         WHERE a.tenant_id = c.tenant_id AND a.customer_id = c.id AND a.status NOT IN ('succeeded', 'declined', 'rejected', 'canceled')
         UNION ALL
         SELECT format('a balance of %s is left', qzpay.format_amount(b.amount, b.currency)) FROM qzpay.balances b WHERE b.tenant_id = c.tenant_id AND b.customer_id = c.id AND b.amount <> 0
+        UNION ALL
+        SELECT format('%s of paid credit are left', qzpay.format_amount(g.remaining, g.currency)) FROM qzpay.credit_grants g
+        WHERE g.tenant_id = c.tenant_id AND g.customer_id = c.id AND g.category = 'paid' AND g.remaining > 0
+        UNION ALL
+        SELECT format('refund %s is requested', r.id) FROM qzpay.refund_requests r WHERE r.tenant_id = c.tenant_id AND r.customer_id = c.id AND r.status = 'requested'
     ) o (what);
     IF v_open IS NOT NULL THEN
         RAISE EXCEPTION 'customer "%" has unfinished business', c.external_id USING ERRCODE = 'QZ204', DETAIL = v_open || '.',
             HINT = 'Have open invoices paid, voided or written off, and pay a balance out, first.';
     END IF;
-    UPDATE qzpay.customers x SET external_id = 'erased:' || c.id, email = NULL, name = NULL, address = '{}', tax_ids = '[]', segments = '{}', metadata = '{}', erased_at = v_at, updated_at = v_at
+    UPDATE qzpay.customers x SET external_id = 'erased:' || c.id, email = NULL, name = NULL, address = '{}', tax_ids = '[]', billing_emails = '{}', po_number = NULL,
+        segments = '{}', metadata = '{}', erased_at = v_at, updated_at = v_at
     WHERE x.tenant_id = c.tenant_id AND x.id = c.id;
     UPDATE qzpay.tenants t SET name = NULL
     WHERE t.tenant_id = c.tenant_id AND NOT EXISTS (SELECT FROM qzpay.customers x WHERE x.tenant_id = c.tenant_id AND x.erased_at IS NULL);
@@ -169,12 +169,13 @@ BEGIN
     UPDATE qzpay.payment_attempts a SET request = NULL, next_action = NULL
     WHERE a.tenant_id = c.tenant_id AND a.customer_id = c.id AND (a.request IS NOT NULL OR a.next_action IS NOT NULL);
     UPDATE qzpay.payments p SET metadata = '{}' WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id AND p.metadata <> '{}';
+    UPDATE qzpay.credit_grants g SET metadata = '{}' WHERE g.tenant_id = c.tenant_id AND g.customer_id = c.id AND g.metadata <> '{}';
     UPDATE qzpay.subscriptions s SET metadata = '{}' WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.metadata <> '{}';
     UPDATE qzpay.subscription_items i SET metadata = '{}'
     FROM qzpay.subscriptions s WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND i.tenant_id = s.tenant_id AND i.subscription_id = s.id AND i.metadata <> '{}';
     UPDATE qzpay.entitlement_overrides o SET reason = NULL WHERE o.tenant_id = c.tenant_id AND o.customer_id = c.id;
     UPDATE qzpay.invoices i SET metadata = '{}' WHERE i.tenant_id = c.tenant_id AND i.customer_id = c.id AND i.metadata <> '{}';
-    UPDATE qzpay.invoice_parties b SET name = NULL, email = NULL, address = '{}', tax_ids = '[]'
+    UPDATE qzpay.invoice_parties b SET name = NULL, email = NULL, billing_emails = '{}', address = '{}', tax_ids = '[]'
     FROM qzpay.invoices i WHERE i.tenant_id = c.tenant_id AND i.customer_id = c.id AND b.tenant_id = i.tenant_id AND b.invoice_id = i.id;
     UPDATE qzpay.events e SET data = e.data - qzpay._personal_keys() WHERE e.tenant_id = c.tenant_id AND e.customer_id = c.id AND e.data ?| qzpay._personal_keys();
     UPDATE qzpay.usage_events u SET properties = NULL WHERE u.tenant_id = c.tenant_id AND u.customer_id = c.id AND u.properties IS NOT NULL;

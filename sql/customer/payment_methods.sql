@@ -1,14 +1,14 @@
 -- Payment methods: saved by the provider's token, one of them the default.
 
 CREATE OR REPLACE FUNCTION qzpay.attach_payment_method(customer uuid, provider text, token text, brand text DEFAULT NULL, last4 text DEFAULT NULL,
-        exp_month integer DEFAULT NULL, exp_year integer DEFAULT NULL, make_default boolean DEFAULT true) RETURNS uuid
+        exp_month integer DEFAULT NULL, exp_year integer DEFAULT NULL, make_default boolean DEFAULT true, metadata jsonb DEFAULT NULL) RETURNS uuid
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
-COMMENT ON FUNCTION qzpay.attach_payment_method(uuid, text, text, text, text, integer, integer, boolean) IS
-'Saves a way to pay by the provider''s token (never a card number) and returns its id; the same token again returns the same method. The first one is the default whatever make_default says. '
+COMMENT ON FUNCTION qzpay.attach_payment_method(uuid, text, text, text, text, integer, integer, boolean, jsonb) IS
+'Saves a way to pay by the provider''s token (never a card number) and returns its id; the same token again returns the same method, brought up to date, its metadata merged. The first one is the default whatever make_default says. '
 'Open invoices are tried with a new default at once. Errors: QZ404 unknown customer or provider, QZ204 a provider for tests on a live customer, 22023 a malformed value or what looks like a card number.';
 
 CREATE OR REPLACE FUNCTION qzpay._attach_payment_method(p_customer uuid, p_provider text, p_token text, p_brand text, p_last4 text,
-        p_exp_month integer, p_exp_year integer, p_make_default boolean) RETURNS uuid
+        p_exp_month integer, p_exp_year integer, p_make_default boolean, p_metadata jsonb) RETURNS uuid
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -27,6 +27,7 @@ BEGIN
         RAISE EXCEPTION 'last4 must be four digits' USING ERRCODE = '22023';
     END IF;
     PERFORM qzpay._check_expiry(p_exp_month, p_exp_year);
+    PERFORM qzpay._check_metadata(p_metadata);
     -- The customer's row is the lock under which its methods change, after its subscriptions: whoever bills holds those.
     PERFORM FROM qzpay.subscriptions s WHERE s.customer_id = p_customer AND s.ended_at IS NULL ORDER BY s.id FOR NO KEY UPDATE;
     SELECT * INTO STRICT v_customer FROM qzpay.customers c WHERE c.id = p_customer FOR NO KEY UPDATE;
@@ -48,13 +49,14 @@ BEGIN
             RAISE EXCEPTION 'an expiry is a month and a year' USING ERRCODE = '22023';
         END IF;
         v_id := qzpay.uuid_v7();
-        INSERT INTO qzpay.payment_methods (tenant_id, id, customer_id, provider, token, brand, last4, exp_month, exp_year, is_default, test_clock_id, created_at)
-        VALUES (v_customer.tenant_id, v_id, p_customer, p_provider, p_token, p_brand, p_last4, p_exp_month, p_exp_year, false, v_customer.test_clock_id, v_at);
+        INSERT INTO qzpay.payment_methods (tenant_id, id, customer_id, provider, token, brand, last4, exp_month, exp_year, is_default, test_clock_id, metadata, created_at)
+        VALUES (v_customer.tenant_id, v_id, p_customer, p_provider, p_token, p_brand, p_last4, p_exp_month, p_exp_year, false, v_customer.test_clock_id, qzpay._merge_metadata('{}', p_metadata), v_at);
         PERFORM qzpay._emit_event(v_customer.tenant_id, 'payment_method.attached', 'payment_method', v_id, p_customer,
-            jsonb_build_object('paymentMethodId', v_id, 'provider', p_provider, 'brand', p_brand, 'last4', p_last4), NULL, v_at);
+            jsonb_build_object('paymentMethodId', v_id, 'provider', p_provider, 'brand', p_brand, 'last4', p_last4, 'metadata', qzpay._merge_metadata('{}', p_metadata)), NULL, v_at);
     ELSE
         UPDATE qzpay.payment_methods m SET brand = coalesce(p_brand, m.brand), last4 = coalesce(p_last4, m.last4),
-               exp_month = coalesce(p_exp_month, m.exp_month), exp_year = coalesce(p_exp_year, m.exp_year)
+               exp_month = coalesce(p_exp_month, m.exp_month), exp_year = coalesce(p_exp_year, m.exp_year),
+               metadata = qzpay._merge_metadata(m.metadata, p_metadata)
         WHERE m.tenant_id = v_customer.tenant_id AND m.id = v_id;
     END IF;
     PERFORM qzpay._plan_expiry_warning(v_customer.tenant_id, v_id, v_at - interval '1 microsecond');
@@ -66,7 +68,7 @@ BEGIN
     END IF;
     RETURN v_id;
 END $$;
-COMMENT ON FUNCTION qzpay._attach_payment_method(uuid, text, text, text, text, integer, integer, boolean) IS 'Internal of attach_payment_method(), inside the tenant''s context.';
+COMMENT ON FUNCTION qzpay._attach_payment_method(uuid, text, text, text, text, integer, integer, boolean, jsonb) IS 'Internal of attach_payment_method(), inside the tenant''s context.';
 
 CREATE OR REPLACE FUNCTION qzpay._make_default_method(p_tenant uuid, p_customer uuid, p_payment_method uuid, p_at timestamptz) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -157,6 +159,36 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._remove_method(uuid, uuid, timestamptz) IS 'Takes a method out of use; whether that may be, the caller has decided.';
 
+CREATE OR REPLACE FUNCTION qzpay._provider_forgot_customer(p_tenant uuid, p_customer uuid, p_provider text, p_at timestamptz) RETURNS integer
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_id uuid;
+    v_rows integer := 0;
+BEGIN
+    PERFORM FROM qzpay.subscriptions s WHERE s.tenant_id = p_tenant AND s.customer_id = p_customer AND s.ended_at IS NULL ORDER BY s.id FOR NO KEY UPDATE;
+    PERFORM FROM qzpay.customers c WHERE c.tenant_id = p_tenant AND c.id = p_customer FOR NO KEY UPDATE;
+    FOR v_id IN
+        SELECT m.id FROM qzpay.payment_methods m
+        WHERE m.tenant_id = p_tenant AND m.customer_id = p_customer AND m.provider = p_provider AND m.detached_at IS NULL ORDER BY m.id
+    LOOP
+        PERFORM qzpay._remove_method(p_tenant, v_id, p_at);
+        v_rows := v_rows + 1;
+    END LOOP;
+    -- The eldest of what is left is charged from now on; where nothing is, renewals find no method and say so.
+    PERFORM qzpay._make_default_method(p_tenant, p_customer, m.id, p_at)
+    FROM (SELECT m.id FROM qzpay.payment_methods m WHERE m.tenant_id = p_tenant AND m.customer_id = p_customer AND m.detached_at IS NULL ORDER BY m.created_at, m.id LIMIT 1) m
+    WHERE NOT EXISTS (SELECT FROM qzpay.payment_methods d WHERE d.tenant_id = p_tenant AND d.customer_id = p_customer AND d.is_default);
+    UPDATE qzpay.subscriptions s SET has_payment_method = false, updated_at = p_at
+    WHERE s.tenant_id = p_tenant AND s.customer_id = p_customer AND s.ended_at IS NULL AND s.has_payment_method
+      AND NOT EXISTS (SELECT FROM qzpay.payment_methods m WHERE m.tenant_id = p_tenant AND m.customer_id = p_customer AND m.detached_at IS NULL);
+    PERFORM qzpay._emit_event(p_tenant, 'alert.raised', 'customer', p_customer, p_customer,
+        jsonb_build_object('level', 'warning', 'message', format('provider "%s" has deleted a customer', p_provider), 'customerId', p_customer, 'paymentMethods', v_rows), NULL, p_at);
+    RETURN v_rows;
+END $$;
+COMMENT ON FUNCTION qzpay._provider_forgot_customer(uuid, uuid, text, timestamptz) IS
+'What it means that a provider has deleted a customer: its methods there are removed, and an alert is raised; nothing is canceled. Returns how many methods were.';
+
 CREATE OR REPLACE FUNCTION qzpay._check_expiry(p_month integer, p_year integer) RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -211,14 +243,14 @@ END $$;
 COMMENT ON FUNCTION qzpay._update_payment_method(uuid, integer, integer, text, text) IS 'Internal of update_payment_method(), inside the tenant''s context.';
 
 CREATE OR REPLACE FUNCTION qzpay.replace_payment_method(payment_method uuid, token text, brand text DEFAULT NULL, last4 text DEFAULT NULL,
-        exp_month integer DEFAULT NULL, exp_year integer DEFAULT NULL, provider text DEFAULT NULL) RETURNS uuid
+        exp_month integer DEFAULT NULL, exp_year integer DEFAULT NULL, provider text DEFAULT NULL, metadata jsonb DEFAULT NULL) RETURNS uuid
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_payment_method';
-COMMENT ON FUNCTION qzpay.replace_payment_method(uuid, text, text, text, integer, integer, text) IS
+COMMENT ON FUNCTION qzpay.replace_payment_method(uuid, text, text, text, integer, integer, text, jsonb) IS
 'Saves another way to pay in the place of one: it becomes the default if that was, open invoices are then tried with it, and the old one is removed, even the last one under a live subscription. Returns the id of the new one. '
-'provider defaults to that of the old one. Where a payment with the old one is under way it stays, no longer as the default. '
+'provider defaults to that of the old one; metadata is that of the new one. Where a payment with the old one is under way it stays, no longer as the default. '
 'Errors: as attach_payment_method(), QZ204 a removed method.';
 
-CREATE OR REPLACE FUNCTION qzpay._replace_payment_method(p_payment_method uuid, p_token text, p_brand text, p_last4 text, p_exp_month integer, p_exp_year integer, p_provider text) RETURNS uuid
+CREATE OR REPLACE FUNCTION qzpay._replace_payment_method(p_payment_method uuid, p_token text, p_brand text, p_last4 text, p_exp_month integer, p_exp_year integer, p_provider text, p_metadata jsonb) RETURNS uuid
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -234,14 +266,14 @@ BEGIN
         FROM qzpay.payment_attempts a WHERE a.tenant_id = m.tenant_id AND a.payment_method_id = m.id AND a.status = 'planned' HAVING count(*) > 0;
     END IF;
     v_id := qzpay._attach_payment_method(m.customer_id, coalesce(p_provider, (SELECT o.provider FROM qzpay.payment_methods o WHERE o.tenant_id = m.tenant_id AND o.id = m.id)),
-                                         p_token, p_brand, p_last4, p_exp_month, p_exp_year, m.is_default);
+                                         p_token, p_brand, p_last4, p_exp_month, p_exp_year, m.is_default, p_metadata);
     IF v_id <> m.id AND NOT EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = m.tenant_id AND a.payment_method_id = m.id
                                     AND a.status NOT IN ('succeeded', 'declined', 'rejected', 'canceled')) THEN
         PERFORM qzpay._remove_method(m.tenant_id, m.id, v_at);
     END IF;
     RETURN v_id;
 END $$;
-COMMENT ON FUNCTION qzpay._replace_payment_method(uuid, text, text, text, integer, integer, text) IS 'Internal of replace_payment_method(), inside the tenant''s context.';
+COMMENT ON FUNCTION qzpay._replace_payment_method(uuid, text, text, text, integer, integer, text, jsonb) IS 'Internal of replace_payment_method(), inside the tenant''s context.';
 
 CREATE OR REPLACE FUNCTION qzpay._plan_expiry_warning(p_tenant uuid, p_payment_method uuid, p_after timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

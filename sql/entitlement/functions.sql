@@ -95,15 +95,16 @@ BEGIN
     IF TG_OP = 'INSERT' THEN
         SELECT array_agg(n.tenant_id), array_agg(n.customer_id) INTO v_tenants, v_customers FROM new_rows n;
     ELSE
-        -- A renewal changes nobody's limits; a status does, and so does access that is gone.
+        -- A renewal changes nobody's limits; a status does, access that is gone, and a scheduled change whose instant has come.
         SELECT array_agg(n.tenant_id), array_agg(n.customer_id),
-               array_agg(n.tenant_id) FILTER (WHERE n.status <> o.status OR n.access_until IS NULL), array_agg(n.customer_id) FILTER (WHERE n.status <> o.status OR n.access_until IS NULL)
+               array_agg(n.tenant_id) FILTER (WHERE n.status <> o.status OR n.access_until IS NULL OR n.change_at IS DISTINCT FROM o.change_at),
+               array_agg(n.customer_id) FILTER (WHERE n.status <> o.status OR n.access_until IS NULL OR n.change_at IS DISTINCT FROM o.change_at)
           INTO v_tenants, v_customers, v_look_tenants, v_look_customers
         FROM new_rows n JOIN old_rows o ON o.tenant_id = n.tenant_id AND o.id = n.id
         WHERE (n.status, n.restricted_at, n.comp_until, n.grace_access, n.pause_access, n.access_until, n.started_at, n.ended_at, n.usage_period_start, n.usage_period_end,
-               n.anchor, n.usage_share, n.trial_end, n.usage_unit, n.usage_count, n.timezone)
+               n.anchor, n.usage_share, n.trial_end, n.usage_unit, n.usage_count, n.timezone, n.change_at)
               IS DISTINCT FROM (o.status, o.restricted_at, o.comp_until, o.grace_access, o.pause_access, o.access_until, o.started_at, o.ended_at, o.usage_period_start, o.usage_period_end,
-               o.anchor, o.usage_share, o.trial_end, o.usage_unit, o.usage_count, o.timezone);
+               o.anchor, o.usage_share, o.trial_end, o.usage_unit, o.usage_count, o.timezone, o.change_at);
     END IF;
     IF v_tenants IS NOT NULL THEN
         PERFORM qzpay._refresh_entitlements(v_tenants, v_customers);

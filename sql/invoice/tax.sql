@@ -339,7 +339,7 @@ CREATE OR REPLACE FUNCTION qzpay.set_billing_details(customer uuid, tax_exempt t
         po_number text DEFAULT NULL, collection text DEFAULT NULL, net_days integer DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
 COMMENT ON FUNCTION qzpay.set_billing_details(uuid, text, jsonb, text[], text[], text, text, integer) IS
-'How a customer is invoiced from now on; NULL leaves a value as it is. tax_exempt: none, exempt or reverse (charge). tax_ids: array of {type, value}. tax_rates: codes that apply whatever the address, {} for those of its place. '
+'How a customer is invoiced from now on; NULL leaves a value as it is. tax_exempt: none, exempt or reverse (charge). tax_ids: array of {type, value, verifiedAt}, the instant or date of a check if there was one. tax_rates: codes that apply whatever the address, {} for those of its place. '
 'billing_emails: where invoices go beside the customer''s own address. po_number: printed, '''' for none. collection: charge_automatically, or send_invoice with net_days to pay. Errors: 22023, QZ401 unknown tax rate.';
 
 CREATE OR REPLACE FUNCTION qzpay._set_billing_details(p_customer uuid, p_tax_exempt text, p_tax_ids jsonb, p_tax_rates text[], p_billing_emails text[],
@@ -350,18 +350,16 @@ DECLARE
     v_customer qzpay.customers%ROWTYPE;
     v_text text;
 BEGIN
-    FOREACH v_text IN ARRAY ARRAY[p_tax_ids::text, p_billing_emails::text, p_po_number] LOOP
+    FOREACH v_text IN ARRAY ARRAY[p_billing_emails::text, p_po_number] LOOP
         PERFORM qzpay._refuse_pan(v_text);
     END LOOP;
+    PERFORM qzpay._check_tax_ids(p_tax_ids);
     IF p_tax_exempt NOT IN ('none', 'exempt', 'reverse') THEN
         RAISE EXCEPTION 'tax_exempt cannot be "%"', p_tax_exempt USING ERRCODE = '22023', HINT = 'One of none, exempt, reverse.';
     ELSIF p_collection NOT IN ('charge_automatically', 'send_invoice') THEN
         RAISE EXCEPTION 'collection cannot be "%"', p_collection USING ERRCODE = '22023', HINT = 'One of charge_automatically, send_invoice.';
     ELSIF p_net_days NOT BETWEEN 0 AND 3650 THEN
         RAISE EXCEPTION 'net_days cannot be %', p_net_days USING ERRCODE = '22023', HINT = 'From 0 to 3650.';
-    ELSIF jsonb_typeof(p_tax_ids) <> 'array' OR EXISTS (SELECT FROM jsonb_array_elements(CASE jsonb_typeof(p_tax_ids) WHEN 'array' THEN p_tax_ids END) t
-                                                        WHERE coalesce(t ->> 'type', '') = '' OR coalesce(t ->> 'value', '') = '') THEN
-        RAISE EXCEPTION 'tax_ids must be an array of {type, value}' USING ERRCODE = '22023';
     ELSIF length(p_po_number) > 100 THEN
         RAISE EXCEPTION 'po_number must have at most 100 characters' USING ERRCODE = '22023';
     ELSIF EXISTS (SELECT FROM unnest(p_billing_emails) e WHERE e IS NULL OR e !~ '^[^@[:space:]<>"]+@[^@[:space:]<>"]+\.[^@[:space:]<>"]+$') OR cardinality(p_billing_emails) > 20 THEN

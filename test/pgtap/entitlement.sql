@@ -292,6 +292,34 @@ FROM (VALUES ('''bots''', '22023'), ('''wings''', 'QZ401'), ('NULL', '22004'), (
 SELECT throws_ok(format('SELECT qzpay.renew_slot(%L, id, %L) FROM qzpay.limit_slots', :'kinds', '2 days'), '22023', NULL, 'no endless lease');
 SELECT is(pg_temp.happened('kinds', 'overage'), 'nothing', 'slots are no overage');
 
+-- 6. The same by the functions of contracts: a change of plan, at once and at the end of the period, and fewer of an add-on
+SELECT qzpay.import_catalog('{"currency": "USD", "plans": [{"id": "solo", "name": "Solo", "tierRank": 1, "prices": {"month": {"amount": 500}}, "entitlements": {"read": true}, "limits": {"bots": 3, "seats": 1}},
+    {"id": "group", "name": "Group", "tierRank": 2, "prices": {"month": {"amount": 900}}, "entitlements": {"read": true, "write": true}, "limits": {"bots": 6, "seats": 4}}]}') \g /dev/null
+SELECT pg_temp.begin_life('fall', 'group') AS fall \gset
+SELECT subscription AS fall_sub FROM life WHERE name = 'fall' \gset
+INSERT INTO public.ent_bots SELECT 300 + n, 'fall' FROM generate_series(1, 6) n;
+SELECT is((SELECT excess FROM qzpay.check_overage(:'fall', 'solo') WHERE feature = 'bots'), 3::numeric, 'a downgrade is asked about');
+SELECT qzpay.change_plan(:'fall_sub', 'solo', effective => 'period_end') \g /dev/null
+SELECT is(pg_temp.limits('fall', 'bots') || ' ' || pg_temp.happened('fall', 'overage'), 'bots 6 nothing', 'scheduled: nothing yet');
+SELECT pg_temp.go('fall', '2026-02-19 08:59:59.999999+00') \g /dev/null
+SAVEPOINT unlooked;
+UPDATE qzpay.test_clocks SET now_at = '2026-02-19 09:00+00' WHERE id = (SELECT clock FROM life WHERE name = 'fall');
+SELECT is(pg_temp.limits('fall', 'bots') || ' ' || pg_temp.has('fall'), 'bots 3 read', 'the lower plan holds from its instant on, though no job has run');
+SELECT throws_ok($$ INSERT INTO public.ent_bots VALUES (310, 'fall') $$, 'QZ402', NULL, 'and nothing new is let in');
+ROLLBACK TO unlooked;
+SELECT pg_temp.go('fall', '2026-02-19 09:00+00') \g /dev/null
+SELECT is(pg_temp.happened('fall', 'overage'), '02-19 09:00 subscription.overage.started', 'over from that instant on');
+SELECT is((SELECT concat_ws(' ', feature, current, limit_value, excess, deadline) FROM qzpay.overage_state(:'fall_sub')), 'bots 6 3 3 2026-02-26 09:00:00+00', 'three too many, seven days');
+SELECT qzpay.change_plan(:'fall_sub', 'group', effective => 'now') \g /dev/null
+SELECT matches(pg_temp.happened('fall', 'overage'), '02-19 09:00 subscription.overage.resolved$', 'an upgrade resolves it at once');
+SELECT qzpay.add_addon(:'fall_sub', 'more-seats', 2) \g /dev/null
+SELECT is(pg_temp.limits('fall', 'bots'), 'bots 8', 'an add-on raises');
+INSERT INTO public.ent_bots SELECT 320 + n, 'fall' FROM generate_series(1, 2) n;
+SELECT qzpay.set_addon_quantity(:'fall_sub', 'more-seats', 0, effective => 'now') \g /dev/null
+SELECT is((SELECT feature || ' ' || excess FROM qzpay.overage_state(:'fall_sub')), 'bots 2', 'lowering it below what is in use is a downgrade');
+SELECT qzpay.pause(:'fall_sub', 'now') \g /dev/null
+SELECT is(pg_temp.has('fall'), 'read', 'paused without access: what the default plan gives');
+
 SELECT is_empty($$ SELECT check_name, evidence FROM qzpay.check_integrity() WHERE status <> 'pass' AND check_name <> 'nothing_is_billed_late' $$, 'the books agree');
 SELECT * FROM finish();
 ROLLBACK;

@@ -47,6 +47,8 @@ SELECT try($$ SELECT qzpay.has_entitlement('org', 'api') $$);
 RESET ROLE;
 -- QZ1
 SELECT try($$ SELECT qzpay.sync_customer('org', currency => 'DOL') $$);
+SELECT try($$ SELECT qzpay._check_tax_answer('{"invoice": "i", "lines": [{"line": 1, "amount": 100}]}', '{"lines": []}') $$);
+SELECT try(format('SELECT qzpay.adjust_balance(%L, -1, %L)', :'customer', 'taken back'));
 -- QZ2
 SELECT try(format('UPDATE qzpay.subscriptions SET status = %L WHERE id = %L', 'incomplete', :'sub'));
 SELECT try('UPDATE qzpay.prices SET unit_amount = 1 WHERE unit_amount = 900');
@@ -74,6 +76,10 @@ SELECT try($$ SELECT qzpay.record_usage('org', 'calls', -1, 'four') $$);
 SELECT try($$ SELECT qzpay.record_usage('org', 'pages', 6, 'five') $$);
 -- QZ6
 SELECT try($$ SELECT qzpay.import_catalog('{"plans": [{"id": "x"}]}') $$);
+-- QZ7
+SELECT try(format('SELECT qzpay.redeem_promo_code(%L, %L)', :'sub', 'NONE'));
+SELECT count(*) AS wrong FROM generate_series(1, 21) n, qzpay.validate_promo_code('org', 'WRONG' || n, 'big');
+SELECT regexp_replace(try(format('SELECT qzpay.redeem_promo_code(%L, %L)', :'sub', 'NONE')), '[0-9]+ (minutes?|seconds?)', 'some time', 'g') AS try;
 -- the table is complete, but for what is reserved (QZ003), internal (QZ999), or needs a key (QZ005: test/t/011_secrets_tokens.pl)
 \set table `sed -nE 's/^. (QZ...) .*/\1/p' docs/errors.md | tr '\n' ' '`
 SELECT string_agg(t.code, ' ' ORDER BY t.code) AS never_raised FROM regexp_split_to_table(trim(:'table'), ' ') t (code) WHERE t.code NOT IN (SELECT r.code FROM raised r);
