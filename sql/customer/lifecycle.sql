@@ -156,12 +156,14 @@ BEGIN
         WHERE a.tenant_id = c.tenant_id AND a.customer_id = c.id AND a.status NOT IN ('succeeded', 'declined', 'rejected', 'canceled')
         UNION ALL
         SELECT format('a balance of %s is left', qzpay.format_amount(b.amount, b.currency)) FROM qzpay.balances b WHERE b.tenant_id = c.tenant_id AND b.customer_id = c.id AND b.amount <> 0
+        UNION ALL
+        SELECT format('refund request %s is not settled', r.id) FROM qzpay.refund_requests r WHERE r.tenant_id = c.tenant_id AND r.customer_id = c.id AND r.status = 'requested'
     ) o (what);
     IF v_open IS NOT NULL THEN
         RAISE EXCEPTION 'customer "%" has unfinished business', c.external_id USING ERRCODE = 'QZ204', DETAIL = v_open || '.',
             HINT = 'Have open invoices paid, voided or written off, and pay a balance out, first.';
     END IF;
-    UPDATE qzpay.customers x SET external_id = 'erased:' || c.id, email = NULL, name = NULL, address = '{}', tax_ids = '[]', segments = '{}', metadata = '{}', erased_at = v_at, updated_at = v_at
+    UPDATE qzpay.customers x SET external_id = 'erased:' || c.id, email = NULL, name = NULL, address = '{}', tax_ids = '[]', billing_emails = '{}', po_number = NULL, segments = '{}', metadata = '{}', erased_at = v_at, updated_at = v_at
     WHERE x.tenant_id = c.tenant_id AND x.id = c.id;
     UPDATE qzpay.tenants t SET name = NULL
     WHERE t.tenant_id = c.tenant_id AND NOT EXISTS (SELECT FROM qzpay.customers x WHERE x.tenant_id = c.tenant_id AND x.erased_at IS NULL);
@@ -174,7 +176,7 @@ BEGIN
     FROM qzpay.subscriptions s WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND i.tenant_id = s.tenant_id AND i.subscription_id = s.id AND i.metadata <> '{}';
     UPDATE qzpay.entitlement_overrides o SET reason = NULL WHERE o.tenant_id = c.tenant_id AND o.customer_id = c.id;
     UPDATE qzpay.invoices i SET metadata = '{}' WHERE i.tenant_id = c.tenant_id AND i.customer_id = c.id AND i.metadata <> '{}';
-    UPDATE qzpay.invoice_parties b SET name = NULL, email = NULL, address = '{}', tax_ids = '[]'
+    UPDATE qzpay.invoice_parties b SET name = NULL, email = NULL, billing_emails = '{}', address = '{}', tax_ids = '[]'
     FROM qzpay.invoices i WHERE i.tenant_id = c.tenant_id AND i.customer_id = c.id AND b.tenant_id = i.tenant_id AND b.invoice_id = i.id;
     UPDATE qzpay.events e SET data = e.data - qzpay._personal_keys() WHERE e.tenant_id = c.tenant_id AND e.customer_id = c.id AND e.data ?| qzpay._personal_keys();
     UPDATE qzpay.usage_events u SET properties = NULL WHERE u.tenant_id = c.tenant_id AND u.customer_id = c.id AND u.properties IS NOT NULL;

@@ -335,33 +335,27 @@ END $$;
 COMMENT ON FUNCTION qzpay.end_tax_rate(text, timestamptz) IS
 'Ends a tax rate at an instant, by default now; invoices that have it keep it. False when it has ended by then. Errors: QZ404, 22023 an instant before its last version.';
 
-CREATE OR REPLACE FUNCTION qzpay.set_billing_details(customer uuid, tax_exempt text DEFAULT NULL, tax_ids jsonb DEFAULT NULL, tax_rates text[] DEFAULT NULL, billing_emails text[] DEFAULT NULL,
-        po_number text DEFAULT NULL, collection text DEFAULT NULL, net_days integer DEFAULT NULL) RETURNS void
+CREATE OR REPLACE FUNCTION qzpay.set_billing_details(customer uuid, tax_rates text[] DEFAULT NULL, billing_emails text[] DEFAULT NULL, po_number text DEFAULT NULL, collection text DEFAULT NULL,
+        net_days integer DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
-COMMENT ON FUNCTION qzpay.set_billing_details(uuid, text, jsonb, text[], text[], text, text, integer) IS
-'How a customer is invoiced from now on; NULL leaves a value as it is. tax_exempt: none, exempt or reverse (charge). tax_ids: array of {type, value}. tax_rates: codes that apply whatever the address, {} for those of its place. '
+COMMENT ON FUNCTION qzpay.set_billing_details(uuid, text[], text[], text, text, integer) IS
+'How a customer is invoiced from now on; NULL leaves a value as it is (tax ids and exemption: update_customer()). tax_rates: codes that apply whatever the address, {} for those of its place. '
 'billing_emails: where invoices go beside the customer''s own address. po_number: printed, '''' for none. collection: charge_automatically, or send_invoice with net_days to pay. Errors: 22023, QZ401 unknown tax rate.';
 
-CREATE OR REPLACE FUNCTION qzpay._set_billing_details(p_customer uuid, p_tax_exempt text, p_tax_ids jsonb, p_tax_rates text[], p_billing_emails text[],
-        p_po_number text, p_collection text, p_net_days integer) RETURNS void
+CREATE OR REPLACE FUNCTION qzpay._set_billing_details(p_customer uuid, p_tax_rates text[], p_billing_emails text[], p_po_number text, p_collection text, p_net_days integer) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_customer qzpay.customers%ROWTYPE;
     v_text text;
 BEGIN
-    FOREACH v_text IN ARRAY ARRAY[p_tax_ids::text, p_billing_emails::text, p_po_number] LOOP
+    FOREACH v_text IN ARRAY ARRAY[p_billing_emails::text, p_po_number] LOOP
         PERFORM qzpay._refuse_pan(v_text);
     END LOOP;
-    IF p_tax_exempt NOT IN ('none', 'exempt', 'reverse') THEN
-        RAISE EXCEPTION 'tax_exempt cannot be "%"', p_tax_exempt USING ERRCODE = '22023', HINT = 'One of none, exempt, reverse.';
-    ELSIF p_collection NOT IN ('charge_automatically', 'send_invoice') THEN
+    IF p_collection NOT IN ('charge_automatically', 'send_invoice') THEN
         RAISE EXCEPTION 'collection cannot be "%"', p_collection USING ERRCODE = '22023', HINT = 'One of charge_automatically, send_invoice.';
     ELSIF p_net_days NOT BETWEEN 0 AND 3650 THEN
         RAISE EXCEPTION 'net_days cannot be %', p_net_days USING ERRCODE = '22023', HINT = 'From 0 to 3650.';
-    ELSIF jsonb_typeof(p_tax_ids) <> 'array' OR EXISTS (SELECT FROM jsonb_array_elements(CASE jsonb_typeof(p_tax_ids) WHEN 'array' THEN p_tax_ids END) t
-                                                        WHERE coalesce(t ->> 'type', '') = '' OR coalesce(t ->> 'value', '') = '') THEN
-        RAISE EXCEPTION 'tax_ids must be an array of {type, value}' USING ERRCODE = '22023';
     ELSIF length(p_po_number) > 100 THEN
         RAISE EXCEPTION 'po_number must have at most 100 characters' USING ERRCODE = '22023';
     ELSIF EXISTS (SELECT FROM unnest(p_billing_emails) e WHERE e IS NULL OR e !~ '^[^@[:space:]<>"]+@[^@[:space:]<>"]+\.[^@[:space:]<>"]+$') OR cardinality(p_billing_emails) > 20 THEN
@@ -373,7 +367,6 @@ BEGIN
     END IF;
     SELECT * INTO STRICT v_customer FROM qzpay.customers c WHERE c.id = p_customer FOR NO KEY UPDATE;
     UPDATE qzpay.customers c SET
-        tax_exempt = coalesce(p_tax_exempt, c.tax_exempt), tax_ids = coalesce(p_tax_ids, c.tax_ids),
         tax_rates = CASE WHEN p_tax_rates IS NULL THEN c.tax_rates ELSE nullif(p_tax_rates, '{}') END, billing_emails = coalesce(p_billing_emails, c.billing_emails),
         po_number = CASE WHEN p_po_number IS NULL THEN c.po_number ELSE nullif(p_po_number, '') END,
         collection = coalesce(p_collection, c.collection), net_days = coalesce(p_net_days, c.net_days), updated_at = qzpay.now(p_customer)
@@ -381,4 +374,4 @@ BEGIN
     PERFORM qzpay._emit_event(v_customer.tenant_id, 'customer.updated', 'customer', p_customer, p_customer,
         jsonb_build_object('customerId', p_customer, 'externalId', v_customer.external_id), NULL, qzpay.now(p_customer));
 END $$;
-COMMENT ON FUNCTION qzpay._set_billing_details(uuid, text, jsonb, text[], text[], text, text, integer) IS 'Internal of set_billing_details(), inside the tenant''s context.';
+COMMENT ON FUNCTION qzpay._set_billing_details(uuid, text[], text[], text, text, integer) IS 'Internal of set_billing_details(), inside the tenant''s context.';
