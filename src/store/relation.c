@@ -38,7 +38,9 @@ forget(QzpayRelation *relation)
 {
 	relation->heap = NULL;
 	relation->idx = NULL;
-	relation->slot = NULL;
+	/* One that was in use when an error came has lost its buffer pin. */
+	if (relation->slot_busy)
+		relation->slot = NULL;
 	relation->slot_busy = false;
 	relation->next = NULL;
 }
@@ -133,6 +135,7 @@ on_relcache(Datum arg, Oid relid)
 		{
 			relation->heap_oid = InvalidOid;
 			relation->index_oid = InvalidOid;
+			relation->slot_of = InvalidOid;
 		}
 	}
 }
@@ -218,8 +221,6 @@ open_heap_if_exists(QzpayRelation *relation)
 	if (!lock_heap(relation))
 		return false;
 	relation->nest_level = GetCurrentTransactionNestLevel();
-	relation->slot = NULL;
-	relation->slot_busy = false;
 	relation->idx = NULL;
 	relation->heap = open_kept(relation->heap_oid, NoLock);
 	relation->next = open_relations;
@@ -300,27 +301,45 @@ qzpay_scan_snapshot(void)
 	return ActiveSnapshotSet() ? GetActiveSnapshot() : GetTransactionSnapshot();
 }
 
-/* Takes the relation's slot, or makes one while that is in use. */
+static TupleTableSlot *
+make_slot(QzpayRelation *relation, MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	/* A copied descriptor is not reference-counted, so the slot belongs to no resource owner. */
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(relation->heap)), table_slot_callbacks(relation->heap));
+
+	MemoryContextSwitchTo(old);
+	return slot;
+}
+
+/* Takes the relation's slot, which is kept for the session, or makes one while that is in use. */
 static void
 take_slot(QzpayScan *scan, QzpayRelation *relation)
 {
 	scan->relation = relation;
 	scan->shared_slot = !relation->slot_busy;
-	if (!scan->shared_slot || relation->slot == NULL)
+	if (!scan->shared_slot)
 	{
-		MemoryContext old = MemoryContextSwitchTo(scan->shared_slot ? TopTransactionContext : CurrentMemoryContext);
-		TupleDesc	desc = CreateTupleDescCopy(RelationGetDescr(relation->heap));
-
-		/* A copied descriptor is not reference-counted, so the slot belongs to no resource owner. */
-		scan->slot = MakeSingleTupleTableSlot(desc, table_slot_callbacks(relation->heap));
-		if (scan->shared_slot)
-			relation->slot = scan->slot;
-		MemoryContextSwitchTo(old);
+		scan->slot = make_slot(relation, CurrentMemoryContext);
+		return;
 	}
-	else
-		scan->slot = relation->slot;
-	if (scan->shared_slot)
-		relation->slot_busy = true;
+	if (relation->slot == NULL || relation->slot_of != RelationGetRelid(relation->heap))
+	{
+		TupleTableSlot *old = relation->slot;
+
+		relation->slot = NULL;
+		if (old != NULL)
+		{
+			TupleDesc	desc = old->tts_tupleDescriptor;
+
+			ExecDropSingleTupleTableSlot(old);
+			FreeTupleDesc(desc);
+		}
+		relation->slot = make_slot(relation, TopMemoryContext);
+		relation->slot_of = RelationGetRelid(relation->heap);
+	}
+	scan->slot = relation->slot;
+	relation->slot_busy = true;
 }
 
 /*

@@ -33,7 +33,8 @@ typedef struct QzpayRelation
 	Relation	heap;			/* NULL when not open in this transaction */
 	Relation	idx;			/* the same, and opened only when scanned */
 	int			nest_level;		/* subtransaction that opened it */
-	TupleTableSlot *slot;		/* for one scan at a time */
+	TupleTableSlot *slot;		/* for one scan at a time, kept for the session */
+	Oid			slot_of;		/* table it fits; forgotten when that changes */
 	bool		slot_busy;
 	struct QzpayRelation *next; /* in the list of open ones */
 } QzpayRelation;

@@ -71,15 +71,26 @@ static QzpayCall make_partition = {
 	.types = {DATEOID}
 };
 
+/* Which month of UTC an instant is in; most are in the one that was asked for last. */
 static int
 month_of(TimestampTz at)
 {
+	static int	last = 0;
+	static TimestampTz from = 0;
+	static TimestampTz until = 0;	/* exclusive */
 	struct pg_tm tm;
 	fsec_t		fsec;
+	int			month;
 
+	if (at >= from && at < until)
+		return last;
 	if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
-	return tm.tm_year * 12 + tm.tm_mon - 1;
+	month = tm.tm_year * 12 + tm.tm_mon - 1;
+	last = month;
+	from = (TimestampTz) (date2j(month / 12, month % 12 + 1, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
+	until = (TimestampTz) (date2j((month + 1) / 12, (month + 1) % 12 + 1, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
+	return month;
 }
 
 /* Notes a month's partition, in its place in the list. */
@@ -269,9 +280,9 @@ find_in(Partition *partition, const QzpayUsageEvent *sought, QzpayUsageEvent *fo
 bool
 qzpay_usage_event_find(const QzpayUsageEvent *sought, bool in_own_month, QzpayUsageEvent *found, TransactionId *in_progress)
 {
+	int			first_month = TIMESTAMP_IS_NOBEGIN(sought->keys_since) ? 0 : month_of(sought->keys_since);
 	int			own_month = month_of(sought->recorded_at);
 	int			last_month = month_of(qzpay_clock_real());
-	int			first_month = TIMESTAMP_IS_NOBEGIN(sought->keys_since) ? 0 : month_of(sought->keys_since);
 
 	know_partitions();
 	for (Partition *partition = partitions; partition != NULL; partition = partition->older)
