@@ -213,6 +213,7 @@ BEGIN
         'credit_notes', (SELECT jsonb_agg(to_jsonb(x)) FROM qzpay.credit_notes x WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'refund_requests', (SELECT jsonb_agg(to_jsonb(x)) FROM qzpay.refund_requests x WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'tax_answers', (SELECT jsonb_agg(to_jsonb(x)) FROM qzpay.tax_answers x WHERE x.tenant_id = t AND x.customer_id = p_customer),
+        'revenue_schedules', (SELECT jsonb_agg(to_jsonb(x)) FROM qzpay.revenue_schedules x WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'redemptions', (SELECT jsonb_agg(to_jsonb(x) ORDER BY x.id) FROM qzpay.redemptions x WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'usage_archived', (SELECT jsonb_agg(to_jsonb(x)) FROM qzpay.usage_archived x WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'usage_late', (SELECT jsonb_agg(to_jsonb(x)) FROM qzpay.usage_late x WHERE x.tenant_id = t AND x.customer_id = p_customer),

@@ -113,6 +113,7 @@ BEGIN
     END IF;
     PERFORM qzpay._check_metadata(p_metadata);
     PERFORM qzpay._refuse_pan(p_provider_ref);
+    PERFORM qzpay._check_terms(jsonb_build_object('unit_amount', p_unit_amount));
     SELECT * INTO STRICT v_product FROM qzpay.products p WHERE p.id = qzpay._find_product(v_customer.tenant_id, 'plan', p_plan);
     SELECT * INTO v_interval FROM qzpay.interval_parse(p_interval);
     v_currency := coalesce(p_currency, v_customer.currency);
@@ -154,8 +155,7 @@ BEGIN
                         FROM qzpay._period_containing(coalesce(v_anchor, v_end), u.unit, u.count, v_customer.timezone, v_now) k) n
     JOIN qzpay.dunning_policies d ON d.code = coalesce(v_product.dunning_policy, qzpay.setting('dunning_policy') #>> '{}');
     IF coalesce(p_addons, '{}') <> '{}' THEN
-        v_items := (SELECT r.items FROM qzpay._resolve_change(qzpay._read_sub(v_id), v_items,
-            jsonb_build_object('addons', (SELECT jsonb_agg(jsonb_build_object('addon', a.key, 'quantity', a.value)) FROM jsonb_each(p_addons) a))) r);
+        v_items := (SELECT r.items FROM qzpay._resolve_change(qzpay._read_sub(v_id), v_items, qzpay._addons_request(p_addons)) r);
     END IF;
     PERFORM qzpay._set_items(v_customer.tenant_id, v_id, v_items, v_start);
     PERFORM qzpay._begin_own_cycles(v_customer.tenant_id, v_id, (SELECT array_agg(i.id) FROM qzpay.subscription_items i WHERE i.tenant_id = v_customer.tenant_id AND i.subscription_id = v_id), v_now);

@@ -497,20 +497,13 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_tenant uuid := (SELECT s.tenant_id FROM qzpay.subscriptions s WHERE s.id = p_subscription);
+    v_terms jsonb := jsonb_strip_nulls(jsonb_build_object('unit_amount', p_unit_amount, 'name', p_name)) || CASE WHEN p_included IS NULL THEN '{}' ELSE jsonb_build_object('included', p_included) END;
     v_product uuid;
 BEGIN
-    IF p_unit_amount < 0 OR p_unit_amount >= 1e15 THEN
-        RAISE EXCEPTION 'unit amount % is not possible', p_unit_amount USING ERRCODE = '22023';
-    ELSIF jsonb_typeof(p_included) NOT IN ('object', 'null') OR EXISTS (
-        SELECT FROM jsonb_each(CASE jsonb_typeof(p_included) WHEN 'object' THEN p_included ELSE '{}' END) e
-        WHERE jsonb_typeof(e.value) <> 'number' OR e.value::text::numeric < 0 OR NOT EXISTS (SELECT FROM qzpay.meters m WHERE m.code = e.key)) THEN
-        RAISE EXCEPTION 'included must be a JSON object of meters and quantities' USING ERRCODE = '22023';
-    END IF;
-    PERFORM qzpay._refuse_pan(p_name);
+    PERFORM qzpay._check_terms(v_terms);
     SELECT i.product_id INTO v_product FROM qzpay.subscription_items i JOIN qzpay.products p ON p.id = i.product_id AND (p.code = p_product OR p_product = ANY (p.aliases))
     WHERE i.tenant_id = v_tenant AND i.subscription_id = p_subscription LIMIT 1;
     RETURN qzpay._change(p_subscription, jsonb_build_object('terms', jsonb_build_array(
-        jsonb_strip_nulls(jsonb_build_object('product', p_product, 'product_id', v_product, 'scope', p_scope, 'unit_amount', p_unit_amount, 'name', p_name))
-        || CASE WHEN p_included IS NULL THEN '{}' ELSE jsonb_build_object('included', p_included) END)), p_effective, p_proration, false, NULL);
+        jsonb_strip_nulls(jsonb_build_object('product', p_product, 'product_id', v_product, 'scope', p_scope)) || v_terms)), p_effective, p_proration, false, NULL);
 END $$;
 COMMENT ON FUNCTION qzpay._set_item_terms(uuid, text, numeric, text, jsonb, text, text, text) IS 'Internal of set_item_terms(), inside the tenant''s context.';

@@ -70,9 +70,8 @@ BEGIN
         RAISE EXCEPTION 'trial of % days is not possible', p_trial_days USING ERRCODE = '22023', HINT = 'From 0 (no trial) to 3650.';
     ELSIF NOT isfinite(v_start) OR v_start > v_now + 3650 * interval '24 hours' OR v_start < v_now - 36500 * interval '24 hours' THEN
         RAISE EXCEPTION 'a subscription cannot start at %', v_start USING ERRCODE = '22023';
-    ELSIF jsonb_typeof(p_addons) <> 'object' OR EXISTS (SELECT FROM jsonb_each(CASE jsonb_typeof(p_addons) WHEN 'object' THEN p_addons ELSE '{}' END) a WHERE a.value::text !~ '^[1-9][0-9]{0,8}$') THEN
-        RAISE EXCEPTION 'addons must be a JSON object of codes and quantities' USING ERRCODE = '22023';
     END IF;
+    PERFORM qzpay._check_terms(p_terms);
     SELECT * INTO v_interval FROM qzpay.interval_parse(p_interval);
     v_currency := coalesce(p_currency, v_customer.currency);
     SELECT * INTO v_price FROM qzpay._require_price(v_product.id, v_currency, v_interval.unit, v_interval.count);
@@ -108,8 +107,7 @@ BEGIN
         RAISE EXCEPTION 'unknown dunning policy "%"', v_product.dunning_policy USING ERRCODE = 'QZ401';
     END IF;
     IF coalesce(p_addons, '{}') <> '{}' THEN
-        v_items := (SELECT r.items FROM qzpay._resolve_change(qzpay._read_sub(v_id), v_items,
-            jsonb_build_object('addons', (SELECT jsonb_agg(jsonb_build_object('addon', a.key, 'quantity', a.value)) FROM jsonb_each(p_addons) a))) r);
+        v_items := (SELECT r.items FROM qzpay._resolve_change(qzpay._read_sub(v_id), v_items, qzpay._addons_request(p_addons)) r);
     END IF;
     PERFORM qzpay._set_items(v_customer.tenant_id, v_id, v_items, v_start);
     PERFORM qzpay._adopt_plan(v_customer.tenant_id, v_id, v_start);

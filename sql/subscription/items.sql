@@ -188,13 +188,6 @@ BEGIN
             HINT = (SELECT 'It is for ' || string_agg(p.code, ', ' ORDER BY p.code) || '.' FROM qzpay.product_relations r JOIN qzpay.products p ON p.id = r.related_id
                     WHERE r.product_id = p_addon AND r.relation = 'applicable_plan');
     END IF;
-    SELECT string_agg(p.code, ', ' ORDER BY p.code) INTO v_missing FROM qzpay.product_relations r JOIN qzpay.products p ON p.id = r.related_id
-    WHERE r.product_id = p_addon AND r.relation = 'requires'
-      AND NOT EXISTS (SELECT FROM unnest(p_items) i WHERE i.product_id = r.related_id)
-      AND NOT EXISTS (SELECT FROM qzpay.product_relations n WHERE n.product_id = r.related_id AND n.relation = 'included_in' AND n.related_id = v_plan.id);
-    IF v_missing IS NOT NULL THEN
-        RAISE EXCEPTION 'add-on "%" requires %', v_addon.code, v_missing USING ERRCODE = 'QZ204';
-    END IF;
     SELECT string_agg(p.code, ', ' ORDER BY p.code) INTO v_missing FROM qzpay.product_relations r
     JOIN unnest(p_items) i ON i.product_id = CASE r.product_id WHEN p_addon THEN r.related_id ELSE r.product_id END
     JOIN qzpay.products p ON p.id = i.product_id
@@ -204,7 +197,58 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION qzpay._check_addon(uuid, qzpay._item[]) IS
-'QZ204 for an add-on that cannot stand beside these items: included in the plan, not for it, lacking what it requires, or incompatible.';
+'QZ204 for an add-on that cannot stand beside these items: included in the plan, not for it, or incompatible.';
+
+CREATE OR REPLACE FUNCTION qzpay._check_required(p_items qzpay._item[]) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_addon text;
+    v_missing text;
+BEGIN
+    SELECT a.code, string_agg(p.code, ', ' ORDER BY p.code) INTO v_addon, v_missing
+    FROM unnest(p_items) x
+    JOIN qzpay.products a ON a.id = x.product_id
+    JOIN qzpay.product_relations r ON r.product_id = a.id AND r.relation = 'requires'
+    JOIN qzpay.products p ON p.id = r.related_id
+    WHERE NOT EXISTS (SELECT FROM unnest(p_items) i WHERE i.product_id = r.related_id)
+      AND NOT EXISTS (SELECT FROM unnest(p_items) i JOIN qzpay.product_relations n ON n.product_id = r.related_id AND n.relation = 'included_in' AND n.related_id = i.product_id)
+    GROUP BY a.code ORDER BY a.code LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'add-on "%" requires %', v_addon, v_missing USING ERRCODE = 'QZ204';
+    END IF;
+END $$;
+COMMENT ON FUNCTION qzpay._check_required(qzpay._item[]) IS 'QZ204 where one of these items requires a product that is neither among them nor contained in one.';
+
+CREATE OR REPLACE FUNCTION qzpay._addons_request(p_addons jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF jsonb_typeof(p_addons) <> 'object' OR EXISTS (SELECT FROM jsonb_each(CASE jsonb_typeof(p_addons) WHEN 'object' THEN p_addons ELSE '{}' END) a WHERE a.value::text !~ '^[1-9][0-9]{0,8}$') THEN
+        RAISE EXCEPTION 'addons must be a JSON object of codes and quantities' USING ERRCODE = '22023';
+    END IF;
+    RETURN jsonb_build_object('addons', (SELECT coalesce(jsonb_agg(jsonb_build_object('addon', a.key, 'quantity', a.value) ORDER BY a.key), '[]') FROM jsonb_each(p_addons) a));
+END $$;
+COMMENT ON FUNCTION qzpay._addons_request(jsonb) IS 'Add-ons as {code: quantity}, as a request of change. 22023 for anything else.';
+
+CREATE OR REPLACE FUNCTION qzpay._check_terms(p_terms jsonb) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_included jsonb := CASE jsonb_typeof(p_terms -> 'included') WHEN 'object' THEN p_terms -> 'included' ELSE '{}' END;
+BEGIN
+    IF jsonb_typeof(p_terms) <> 'object' OR p_terms - '{unit_amount,name,included}'::text[] <> '{}' THEN
+        RAISE EXCEPTION 'terms must be a JSON object of unit_amount, name and included' USING ERRCODE = '22023';
+    ELSIF p_terms ->> 'unit_amount' !~ '^[0-9]{1,15}([.][0-9]{1,12})?$' THEN
+        RAISE EXCEPTION 'unit amount % is not possible', p_terms ->> 'unit_amount' USING ERRCODE = '22023';
+    ELSIF jsonb_typeof(p_terms -> 'included') NOT IN ('object', 'null') OR EXISTS (
+        SELECT FROM jsonb_each(v_included) e
+        WHERE jsonb_typeof(e.value) <> 'number' OR e.value::text !~ '^[0-9]{1,15}([.][0-9]{1,12})?$' OR NOT EXISTS (SELECT FROM qzpay.meters m WHERE m.code = e.key)) THEN
+        RAISE EXCEPTION 'included must be a JSON object of meters and quantities' USING ERRCODE = '22023';
+    END IF;
+    PERFORM qzpay._refuse_pan(p_terms ->> 'name');
+END $$;
+COMMENT ON FUNCTION qzpay._check_terms(jsonb) IS '22023 for what are no negotiated terms: {unit_amount, name, included: {meter: quantity}}.';
 
 CREATE OR REPLACE FUNCTION qzpay._resolve_change(p_sub qzpay._sub, p_items qzpay._item[], p_request jsonb,
         OUT items qzpay._item[], OUT unit text, OUT count integer, OUT direction text, OUT from_plan text, OUT to_plan text, OUT new_product boolean)
@@ -299,6 +343,7 @@ BEGIN
                               ELSE i END) INTO items FROM unnest(items) i;
     END LOOP;
     SELECT array_agg(i ORDER BY i.kind DESC, i.product_id, i.scope) INTO items FROM unnest(items) i;
+    PERFORM qzpay._check_required(items);
     SELECT i.* INTO STRICT v_plan FROM unnest(items) i WHERE i.kind = 'plan';
     SELECT c.* INTO STRICT v_new_price FROM qzpay.prices c WHERE c.id = v_plan.price_id;
     SELECT p.code, p.tier_rank INTO STRICT from_plan, v_old_rank FROM qzpay.products p WHERE p.id = v_old.product_id;

@@ -256,6 +256,14 @@ BEGIN
     ELSIF p_until <= v_sub.now THEN
         RAISE EXCEPTION 'free access cannot end at %', p_until USING ERRCODE = '22023', DETAIL = format('It is %s for this customer.', v_sub.now);
     END IF;
+    IF v_sub.status = 'incomplete' AND v_sub.current_period_end IS NOT NULL AND p_until IS NOT NULL THEN
+        -- Nothing is to be paid for what is given: the first invoice is void, and the period it was for is free.
+        PERFORM qzpay._cancel_planned_attempts(array_agg(i.tenant_id), array_agg(i.id), v_sub.now) FROM qzpay.invoices i
+        WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id AND i.status = 'open' HAVING count(*) > 0;
+        PERFORM qzpay._void_invoice(i.id, 'free access') FROM qzpay.invoices i WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id AND i.status = 'open';
+        UPDATE qzpay.subscriptions s SET status = 'active', status_reason = NULL, period_comped = true, comp_until = p_until, updated_at = v_sub.now
+        WHERE s.tenant_id = v_sub.tenant_id AND s.id = v_sub.id AND s.status = 'incomplete';
+    END IF;
     UPDATE qzpay.subscriptions s SET comp_until = coalesce(p_until, CASE WHEN s.period_comped THEN v_sub.now END), updated_at = v_sub.now WHERE s.tenant_id = v_sub.tenant_id AND s.id = v_sub.id;
     PERFORM qzpay._emit_event(v_sub.tenant_id, 'subscription.comped', 'subscription', v_sub.id, v_sub.customer_id,
         jsonb_build_object('subscriptionId', v_sub.id, 'until', p_until, 'reason', p_reason, 'effectiveAt', v_sub.now, 'emailSentByPackage', false), NULL, v_sub.now);

@@ -58,7 +58,13 @@ SELECT lives_ok(format($$ SELECT pg_temp.waver(format('%%s_%%s', %1$L || substr(
 FROM (VALUES ('second', 'UTC'), ('second', 'America/New_York'), ('day', 'Pacific/Auckland')) u (unit, zone);
 
 CREATE TEMP VIEW plan_lines AS
-    SELECT l.name, n.* FROM life l JOIN qzpay.invoices i ON i.subscription_id = l.subscription JOIN qzpay.invoice_lines n ON n.invoice_id = i.id AND n.kind = 'plan';
+    SELECT l.name, n.id, n.amount, n.period_start, n.period_end, n.source_line_id, n.subscription_item_id, n.proration FROM life l
+    JOIN qzpay.invoices i ON i.subscription_id = l.subscription JOIN qzpay.invoice_lines n ON n.invoice_id = i.id AND n.kind = 'plan'
+    UNION ALL
+    -- What an end gives back stands on credit notes.
+    SELECT l.name, c.id, -c.amount, c.period_start, c.period_end, c.invoice_line_id, n.subscription_item_id, true FROM life l
+    JOIN qzpay.invoices i ON i.subscription_id = l.subscription JOIN qzpay.invoice_lines n ON n.invoice_id = i.id AND n.kind = 'plan'
+    JOIN qzpay.credit_note_lines c ON c.tenant_id = n.tenant_id AND c.invoice_line_id = n.id;
 
 SELECT is_empty($$ SELECT d.name, d.id, d.amount, c.amount FROM plan_lines d JOIN plan_lines c ON c.source_line_id = d.id
     CROSS JOIN LATERAL (SELECT extract(epoch FROM c.period_start - d.period_start) / extract(epoch FROM d.period_end - d.period_start) AS share) s
