@@ -36,7 +36,7 @@ th:last-child,td:last-child{padding-inline-end:0}
 footer{border-top:1px solid #d9dce0;color:#54585e;font-size:.87rem;margin-top:2rem;padding-top:1rem;white-space:pre-line}
 @media (max-width:40rem){main{margin:0;padding:1.2rem}.parties{grid-template-columns:1fr;gap:1rem}header{flex-direction:column-reverse;gap:1rem}th,td{padding:.4rem .3rem}.lines .minor{display:none}}
 @page{margin:16mm 15mm}
-@media print{html{background:none;font-size:12px}main{margin:0;padding:0;max-width:none}thead{display:table-header-group}tr,.notice,.parties,dl{break-inside:avoid}.sums,footer{break-inside:avoid}}
+@media print{html{background:none;font-size:12px}main{margin:0;padding:1.2rem 0 0;max-width:none}thead{display:table-header-group}tr,.notice,.parties,dl{break-inside:avoid}.sums,footer{break-inside:avoid}}
 $$
 $css$;
 COMMENT ON FUNCTION qzpay._document_css() IS 'Style sheet of documents: screen, phone, and print on the paper of the printer.';
@@ -64,7 +64,7 @@ BEGIN
         '<title>', d ->> 'heading', ' – ', d #>> '{parties,0,lines,0}', E'</title>\n<style>', qzpay._document_css(), 'main{border-color:', d ->> 'accent', E'}\n</style>\n</head>\n<body>\n<main>\n',
         '<header><h1><bdi>', d ->> 'heading', '</bdi></h1>',
         '<img class="logo" src="' || v_logo || '" alt="' || (d #>> '{parties,0,lines,0}') || '">', E'</header>\n',
-        qzpay._html_texts(d -> 'notices', '<p class="notice">', '</p>'), E'\n<dl>\n',
+        qzpay._html_texts(d -> 'notices', '<p class="notice" dir="auto">', '</p>'), E'\n<dl>\n',
         (SELECT string_agg('<dt>' || (f.value ->> 'label') || '</dt><dd><bdi>' || (f.value ->> 'text') || '</bdi></dd>', E'\n' ORDER BY f.ordinality) FROM jsonb_array_elements(d -> 'facts') WITH ORDINALITY f),
         E'\n</dl>\n<div class="parties">\n',
         (SELECT string_agg('<section><h2>' || (p.value ->> 'label') || E'</h2>\n' || qzpay._html_texts(p.value -> 'lines', '<p><bdi>', '</bdi></p>') || '</section>', E'\n' ORDER BY p.ordinality)
@@ -76,19 +76,20 @@ BEGIN
         E'</tr></thead>\n<tbody>\n',
         (SELECT string_agg('<tr><th scope="row"><bdi>' || (l.value ->> 'description') || '</bdi>' || qzpay._html_texts(l.value -> 'details', '<span class="detail"><bdi>', '</bdi></span>') || '</th>'
                            || (SELECT string_agg('<td class="figure' || CASE WHEN c.value ->> 'name' IN ('unit_amount', 'tax') THEN ' minor' ELSE '' END || '">'
-                                                 || (l.value -> (c.value ->> 'name') ->> 'text') || '</td>', '' ORDER BY c.ordinality)
+                                                 || coalesce('<bdi>' || nullif(l.value -> (c.value ->> 'name') ->> 'text', '') || '</bdi>', '') || '</td>', '' ORDER BY c.ordinality)
                                FROM jsonb_array_elements(v_columns) WITH ORDINALITY c WHERE (c.value ->> 'figure')::boolean)
                            || '</tr>', E'\n' ORDER BY l.ordinality) FROM jsonb_array_elements(d -> 'lines') WITH ORDINALITY l),
         E'\n</tbody>\n</table>\n<div class="sums">\n',
         '<table>' || E'\n<caption>' || (d #>> '{taxes,label}') || E'</caption>\n<thead><tr>'
         || (SELECT string_agg('<th scope="col"' || CASE WHEN h.ordinality > 1 THEN ' class="figure"' ELSE '' END || '>' || (h.value #>> '{}') || '</th>', '' ORDER BY h.ordinality)
             FROM jsonb_array_elements(d #> '{taxes,columns}') WITH ORDINALITY h) || E'</tr></thead>\n<tbody>\n'
-        || (SELECT string_agg('<tr><th scope="row"><bdi>' || (r.value ->> 'label') || '</bdi></th><td class="figure">' || (r.value #>> '{base,text}') || '</td><td class="figure">' || (r.value #>> '{amount,text}') || '</td></tr>',
+        || (SELECT string_agg('<tr><th scope="row"><bdi>' || (r.value ->> 'label') || '</bdi></th><td class="figure"><bdi>' || (r.value #>> '{base,text}') || '</bdi></td><td class="figure"><bdi>'
+                              || (r.value #>> '{amount,text}') || '</bdi></td></tr>',
                               E'\n' ORDER BY r.ordinality)
             FROM jsonb_array_elements(d #> '{taxes,rows}') WITH ORDINALITY r) || E'\n</tbody>\n</table>\n',
         '<table class="totals">', E'\n<caption>', d ->> 'totals_label', E'</caption>\n<tbody>\n',
-        (SELECT string_agg('<tr' || CASE WHEN (t.value ->> 'strong')::boolean THEN ' class="strong"' ELSE '' END || '><th scope="row"><bdi>' || (t.value ->> 'label') || '</bdi></th><td class="figure">'
-                           || (t.value ->> 'text') || '</td></tr>', E'\n' ORDER BY t.ordinality) FROM jsonb_array_elements(d -> 'totals') WITH ORDINALITY t),
+        (SELECT string_agg('<tr' || CASE WHEN (t.value ->> 'strong')::boolean THEN ' class="strong"' ELSE '' END || '><th scope="row"><bdi>' || (t.value ->> 'label') || '</bdi></th><td class="figure"><bdi>'
+                           || (t.value ->> 'text') || '</bdi></td></tr>', E'\n' ORDER BY t.ordinality) FROM jsonb_array_elements(d -> 'totals') WITH ORDINALITY t),
         E'\n</tbody>\n</table>\n</div>\n',
         CASE WHEN d -> 'notes' <> '[]' THEN '<section class="notes"><h2>' || (d ->> 'notes_label') || E'</h2>\n' || qzpay._html_texts(d -> 'notes', '<p dir="auto">', '</p>') || E'</section>\n' END,
         '<footer dir="auto">' || (d ->> 'footer') || E'</footer>\n',

@@ -26,7 +26,7 @@
 #define MARGIN_BOTTOM 62.0
 #define GUTTER 24.0
 #define CELL_GAP 12.0
-#define ROW_PADDING 4.5
+#define ROW_PADDING 4.0
 
 /* Figures may take so much of a table's width; what is wider is broken. */
 #define FIGURES_SHARE 0.68
@@ -430,9 +430,11 @@ draw_row(Page *page, const QzpayPdfTable *table, int n)
 static double
 table_height(Page *page, const QzpayPdfTable *table, double width)
 {
-	double		height = text_height(page, table->label, FONT_LABEL, width, 1) + ROW_PADDING + 20;
+	double		height = text_height(page, table->label, FONT_LABEL, width, 1) + ROW_PADDING;
 
 	measure_table(page, table, width);
+	if (table->has_head)
+		height += text_height(page, table->heads[0], FONT_LABEL, page->widths[0], BRIEF_LINES) + 2 * ROW_PADDING + 1;
 	/* Far more than a page is as good as all of it. */
 	for (int r = 0; r < table->n && height < page->height; r++)
 		height += row_height(page, table, &table->rows[r],
@@ -533,7 +535,7 @@ draw_head(Page *page, cairo_surface_t *logo)
 				  BRIEF_LINES, "P");
 		page->y = fmax(page->y, low) + 2;
 	}
-	page->y += 14;
+	page->y += 10;
 }
 
 static double
@@ -570,7 +572,7 @@ draw_parties(Page *page)
 		tag_end(page, "Sect");
 		lowest = fmax(lowest, page->y);
 	}
-	page->y = lowest + 22;
+	page->y = lowest + 18;
 }
 
 /* Taxes beside the totals where both fit on a page, else one below the other. */
