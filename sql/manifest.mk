@@ -98,6 +98,7 @@ DATA_AGAIN += sql/entitlement/triggers.sql
 DATA_AGAIN += sql/usage/triggers.sql
 DATA_AGAIN += sql/discount/triggers.sql
 DATA_AGAIN += sql/invoice/triggers.sql
+DATA_AGAIN += sql/invoice/render_triggers.sql
 DATA_AGAIN += sql/ledger/triggers.sql
 DATA_AGAIN += sql/payment/triggers.sql
 DATA_AGAIN += sql/event/triggers.sql

@@ -291,7 +291,18 @@ COMMENT ON FUNCTION qzpay.invoice_document(uuid, text) IS
 'amount: {value, text}}], totals_label, totals [{name, label, value, text, strong}], taxes {label, columns, rows [{code, rate, inclusive, label, base, amount}]} or null, notes_label, notes [text], footer, page}. '
 'Values of money are minor units. The date of issue is that of the seller''s zone, as its number; other dates are of the customer''s. Errors: QZ404 no such invoice, 22023 a locale without texts.';
 
-CREATE OR REPLACE FUNCTION qzpay._document_sides(p_tenant uuid, p_customer uuid, p_seller uuid, p_invoice uuid, p_locale text,
+CREATE OR REPLACE FUNCTION qzpay._keep_seller_version() RETURNS trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- Of several changes in one transaction only what was before the first has been printed.
+    INSERT INTO qzpay.seller_versions (seller_id, valid_until, name, tax_id, address, timezone) VALUES (OLD.id, qzpay.now(), OLD.name, OLD.tax_id, OLD.address, OLD.timezone)
+    ON CONFLICT (seller_id, valid_until) DO NOTHING;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION qzpay._keep_seller_version() IS 'Trigger AFTER UPDATE of sellers: keeps what documents have said of the seller so far.';
+
+CREATE OR REPLACE FUNCTION qzpay._document_sides(p_tenant uuid, p_customer uuid, p_seller uuid, p_invoice uuid, p_live_at timestamptz, p_locale text,
         OUT facts jsonb, OUT timezone text, OUT seller_timezone text, OUT lang text, OUT texts jsonb)
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
@@ -302,6 +313,10 @@ DECLARE
 BEGIN
     SELECT * INTO STRICT c FROM qzpay.customers x WHERE x.tenant_id = p_tenant AND x.id = p_customer;
     SELECT * INTO STRICT s FROM qzpay.sellers x WHERE x.id = p_seller;
+    SELECT coalesce(v.name, s.name), CASE WHEN v.name IS NULL THEN s.tax_id ELSE v.tax_id END, coalesce(v.address, s.address), coalesce(v.timezone, s.timezone)
+      INTO s.name, s.tax_id, s.address, s.timezone
+    FROM (VALUES (1)) one
+    LEFT JOIN LATERAL (SELECT * FROM qzpay.seller_versions x WHERE x.seller_id = p_seller AND x.valid_until > p_live_at ORDER BY x.valid_until LIMIT 1) v ON true;
     -- A draft has no buyer of its own yet.
     SELECT jsonb_build_object('name', p.name, 'email', p.email, 'address', p.address, 'tax_ids', p.tax_ids) INTO v_buyer
     FROM qzpay.invoice_parties p WHERE p.tenant_id = p_tenant AND p.invoice_id = p_invoice;
@@ -318,8 +333,8 @@ BEGIN
     END IF;
     lang := coalesce(lang, 'en');
 END $$;
-COMMENT ON FUNCTION qzpay._document_sides(uuid, uuid, uuid, uuid, text) IS
-'Who a document is from and for (the buyer as printed on the invoice), their zones, and the texts of the given locale, or the customer''s, or English. 22023 for a given locale without texts.';
+COMMENT ON FUNCTION qzpay._document_sides(uuid, uuid, uuid, uuid, timestamptz, text) IS
+'Who a document is from (as it was when it was issued; p_live_at NULL for drafts and tests: as it is) and for (the buyer as printed on the invoice), their zones, and the texts of the given locale, or the customer''s, or English. 22023 for a given locale without texts.';
 
 CREATE OR REPLACE FUNCTION qzpay._invoice_document(p_invoice uuid, p_locale text) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
@@ -330,7 +345,7 @@ DECLARE
     v_lines jsonb;
 BEGIN
     SELECT * INTO STRICT i FROM qzpay.invoices x WHERE x.id = p_invoice;
-    v_sides := qzpay._document_sides(i.tenant_id, i.customer_id, i.seller_id, i.id, p_locale);
+    v_sides := qzpay._document_sides(i.tenant_id, i.customer_id, i.seller_id, i.id, CASE WHEN i.livemode THEN i.issued_at END, p_locale);
     -- The last day of a period is that of its last instant.
     SELECT jsonb_agg(jsonb_build_object('position', l.position, 'kind', l.kind, 'description', l.description, 'quantity', l.quantity, 'unit_amount', l.unit_amount,
                                         'amount', l.amount, 'discount_amount', l.discount_amount, 'discounts', l.discounts, 'taxes', l.taxes, 'proration', l.proration,
@@ -372,7 +387,7 @@ DECLARE
 BEGIN
     SELECT * INTO STRICT n FROM qzpay.credit_notes x WHERE x.id = p_credit_note;
     SELECT * INTO STRICT i FROM qzpay.invoices x WHERE x.tenant_id = n.tenant_id AND x.id = n.invoice_id;
-    v_sides := qzpay._document_sides(n.tenant_id, n.customer_id, n.seller_id, i.id, p_locale);
+    v_sides := qzpay._document_sides(n.tenant_id, n.customer_id, n.seller_id, i.id, CASE WHEN n.livemode THEN n.issued_at END, p_locale);
     SELECT jsonb_agg(jsonb_build_object('position', l.position, 'kind', l.kind, 'description', l.description, 'amount', l.amount, 'discount_amount', 0, 'taxes', l.taxes,
                                         'proration', true, 'from', (l.period_start AT TIME ZONE v_sides.timezone)::date,
                                         'until', ((l.period_end - interval '1 microsecond') AT TIME ZONE v_sides.timezone)::date) ORDER BY l.position) INTO v_lines

@@ -9,6 +9,7 @@ CREATE TEMP TABLE made (name text PRIMARY KEY, customer uuid, invoice uuid);
 GRANT SELECT ON made TO PUBLIC;
 UPDATE qzpay.sellers SET name = 'Seller & Sons', tax_id = '30-7', address = '{"line1": "Av. 1", "city": "Rosario", "country": "AR"}', timezone = 'America/Argentina/Buenos_Aires';
 SELECT id AS seller FROM qzpay.sellers \gset
+DELETE FROM qzpay.seller_versions;
 
 -- An invoice of these lines: {description, quantity, unit_amount, amount, discounts, taxes, from, until, kind, proration}.
 CREATE FUNCTION pg_temp.make(invoice_name text, lines jsonb, status text DEFAULT 'open', currency text DEFAULT 'USD', locale text DEFAULT 'en', buyer jsonb DEFAULT '{}',
@@ -153,6 +154,7 @@ SELECT pg_temp.make('evil', jsonb_build_array(
                                 'tax_ids', jsonb_build_array(jsonb_build_object('type', pg_temp.evil('type'), 'value', pg_temp.evil('value')))),
     metadata => jsonb_build_object('po_number', pg_temp.evil('po'), 'notes', E'one\ntwo ' || pg_temp.evil('notes'))) \g /dev/null
 UPDATE qzpay.sellers SET name = pg_temp.evil('seller'), tax_id = pg_temp.evil('seller tax');
+DELETE FROM qzpay.seller_versions;
 INSERT INTO qzpay.document_texts (seller_id, locale, name, value) VALUES
     (:'seller', 'en', 'footer', pg_temp.evil('footer')), (:'seller', 'en', 'column.amount', pg_temp.evil('label')), (:'seller', '', 'logo', 'https://x.example/a.png?b=''c''&d=1#e');
 SELECT is((xpath('count(//script)', pg_temp.page('evil')))[1]::text, '0', 'no script');
@@ -205,6 +207,18 @@ SELECT qzpay.reissue_invoice(:'own', 'wrong address') AS anew \gset
 SELECT is(pg_temp.told(qzpay.invoice_document(:'anew', 'es'), '$.facts[*] ? (@.name == "replaces").text'), :'old_number', 'an invoice issued anew says in whose place');
 SELECT pg_temp.make('words', '[{"description": "Unused time on Pro", "amount": -100, "proration": true}, {"description": "Remaining time on Pro", "amount": 300, "proration": true},
     {"description": "Remaining time on earth", "amount": 1, "kind": "service"}, {"description": "Pro: minimum commitment", "amount": 5, "kind": "commitment"}, {"description": "Credited to the balance", "amount": 7, "kind": "balance"}]') \g /dev/null
+SELECT pg_temp.make('before', '[{"description": "Pro", "amount": 100}]', issued => qzpay.now() - interval '1 hour', zone => 'UTC') \g /dev/null
+DELETE FROM qzpay.seller_versions;
+UPDATE qzpay.sellers SET name = 'Renamed Ltd', tax_id = '40-1', timezone = 'UTC';
+UPDATE qzpay.sellers SET name = 'Renamed twice Ltd';
+UPDATE qzpay.sellers SET prefix = 'X-';
+SELECT is((SELECT count(*) FROM qzpay.seller_versions), 1::bigint, 'what was never printed is not kept');
+SELECT is(pg_temp.told(pg_temp.doc('before'), '$.parties[0].lines[*]'), 'Seller & Sons; Av. 1; Rosario; AR; Tax ID: 30-7', 'a document issued before its seller changed says what it said');
+UPDATE qzpay.seller_versions SET valid_until = qzpay.now() - interval '2 hours';
+SELECT is(pg_temp.told(pg_temp.doc('before'), '$.parties[0].lines[*]'), 'Renamed twice Ltd; Av. 1; Rosario; AR; Tax ID: 40-1', 'one issued since what is now');
+UPDATE qzpay.sellers SET tax_id = NULL;
+SELECT is(pg_temp.told(pg_temp.doc('before'), '$.parties[0].lines[*]'), 'Renamed twice Ltd; Av. 1; Rosario; AR; Tax ID: 40-1', 'a tax id that is gone is still on it');
+SELECT is(pg_temp.told(qzpay.invoice_document(:'paid', 'en'), '$.parties[0].lines[*]'), 'Renamed twice Ltd; Av. 1; Rosario; AR', 'a test document shows the seller as it is');
 SELECT is(pg_temp.told(pg_temp.doc('words', 'es'), '$.lines[*].description'), 'Tiempo no utilizado de Pro; Tiempo restante de Pro; Remaining time on earth; Pro: consumo mínimo; Abonado a su saldo', 'words of billing''s own are said in the document''s language');
 
 -- 8. A logo is an image from an https URL, or itself.
