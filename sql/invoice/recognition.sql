@@ -6,8 +6,8 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_rows bigint;
 BEGIN
-    INSERT INTO qzpay.revenue_schedules (tenant_id, id, invoice_id, customer_id, seller_id, livemode, currency, amount, period_start, period_end)
-    SELECT i.tenant_id, x.id, i.id, i.customer_id, i.seller_id, i.livemode, i.currency, x.amount, coalesce(x.period_start, i.issued_at), coalesce(x.period_end, i.issued_at)
+    INSERT INTO qzpay.revenue_schedules (tenant_id, id, invoice_id, amount, period_start, period_end)
+    SELECT i.tenant_id, x.id, i.id, x.amount, coalesce(x.period_start, i.issued_at), coalesce(x.period_end, i.issued_at)
     FROM (SELECT l.tenant_id, l.invoice_id, l.id, l.amount - l.discount_amount - l.tax_included AS amount, l.period_start, l.period_end, l.kind FROM qzpay.invoice_lines l
           UNION ALL
           -- What a note takes of a line gives back the revenue of the line's time, as far as it has been recognised.
@@ -65,12 +65,13 @@ BEGIN
         CROSS JOIN LATERAL (SELECT CASE WHEN d.is_void THEN 0 WHEN d.period_end <= p_at THEN d.amount
                                         ELSE d.amount - qzpay.prorate(d.amount, tstzrange(d.period_start, d.period_end), p_at) END AS target) t
         WHERE s.tenant_id = d.tenant_id AND s.id = d.id
-        RETURNING s.tenant_id, s.invoice_id, s.customer_id, s.seller_id, s.livemode, s.currency, s.recognized - d.recognized AS amount
+        RETURNING s.tenant_id, s.invoice_id, s.recognized - d.recognized AS amount
     ), posted AS (
         INSERT INTO qzpay.ledger_transfers (tenant_id, id, customer_id, seller_id, livemode, debit_account, credit_account, currency, amount, cause, cause_id, posted_at, recorded_at)
-        SELECT m.tenant_id, qzpay.uuid_v7(), m.customer_id, m.seller_id, m.livemode, CASE WHEN sum(m.amount) > 0 THEN 'deferred_revenue' ELSE 'revenue' END,
-               CASE WHEN sum(m.amount) > 0 THEN 'revenue' ELSE 'deferred_revenue' END, m.currency, abs(sum(m.amount)), 'recognition', m.invoice_id, p_at, qzpay._recorded_at()
-        FROM moved m GROUP BY m.tenant_id, m.invoice_id, m.customer_id, m.seller_id, m.livemode, m.currency HAVING sum(m.amount) <> 0
+        SELECT i.tenant_id, qzpay.uuid_v7(), i.customer_id, i.seller_id, i.livemode, CASE WHEN m.amount > 0 THEN 'deferred_revenue' ELSE 'revenue' END,
+               CASE WHEN m.amount > 0 THEN 'revenue' ELSE 'deferred_revenue' END, i.currency, abs(m.amount), 'recognition', i.id, p_at, qzpay._recorded_at()
+        FROM (SELECT m.tenant_id, m.invoice_id, sum(m.amount)::bigint AS amount FROM moved m GROUP BY m.tenant_id, m.invoice_id HAVING sum(m.amount) <> 0) m
+        JOIN qzpay.invoices i ON i.tenant_id = m.tenant_id AND i.id = m.invoice_id
     )
     SELECT count(*) AS rows INTO v_done FROM moved;
     RETURN v_done.rows;

@@ -100,7 +100,7 @@ BEGIN
                 UNION ALL SELECT i.tenant_id, i.currency, sum(l.amount - l.tax_included) FROM qzpay.invoices i
                           JOIN qzpay.credit_note_lines l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id JOIN qzpay._line_accounts() k ON k.kind = l.kind AND k.account = 'deferred_revenue'
                           WHERE i.status <> 'void' GROUP BY 1, 2
-                UNION ALL SELECT tenant_id, currency, sum(recognized) FROM qzpay.revenue_schedules GROUP BY 1, 2
+                UNION ALL SELECT i.tenant_id, i.currency, sum(s.recognized) FROM qzpay.revenue_schedules s JOIN qzpay.invoices i ON i.tenant_id = s.tenant_id AND i.id = s.invoice_id GROUP BY 1, 2
             ) b GROUP BY tenant_id, currency HAVING sum(a) <> 0$q$),
         ('paid_is_what_was_received', $q$
             SELECT i.id::text FROM qzpay.invoices i
