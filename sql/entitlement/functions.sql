@@ -31,13 +31,13 @@ BEGIN
     FROM (SELECT DISTINCT k.tenant_id, k.customer_id FROM unnest(p_tenants, p_customers) AS k (tenant_id, customer_id)) k
     JOIN qzpay.customers c ON c.tenant_id = k.tenant_id AND c.id = k.customer_id
     CROSS JOIN LATERAL (
-        SELECT array_agg(h.product_id ORDER BY h.since, h.product_id) AS products, array_agg(h.quantity::bigint ORDER BY h.since, h.product_id) AS quantities,
-               array_agg(h.since ORDER BY h.since, h.product_id) AS since, array_agg(h.until ORDER BY h.since, h.product_id) AS until,
-               array_agg(h.full_until ORDER BY h.since, h.product_id) AS full_until, bool_or(h.full_until < h.until) AS is_limited,
-               array_agg(h.created_at ORDER BY h.since, h.product_id) AS added,
+        SELECT array_agg(h.product_id ORDER BY h.since, h.product_id, h.id) AS products, array_agg(h.quantity::bigint ORDER BY h.since, h.product_id, h.id) AS quantities,
+               array_agg(h.since ORDER BY h.since, h.product_id, h.id) AS since, array_agg(h.until ORDER BY h.since, h.product_id, h.id) AS until,
+               array_agg(h.full_until ORDER BY h.since, h.product_id, h.id) AS full_until, bool_or(h.full_until < h.until) AS is_limited,
+               array_agg(h.created_at ORDER BY h.since, h.product_id, h.id) AS added,
                jsonb_object_agg(h.product_id, h.included ORDER BY h.since) FILTER (WHERE h.included IS NOT NULL) AS negotiated
-        FROM (SELECT i.product_id, i.quantity, i.created_at,
-                     CASE WHEN s.usage_share IS NULL THEN i.included ELSE qzpay._included_share(i.product_id, s.currency, i.created_at, i.included, s.usage_share) END AS included, greatest(i.valid_from, s.started_at) AS since, least(i.valid_until, s.access_until) AS until,
+        FROM (SELECT i.id, i.product_id, i.quantity, i.created_at, greatest(i.valid_from, s.started_at) AS since, least(i.valid_until, s.access_until) AS until,
+                     CASE WHEN s.usage_share IS NULL THEN i.included ELSE qzpay._included_share(i.product_id, s.currency, i.created_at, i.included, s.usage_share) END AS included,
                      least(i.valid_until, qzpay._full_access_until(s.status::text, s.grace_access, s.pause_access, s.restricted_at, s.comp_until, s.access_until)) AS full_until
               FROM qzpay.subscriptions s
               JOIN qzpay.subscription_items i ON i.tenant_id = s.tenant_id AND i.subscription_id = s.id

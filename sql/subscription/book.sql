@@ -162,11 +162,11 @@ BEGIN
     PERFORM qzpay._set_cycle_due(v_customer.tenant_id, v_id, v_now);
     PERFORM qzpay._adopt_plan(v_customer.tenant_id, v_id, v_now);
     INSERT INTO qzpay.periods (tenant_id, subscription_id, cycle, period_start, period_end, ordinal)
-    SELECT s.tenant_id, s.id, s.interval_count || ' ' || s.interval_unit, v_start, v_end, greatest(v_main.ordinal, -1) FROM qzpay.subscriptions s
+    SELECT s.tenant_id, s.id, s.interval_count || ' ' || s.interval_unit, v_start, v_end, v_main.ordinal FROM qzpay.subscriptions s
     WHERE s.tenant_id = v_customer.tenant_id AND s.id = v_id AND v_status <> 'trialing'
     UNION ALL
     SELECT s.tenant_id, s.id, 'usage', s.usage_period_start, s.usage_period_end, CASE v_status WHEN 'trialing' THEN 0 ELSE
-           greatest((SELECT k.ordinal FROM qzpay._period_containing(s.anchor, s.usage_unit, s.usage_count, s.timezone, v_now) k), -1) END
+           (SELECT k.ordinal FROM qzpay._period_containing(s.anchor, s.usage_unit, s.usage_count, s.timezone, v_now) k) END
     FROM qzpay.subscriptions s WHERE s.tenant_id = v_customer.tenant_id AND s.id = v_id AND s.usage_period_start IS NOT NULL;
     IF p_balance > 0 THEN
         PERFORM qzpay._move_balances(ARRAY[v_customer.tenant_id], ARRAY[p_customer], ARRAY[v_currency], ARRAY[p_balance], ARRAY['import'], ARRAY[v_id], v_now, 'Brought from another system');

@@ -143,7 +143,7 @@ BEGIN
         v_effective := CASE WHEN v_sub.status = 'trialing' THEN 'now'
                             ELSE coalesce(p_effective, (SELECT qzpay.setting('change_rules') ->> r.direction
                                  FROM qzpay._resolve_change(v_sub, qzpay._items_at(v_sub.tenant_id, v_sub.id, v_sub.now), p_request) r)) END;
-        IF v_effective = 'now' THEN
+        IF v_effective = 'now' AND NOT (v_sub.status <> 'trialing' AND qzpay._lowers_packs(v_sub, p_request)) THEN
             PERFORM qzpay._change_now(v_sub, p_request, v_proration);
         ELSE
             PERFORM qzpay._schedule_change(v_sub, p_request, v_proration, qzpay._change_instant(v_sub, p_request));
@@ -154,6 +154,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._change(uuid, jsonb, text, text, boolean, text) IS
 'The one door of every change: now, dated ahead to the end of the period, or kept until a paused subscription is resumed.';
+
+CREATE OR REPLACE FUNCTION qzpay._lowers_packs(p_sub qzpay._sub, p_request jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM jsonb_array_elements(p_request -> 'addons') a
+        JOIN unnest(qzpay._items_at(p_sub.tenant_id, p_sub.id, p_sub.now)) i ON i.product_id = qzpay._find_product(p_sub.tenant_id, 'addon', a ->> 'addon') AND i.scope = coalesce(a ->> 'scope', '')
+        WHERE i.quantity > (a ->> 'quantity')::integer AND qzpay._is_quantity_pack(i.product_id));
+END $$;
+COMMENT ON FUNCTION qzpay._lowers_packs(qzpay._sub, jsonb) IS 'Whether a request takes away packs that are charged and granted in full, and so end only with their period.';
 
 CREATE OR REPLACE FUNCTION qzpay._change_instant(p_sub qzpay._sub, p_request jsonb) RETURNS timestamptz
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
@@ -277,7 +288,7 @@ BEGIN
     ELSE
         IF NOT p_sub.period_comped THEN
             PERFORM qzpay._add_pending_lines(p_sub.tenant_id, p_sub.id,
-                CASE WHEN NOT v_resets AND p_proration <> 'none' THEN qzpay._debit_lines(p_sub.tenant_id, p_sub.id, d.begun, p_sub.now) END
+                CASE WHEN NOT v_resets AND p_proration <> 'none' THEN qzpay._debit_lines(p_sub.tenant_id, p_sub.id, d.begun, v_items, p_sub.now) END
                 || qzpay._setup_lines(p_sub.tenant_id, p_sub.id, d.begun, p_sub.now), p_sub.now);
         END IF;
         IF NOT v_resets THEN
@@ -452,7 +463,7 @@ CREATE OR REPLACE FUNCTION qzpay.set_addon_quantity(subscription uuid, addon tex
         metadata jsonb DEFAULT NULL, idempotency_key text DEFAULT NULL) RETURNS qzpay.subscription_state
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_subscription';
 COMMENT ON FUNCTION qzpay.set_addon_quantity(uuid, text, integer, text, text, text, jsonb, text) IS
-'Sets how many of an add-on a subscription has; 0 removes it. More is an upgrade and takes effect now, less at the end of the period, unless told. Errors as add_addon(); QZ204 to remove what is not there.';
+'Sets how many of an add-on a subscription has; 0 removes it. More is an upgrade and takes effect now, less at the end of the period, unless told; less of one that sells quantity of a meter always then. Errors as add_addon(); QZ204 to remove what is not there, or what another add-on requires.';
 
 CREATE OR REPLACE FUNCTION qzpay._set_addon_quantity(p_subscription uuid, p_addon text, p_quantity integer, p_scope text, p_effective text, p_proration text, p_metadata jsonb, p_key text)
 RETURNS qzpay.subscription_state
@@ -474,7 +485,7 @@ COMMENT ON FUNCTION qzpay._set_addon_quantity(uuid, text, integer, text, text, t
 CREATE OR REPLACE FUNCTION qzpay.remove_addon(subscription uuid, addon text, scope text DEFAULT '', effective text DEFAULT NULL, proration text DEFAULT NULL, idempotency_key text DEFAULT NULL)
 RETURNS qzpay.subscription_state
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_subscription';
-COMMENT ON FUNCTION qzpay.remove_addon(uuid, text, text, text, text, text) IS 'set_addon_quantity() to 0: at the end of the period, or now with the unused part credited.';
+COMMENT ON FUNCTION qzpay.remove_addon(uuid, text, text, text, text, text) IS 'set_addon_quantity() to 0: at the end of the period, or now with the unused part credited (one that sells quantity of a meter stays to the end).';
 
 CREATE OR REPLACE FUNCTION qzpay._remove_addon(p_subscription uuid, p_addon text, p_scope text, p_effective text, p_proration text, p_key text) RETURNS qzpay.subscription_state
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -250,6 +250,26 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._check_terms(jsonb) IS '22023 for what are no negotiated terms: {unit_amount, name, included: {meter: quantity}}.';
 
+CREATE OR REPLACE FUNCTION qzpay._check_left(p_items qzpay._item[], p_removed uuid[]) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_addon text;
+    v_required text;
+BEGIN
+    SELECT p.code, q.code INTO v_addon, v_required FROM unnest(p_items) i
+    JOIN qzpay.product_relations r ON r.product_id = i.product_id AND r.relation = 'requires' AND r.related_id = ANY (p_removed)
+    JOIN qzpay.products p ON p.id = r.product_id
+    JOIN qzpay.products q ON q.id = r.related_id
+    WHERE NOT EXISTS (SELECT FROM unnest(p_items) x WHERE x.product_id = r.related_id)
+      AND NOT EXISTS (SELECT FROM qzpay.product_relations n JOIN unnest(p_items) x ON x.product_id = n.related_id AND x.kind = 'plan' WHERE n.product_id = r.related_id AND n.relation = 'included_in')
+    ORDER BY p.code, q.code LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'add-on "%" requires %', v_addon, v_required USING ERRCODE = 'QZ204', HINT = format('Remove "%s" first.', v_addon);
+    END IF;
+END $$;
+COMMENT ON FUNCTION qzpay._check_left(qzpay._item[], uuid[]) IS 'QZ204 if one of these items requires one of the products removed.';
+
 CREATE OR REPLACE FUNCTION qzpay._resolve_change(p_sub qzpay._sub, p_items qzpay._item[], p_request jsonb,
         OUT items qzpay._item[], OUT unit text, OUT count integer, OUT direction text, OUT from_plan text, OUT to_plan text, OUT new_product boolean)
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
@@ -270,6 +290,7 @@ DECLARE
     v_new_rank integer;
     v_old_addons numeric := 0;
     v_new_addons numeric := 0;
+    v_removed uuid[] := '{}';
 BEGIN
     SELECT i.* INTO STRICT v_old FROM unnest(p_items) i WHERE i.kind = 'plan';
     SELECT c.* INTO STRICT v_old_price FROM qzpay.prices c WHERE c.id = v_old.price_id;
@@ -316,6 +337,7 @@ BEGIN
             IF v_item.product_id IS NULL AND NOT coalesce((v_part ->> 'or_none')::boolean, false) THEN
                 RAISE EXCEPTION 'the subscription has no add-on "%"', v_part ->> 'addon' USING ERRCODE = 'QZ204';
             END IF;
+            v_removed := v_removed || v_id;
             CONTINUE;
         END IF;
         PERFORM qzpay._check_quantity(v_id, v_quantity);
@@ -331,6 +353,9 @@ BEGIN
         v_item.quantity := v_quantity;
         items := items || v_item;
     END LOOP;
+    IF v_removed <> '{}' THEN
+        PERFORM qzpay._check_left(items, v_removed);
+    END IF;
     FOR v_part IN SELECT a FROM jsonb_array_elements(coalesce(p_request -> 'terms', '[]')) a LOOP
         IF NOT EXISTS (SELECT FROM unnest(items) i WHERE i.product_id = (v_part ->> 'product_id')::uuid AND i.scope = coalesce(v_part ->> 'scope', '')) THEN
             RAISE EXCEPTION 'the subscription has no product "%"', v_part ->> 'product' USING ERRCODE = 'QZ204';

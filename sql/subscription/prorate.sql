@@ -51,14 +51,14 @@ COMMENT ON FUNCTION qzpay._credit_lines(uuid, uuid, uuid[], timestamptz) IS
 'Credits for what these items were debited for a period that contains the instant: the debit (net of its discount) less its used part, which is rounded, less what was credited of it before. '
 'The tax is settled with the invoice they come to; invoice_id is still the debit''s (NULL: it waits itself). NULL: none.';
 
-CREATE OR REPLACE FUNCTION qzpay._debit_lines(p_tenant uuid, p_subscription uuid, p_items uuid[], p_at timestamptz) RETURNS qzpay._line[]
+CREATE OR REPLACE FUNCTION qzpay._debit_lines(p_tenant uuid, p_subscription uuid, p_items uuid[], p_before qzpay._item[], p_at timestamptz) RETURNS qzpay._line[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN (
         SELECT array_agg(ROW(p_tenant, NULL, i.kind, i.product_id, i.price_id, NULL, i.id, NULL,
                              CASE WHEN a.amount = a.whole THEN '' ELSE 'Remaining time on ' END || coalesce(i.name, p.name),
-                             p_at, w.period_end, i.quantity, x.unit_amount, a.amount, a.amount, true, NULL, NULL, NULL, NULL, NULL, i.metadata, NULL)::qzpay._line
+                             p_at, w.period_end, k.quantity, x.unit_amount, a.amount, a.amount, true, NULL, NULL, NULL, NULL, NULL, i.metadata, NULL)::qzpay._line
                          ORDER BY i.kind DESC, p.code)
         FROM qzpay.subscription_items i
         JOIN qzpay.subscriptions s ON s.tenant_id = i.tenant_id AND s.id = i.subscription_id
@@ -69,15 +69,19 @@ BEGIN
              AND q.period_start <= p_at AND q.period_end > p_at
         CROSS JOIN LATERAL qzpay._period_containing(s.anchor, c.interval_unit, c.interval_count, s.timezone, p_at) n
         CROSS JOIN LATERAL (SELECT CASE WHEN q.ordinal >= 0 THEN q.period_start ELSE n.period_start END AS period_start, coalesce(q.period_end, n.period_end) AS period_end) w
+        -- Packs that were there are charged in full already and not credited.
+        CROSS JOIN LATERAL (SELECT t.is_pack, CASE WHEN t.is_pack THEN greatest(i.quantity - coalesce((SELECT sum(b.quantity) FROM unnest(p_before) b WHERE b.product_id = i.product_id AND b.scope = i.scope), 0), 0)
+                                                   ELSE i.quantity END AS quantity
+                            FROM (SELECT qzpay._is_quantity_pack(i.product_id) AS is_pack) t) k
         CROSS JOIN LATERAL (
-            SELECT r.whole, CASE WHEN qzpay._is_quantity_pack(i.product_id) THEN r.whole
+            SELECT r.whole, CASE WHEN k.is_pack THEN r.whole
                                  ELSE qzpay._prorated(p_tenant, p_subscription, r.whole, w.period_start, w.period_end, p_at) END AS amount
-            FROM (SELECT qzpay.round_amount(x.unit_amount * i.quantity) AS whole) r) a
+            FROM (SELECT qzpay.round_amount(x.unit_amount * k.quantity) AS whole) r) a
         WHERE i.tenant_id = p_tenant AND i.subscription_id = p_subscription AND i.id = ANY (p_items) AND a.amount <> 0
     );
 END $$;
-COMMENT ON FUNCTION qzpay._debit_lines(uuid, uuid, uuid[], timestamptz) IS
-'Debits for the rest of the running period for items that begin at the instant: what prorate() leaves of quantity × unit amount. NULL: none.';
+COMMENT ON FUNCTION qzpay._debit_lines(uuid, uuid, uuid[], qzpay._item[], timestamptz) IS
+'Debits for the rest of the running period for items that begin at the instant: what prorate() leaves of quantity × unit amount; of packs, the whole price of those that come to what was there before. NULL: none.';
 
 CREATE OR REPLACE FUNCTION qzpay._setup_lines(p_tenant uuid, p_subscription uuid, p_items uuid[], p_at timestamptz) RETURNS qzpay._line[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED

@@ -123,7 +123,7 @@ CREATE TABLE qzpay.periods (
     cycle text NOT NULL,
     period_start timestamptz NOT NULL,
     period_end timestamptz NOT NULL,
-    ordinal integer NOT NULL CHECK (ordinal >= -1),
+    ordinal integer NOT NULL,
     invoice_id uuid,
     PRIMARY KEY (tenant_id, subscription_id, cycle, period_start),
     FOREIGN KEY (tenant_id, subscription_id) REFERENCES qzpay.subscriptions,
@@ -133,7 +133,7 @@ CREATE TABLE qzpay.periods (
 );
 COMMENT ON TABLE qzpay.periods IS
 'Every period begun, half-open, per subscription and cycle: ''usage'', or the interval that is billed in advance (''1 month'', ''1 year'' …). '
-'Boundary n is anchor + n × interval in the customer''s time zone, ordinal -1 the part of a period before a later anchor; a period is billed once because it exists once. '
+'Boundary n is anchor + n × interval in the customer''s time zone, ordinals below 0 stand before an anchor that is ahead, the first of them for a part of a period; a period is billed once because it exists once. '
 'One that a change of interval or a pause cuts short ends there.';
 
 CREATE TABLE qzpay.subscription_changes (

@@ -161,6 +161,13 @@ boundary(const QzpayAccessFacts *f, int64_t instant, bool renews)
 	return renews ? plus(instant, (int64_t) f->late_renewal_days * QZPAY_USEC_PER_DAY) : instant;
 }
 
+/* Access in a pause: to its end, which is a boundary like any other. */
+static int64_t
+paused_until(const QzpayAccessFacts *f)
+{
+	return f->resume_at == QZPAY_INSTANT_NONE ? QZPAY_INSTANT_NEVER : boundary(f, f->resume_at, f->has_method);
+}
+
 /*
  * qzpay_access_until
  *		First instant without access if nothing else happens.
@@ -180,14 +187,17 @@ qzpay_access_until(const QzpayAccessFacts *f)
 	{
 		int64_t		end = f->period_comped ? earlier(f->comp_until, f->period_end) : f->period_end;
 
-		until = f->period_end == QZPAY_INSTANT_NONE ? QZPAY_INSTANT_NEVER
-			: boundary(f, end, f->auto_renew && f->has_method);
+		/* Where a pause begins nothing renews. */
+		if (f->pause_at != QZPAY_INSTANT_NONE && f->pause_at <= end)
+			until = f->pause_access == QZPAY_ACCESS_NONE ? f->pause_at : paused_until(f);
+		else
+			until = f->period_end == QZPAY_INSTANT_NONE ? QZPAY_INSTANT_NEVER
+				: boundary(f, end, f->auto_renew && f->has_method);
 	}
 	else if (strcmp(f->status, "past_due") == 0)
 		until = f->grace_access == QZPAY_ACCESS_NONE ? QZPAY_INSTANT_NONE : f->grace_until;
 	else if (strcmp(f->status, "paused") == 0)
-		until = f->pause_access == QZPAY_ACCESS_NONE ? QZPAY_INSTANT_NONE
-			: f->resume_at == QZPAY_INSTANT_NONE ? QZPAY_INSTANT_NEVER : f->resume_at;
+		until = f->pause_access == QZPAY_ACCESS_NONE ? QZPAY_INSTANT_NONE : paused_until(f);
 	else if (f->ended_at != QZPAY_INSTANT_NONE)
 		return strcmp(f->status, "canceled") == 0 ? f->ended_at : QZPAY_INSTANT_NONE;
 

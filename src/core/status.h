@@ -51,6 +51,7 @@ typedef struct QzpayAccessFacts
 	int64_t		cancel_at;
 	int64_t		ended_at;
 	int64_t		comp_until;
+	int64_t		pause_at;
 	int64_t		resume_at;
 	int64_t		restricted_at;
 } QzpayAccessFacts;

@@ -201,6 +201,7 @@ access_until(const SubscriptionRow *row, const char *status)
 		.cancel_at = instant(row, S_CANCEL_AT),
 		.ended_at = instant(row, S_ENDED_AT),
 		.comp_until = instant(row, S_COMP_UNTIL),
+		.pause_at = instant(row, S_PAUSE_AT),
 		.resume_at = instant(row, S_RESUME_AT)
 	};
 

@@ -106,7 +106,7 @@ facts(const char *status)
 	QzpayAccessFacts result = {
 		.status = status, .auto_renew = true, .late_renewal_days = 30, .grace_access = QZPAY_ACCESS_FULL,
 		.trial_end = NONE, .period_end = NONE, .grace_until = NONE, .cancel_at = NONE, .ended_at = NONE, .comp_until = NONE,
-		.resume_at = NONE, .restricted_at = NONE
+		.pause_at = NONE, .resume_at = NONE, .restricted_at = NONE
 	};
 
 	return result;
@@ -169,6 +169,17 @@ test_access(void)
 	f.cancel_at = 500 * DAY;
 	check_until(f, 61 * DAY, QZPAY_ACCESS_FULL, "canceled after the renewal's bound");
 	f = facts("active");
+	f.period_end = 31 * DAY;
+	f.has_method = true;
+	f.pause_at = 31 * DAY;
+	check_until(f, 31 * DAY, QZPAY_ACCESS_FULL, "active to be paused at the period's end: no renewal is in progress");
+	f.pause_at = 20 * DAY;
+	check_until(f, 20 * DAY, QZPAY_ACCESS_FULL, "active to be paused earlier");
+	f.pause_access = QZPAY_ACCESS_FULL;
+	check_until(f, NEVER, QZPAY_ACCESS_FULL, "active to be paused with access");
+	f.resume_at = 50 * DAY;
+	check_until(f, 80 * DAY, QZPAY_ACCESS_FULL, "active to be paused with access, until the resume is due");
+	f = facts("active");
 	check_until(f, NEVER, QZPAY_ACCESS_FULL, "active without periods");
 	f.period_end = NEVER;
 	f.has_method = true;
@@ -193,6 +204,8 @@ test_access(void)
 	check_until(f, NEVER, QZPAY_ACCESS_LIMITED, "paused with limited access");
 	f.resume_at = 20 * DAY;
 	check_until(f, 20 * DAY, QZPAY_ACCESS_LIMITED, "paused until it resumes");
+	f.has_method = true;
+	check_until(f, 50 * DAY, QZPAY_ACCESS_LIMITED, "paused: the resume is in progress");
 
 	f = facts("canceled");
 	f.ended_at = 9 * DAY;
