@@ -24,16 +24,20 @@ BEGIN
                                 jsonb_build_object('kind', CASE f.kind WHEN 'limit' THEN 'stock' ELSE 'boolean' END))
     FROM qzpay.features f LEFT JOIN qzpay.meters m ON m.id = f.meter_id
     UNION ALL
-    SELECT p.kind, p.code, NULL, false, qzpay._catalog_product_body(
-        jsonb_build_object('name', p.name, 'description', p.description, 'aliases', p.aliases, 'unit', p.unit_label, 'categories', p.categories,
+    SELECT p.kind, qzpay._catalog_ref(p.code, p.tenant_id), NULL, false, qzpay._catalog_product_body(
+        jsonb_build_object('tenant', p.tenant_id, 'name', p.name, 'description', p.description, 'aliases', p.aliases, 'unit', p.unit_label, 'categories', p.categories,
             'tierRank', p.tier_rank, 'usageInterval', qzpay._interval_name(p.usage_interval_unit, p.usage_interval_count),
-            'trial', jsonb_build_object('days', p.trial_days, 'requiresPaymentMethod', p.trial_requires_payment_method, 'endBehavior', p.trial_end_behavior),
+            'trial', jsonb_build_object('days', p.trial_days, 'requiresPaymentMethod', p.trial_requires_payment_method, 'endBehavior', p.trial_end_behavior,
+                                        'reuse', p.trial_reuse, 'reminderDays', p.trial_reminder_days),
+            'expiringReminderDays', p.expiring_reminder_days, 'lateRenewalDays', p.late_renewal_days, 'prorationUnit', p.proration_unit, 'invoiceDraftHours', p.invoice_draft_hours,
+            'prorate', p.prorate,
             'graceDays', p.grace_days, 'graceAccess', p.grace_access, 'limitedFeatures', p.limited_features, 'dunningPolicy', p.dunning_policy,
             'minQuantity', p.min_quantity, 'maxQuantity', p.max_quantity, 'selfService', p.self_service, 'visible', p.visible, 'active', p.active,
             'displayFeatures', p.display -> 'features', 'isFeatured', p.display -> 'featured', 'badgeText', p.display -> 'badge', 'sortOrder', p.display -> 'sortOrder',
             'display', p.display - '{features,featured,badge,sortOrder}'::text[], 'metadata', p.metadata,
             'entitlements', f.entitlements, 'limits', f.limits,
-            'applicablePlans', r.applicable_plans, 'includedIn', r.included_in, 'requires', r.requires, 'incompatibleWith', r.incompatible_with))
+            'applicablePlans', r.applicable_plans, 'includedIn', r.included_in, 'requires', r.requires, 'incompatibleWith', r.incompatible_with,
+            'includesAddons', b.includes_addons, 'applicableAddons', b.applicable_addons))
     FROM qzpay.products p
     CROSS JOIN LATERAL (
         SELECT jsonb_object_agg(x.feature_code, coalesce(to_jsonb(x.enabled), to_jsonb(x.text_value))) FILTER (WHERE x.enabled IS NOT NULL OR x.text_value IS NOT NULL) AS entitlements,
@@ -43,17 +47,20 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT jsonb_agg(o.code) FILTER (WHERE x.relation = 'applicable_plan') AS applicable_plans, jsonb_agg(o.code) FILTER (WHERE x.relation = 'included_in') AS included_in,
                jsonb_agg(o.code) FILTER (WHERE x.relation = 'requires') AS requires, jsonb_agg(o.code) FILTER (WHERE x.relation = 'incompatible_with') AS incompatible_with
-        FROM qzpay.product_relations x JOIN qzpay.products o ON o.id = x.related_id AND o.tenant_id IS NULL WHERE x.product_id = p.id
+        FROM qzpay.product_relations x JOIN qzpay.products o ON o.id = x.related_id AND (o.tenant_id IS NULL OR o.tenant_id = p.tenant_id) WHERE x.product_id = p.id
     ) r
-    WHERE p.tenant_id IS NULL
+    CROSS JOIN LATERAL (
+        SELECT jsonb_agg(o.code) FILTER (WHERE x.relation = 'included_in') AS includes_addons, jsonb_agg(o.code) FILTER (WHERE x.relation = 'applicable_plan') AS applicable_addons
+        FROM qzpay.product_relations x JOIN qzpay.products o ON o.id = x.product_id AND o.tenant_id IS NULL WHERE x.related_id = p.id AND p.tenant_id IS NOT NULL
+    ) b
     UNION ALL
-    SELECT 'price', p.code || '/' || c.currency || '/' || qzpay._interval_name(c.interval_unit, c.interval_count), NULL, false,
+    SELECT 'price', qzpay._catalog_ref(p.code, p.tenant_id) || '/' || c.currency || '/' || qzpay._interval_name(c.interval_unit, c.interval_count), NULL, false,
            qzpay._catalog_prune(jsonb_build_object('amount', c.unit_amount, 'commitment', c.commitment, 'metadata', c.metadata))
-    FROM qzpay.prices c JOIN qzpay.products p ON p.id = c.product_id AND p.tenant_id IS NULL WHERE c.active
+    FROM qzpay.prices c JOIN qzpay.products p ON p.id = c.product_id WHERE c.active
     UNION ALL
-    SELECT 'charge', p.code || '/' || m.code || '/' || c.currency, NULL, false,
+    SELECT 'charge', qzpay._catalog_ref(p.code, p.tenant_id) || '/' || m.code || '/' || c.currency, NULL, false,
            jsonb_build_object('included', c.included, 'limitType', c.limit_type, 'displayName', c.display_name, 'model', c.model, 'pricing', c.pricing)
-    FROM qzpay.charges c JOIN qzpay.products p ON p.id = c.product_id AND p.tenant_id IS NULL JOIN qzpay.meters m ON m.id = c.meter_id WHERE c.active
+    FROM qzpay.charges c JOIN qzpay.products p ON p.id = c.product_id JOIN qzpay.meters m ON m.id = c.meter_id WHERE c.active
     UNION ALL
     SELECT d.kind, d.code, NULL, false, qzpay._catalog_discount_body(d.kind,
         jsonb_build_object('name', d.name, 'description', d.description, 'type', d.type, 'value', d.value, 'tiers', d.tiers, 'active', d.active, 'metadata', d.metadata,
@@ -71,28 +78,46 @@ BEGIN
     SELECT 'setting', s.name, NULL, false, jsonb_build_object('value', s.value) FROM qzpay.settings s WHERE s.name = 'default_plan' AND s.value <> 'null';
 END $$;
 COMMENT ON FUNCTION qzpay._catalog_state() IS
-'What the tables hold, as canonical fragments of a catalog document. Products private to a tenant, and versions of prices and charges no longer sold, are left out.';
+'What the tables hold, as canonical fragments of a catalog document. Versions of prices and charges no longer sold are left out.';
 
-CREATE OR REPLACE FUNCTION qzpay.export_catalog() RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER
+CREATE OR REPLACE FUNCTION qzpay._catalog_tenant_name(p_tenant uuid) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN coalesce((SELECT min(c.external_id) FROM qzpay.customers c WHERE c.tenant_id = p_tenant
+                     HAVING count(*) = 1 AND NOT EXISTS (SELECT FROM qzpay.customers o WHERE o.external_id = min(c.external_id) AND o.tenant_id <> p_tenant)), p_tenant::text);
+END $$;
+COMMENT ON FUNCTION qzpay._catalog_tenant_name(uuid) IS
+'How a document names a tenant: by the external id of its customer, which means the same in another installation; by its id where it has several, or another tenant has that external id too.';
+
+CREATE OR REPLACE FUNCTION qzpay.export_catalog(private boolean DEFAULT false) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL UNSAFE
 SET jit = off
 SET search_path = pg_catalog, pg_temp AS $$
-    WITH object AS MATERIALIZED (SELECT s.kind, s.code, s.body FROM qzpay._catalog_state() s),
-    part AS (
-        SELECT CASE o.kind WHEN 'price' THEN 'prices' ELSE 'usage' END AS section, split_part(o.code, '/', 1) AS product,
-               split_part(o.code, '/', CASE o.kind WHEN 'price' THEN 3 ELSE 2 END) AS key, split_part(o.code, '/', CASE o.kind WHEN 'price' THEN 2 ELSE 3 END) AS currency, o.body
-        FROM object o WHERE o.kind IN ('price', 'charge')
+    WITH object AS MATERIALIZED (
+        SELECT s.kind, s.code, CASE WHEN s.body ? 'tenant' THEN s.body || jsonb_build_object('tenant', qzpay._catalog_tenant_name((s.body ->> 'tenant')::uuid)) ELSE s.body END AS body
+        FROM qzpay._catalog_state() s WHERE export_catalog.private OR s.code !~ ' @'
+    ), part AS (
+        SELECT x.*, CASE WHEN o.kind = 'charge' THEN 'usage' WHEN x.key = 'trial' THEN 'trial' WHEN x.key = 'once' AND p.kind <> 'service' THEN 'setup' ELSE 'prices' END AS section, o.body
+        FROM object o
+        CROSS JOIN LATERAL (SELECT split_part(o.code, '/', 1) AS product, split_part(o.code, '/', CASE o.kind WHEN 'price' THEN 3 ELSE 2 END) AS key,
+                                   split_part(o.code, '/', CASE o.kind WHEN 'price' THEN 2 ELSE 3 END) AS currency) x
+        JOIN object p ON p.kind IN ('plan', 'addon', 'service') AND p.code = x.product
+        WHERE o.kind IN ('price', 'charge')
     ), listed AS (
         -- one value, or a list where there are several currencies
         SELECT p.section, p.product, p.key,
-               CASE count(*) WHEN 1 THEN (jsonb_agg(v.value)) -> 0 ELSE jsonb_agg(v.value ORDER BY p.currency COLLATE "C") END AS value
+               CASE count(*) WHEN 1 THEN (jsonb_agg(v.value)) -> 0 ELSE jsonb_agg(v.value ORDER BY p.currency COLLATE "C") END AS value,
+               jsonb_object_agg(p.currency, p.body -> 'amount') AS amounts
         FROM part p CROSS JOIN LATERAL (SELECT p.body || jsonb_build_object('currency', p.currency) AS value) v
         GROUP BY p.section, p.product, p.key
     ), product AS (
         SELECT o.kind, o.code, (o.body ->> 'tierRank')::bigint AS rank,
-               jsonb_build_object('id', o.code) || o.body
+               jsonb_build_object('id', split_part(o.code, ' @', 1)) || o.body
                || qzpay._catalog_prune(jsonb_build_object(
                       'prices', (SELECT jsonb_object_agg(l.key, l.value) FROM listed l WHERE l.section = 'prices' AND l.product = o.code),
+                      'setupFee', (SELECT l.amounts FROM listed l WHERE l.section = 'setup' AND l.product = o.code),
+                      'trial', (SELECT (o.body -> 'trial') || jsonb_build_object('price', l.amounts) FROM listed l WHERE l.section = 'trial' AND l.product = o.code),
                       'usage', (SELECT jsonb_object_agg(l.key, l.value) FROM listed l WHERE l.section = 'usage' AND l.product = o.code))) AS body
         FROM object o WHERE o.kind IN ('plan', 'addon', 'service')
     )
@@ -101,12 +126,13 @@ SET search_path = pg_catalog, pg_temp AS $$
         'meters', (SELECT jsonb_object_agg(o.code, o.body) FROM object o WHERE o.kind = 'meter'),
         'features', (SELECT jsonb_object_agg(o.code, o.body) FROM object o WHERE o.kind = 'feature'),
         'limits', (SELECT jsonb_object_agg(o.code, o.body) FROM object o WHERE o.kind = 'limit'),
-        'plans', (SELECT jsonb_agg(p.body ORDER BY p.rank, p.code COLLATE "C") FROM product p WHERE p.kind = 'plan'),
+        'plans', (SELECT jsonb_agg(p.body ORDER BY p.code ~ ' @', p.rank, p.code COLLATE "C") FROM product p WHERE p.kind = 'plan'),
         'addons', (SELECT jsonb_agg(p.body ORDER BY p.code COLLATE "C") FROM product p WHERE p.kind = 'addon'),
         'services', (SELECT jsonb_agg(p.body ORDER BY p.code COLLATE "C") FROM product p WHERE p.kind = 'service'),
         'promoCodes', (SELECT jsonb_agg(jsonb_build_object('code', o.code) || o.body ORDER BY o.code COLLATE "C") FROM object o WHERE o.kind = 'promo_code'),
         'automaticDiscounts', (SELECT jsonb_agg(jsonb_build_object('id', o.code) || o.body ORDER BY o.code COLLATE "C") FROM object o WHERE o.kind = 'automatic_discount')))
 $$;
-COMMENT ON FUNCTION qzpay.export_catalog() IS
+COMMENT ON FUNCTION qzpay.export_catalog(boolean) IS
 'The catalog as one document that import_catalog() takes: in this installation it changes nothing, in another it makes the same catalog. '
-'It holds what is sold now: no earlier versions of prices, no products private to a tenant, no counts of redemptions.';
+'It holds what is sold now: no earlier versions of prices, no counts of redemptions, and products private to a tenant only when private is asked for: '
+'their tenant is named by the external id of its customer, who has to be there before they are imported.';

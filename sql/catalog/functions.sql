@@ -65,12 +65,16 @@ DECLARE
     v_installation uuid := qzpay.installation_id();
     v_at timestamptz := qzpay.now();
 BEGIN
-    INSERT INTO qzpay.products AS p (id, code, aliases, kind, name, description, unit_label, categories, tier_rank, trial_days, trial_requires_payment_method,
-        trial_end_behavior, usage_interval_unit, usage_interval_count, grace_days, grace_access, limited_features, dunning_policy, min_quantity, max_quantity,
+    INSERT INTO qzpay.products AS p (id, tenant_id, code, aliases, kind, name, description, unit_label, categories, tier_rank, trial_days, trial_requires_payment_method,
+        trial_end_behavior, trial_reuse, trial_reminder_days, expiring_reminder_days, late_renewal_days, proration_unit, invoice_draft_hours, prorate,
+        usage_interval_unit, usage_interval_count, grace_days, grace_access, limited_features, dunning_policy, min_quantity, max_quantity,
         self_service, visible, active, display, metadata, created_at, updated_at)
-    SELECT qzpay.uuid_v5(v_installation, 'product:' || c.code), c.code, ARRAY(SELECT jsonb_array_elements_text(b -> 'aliases')), c.kind, b ->> 'name', b ->> 'description',
+    SELECT coalesce(t.id, qzpay.uuid_v5(v_installation, 'product:' || c.code)), (b ->> 'tenant')::uuid, split_part(c.code, ' @', 1), ARRAY(SELECT jsonb_array_elements_text(b -> 'aliases')), c.kind, b ->> 'name', b ->> 'description',
            b ->> 'unit', ARRAY(SELECT jsonb_array_elements_text(b -> 'categories')), (b ->> 'tierRank')::integer,
-           coalesce((b #>> '{trial,days}')::integer, 0), coalesce((b #>> '{trial,requiresPaymentMethod}')::boolean, false), coalesce(b #>> '{trial,endBehavior}', 'cancel'),
+           coalesce((b #>> '{trial,days}')::integer, 0), coalesce((b #>> '{trial,requiresPaymentMethod}')::boolean, false), coalesce(b #>> '{trial,endBehavior}', 'cancel'), b #>> '{trial,reuse}',
+           CASE WHEN b #> '{trial,reminderDays}' IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(b #> '{trial,reminderDays}')::integer) END,
+           CASE WHEN b ? 'expiringReminderDays' THEN ARRAY(SELECT jsonb_array_elements_text(b -> 'expiringReminderDays')::integer) END,
+           (b ->> 'lateRenewalDays')::integer, b ->> 'prorationUnit', (b ->> 'invoiceDraftHours')::integer, (b ->> 'prorate')::boolean,
            u.unit, u.count, (b ->> 'graceDays')::integer, coalesce(b ->> 'graceAccess', 'full'),
            ARRAY(SELECT jsonb_array_elements_text(b -> 'limitedFeatures')), b ->> 'dunningPolicy',
            coalesce((b ->> 'minQuantity')::integer, 1), (b ->> 'maxQuantity')::integer,
@@ -81,24 +85,27 @@ BEGIN
     FROM unnest(p_changes) c
     CROSS JOIN LATERAL (SELECT c.body AS b) x
     CROSS JOIN LATERAL qzpay._interval_parts(coalesce(b ->> 'usageInterval', 'month')) u
+    LEFT JOIN qzpay.products t ON qzpay._catalog_ref(t.code, t.tenant_id) = c.code
     WHERE c.kind IN ('plan', 'addon', 'service')
-    ON CONFLICT (code) WHERE tenant_id IS NULL DO UPDATE SET
+    ON CONFLICT (id) DO UPDATE SET
         aliases = EXCLUDED.aliases, name = EXCLUDED.name, description = EXCLUDED.description, unit_label = EXCLUDED.unit_label, categories = EXCLUDED.categories,
         tier_rank = EXCLUDED.tier_rank, trial_days = EXCLUDED.trial_days, trial_requires_payment_method = EXCLUDED.trial_requires_payment_method,
-        trial_end_behavior = EXCLUDED.trial_end_behavior, usage_interval_unit = EXCLUDED.usage_interval_unit, usage_interval_count = EXCLUDED.usage_interval_count,
+        trial_end_behavior = EXCLUDED.trial_end_behavior, trial_reuse = EXCLUDED.trial_reuse, trial_reminder_days = EXCLUDED.trial_reminder_days,
+        expiring_reminder_days = EXCLUDED.expiring_reminder_days, late_renewal_days = EXCLUDED.late_renewal_days, proration_unit = EXCLUDED.proration_unit,
+        invoice_draft_hours = EXCLUDED.invoice_draft_hours, prorate = EXCLUDED.prorate, usage_interval_unit = EXCLUDED.usage_interval_unit, usage_interval_count = EXCLUDED.usage_interval_count,
         grace_days = EXCLUDED.grace_days, grace_access = EXCLUDED.grace_access, limited_features = EXCLUDED.limited_features, dunning_policy = EXCLUDED.dunning_policy,
         min_quantity = EXCLUDED.min_quantity, max_quantity = EXCLUDED.max_quantity, self_service = EXCLUDED.self_service, visible = EXCLUDED.visible,
         active = EXCLUDED.active, display = EXCLUDED.display, metadata = EXCLUDED.metadata, updated_at = EXCLUDED.updated_at;
 
     DELETE FROM qzpay.product_features x
-    USING unnest(p_changes) c JOIN qzpay.products p ON p.code = c.code AND p.tenant_id IS NULL
+    USING unnest(p_changes) c JOIN qzpay.products p ON qzpay._catalog_ref(p.code, p.tenant_id) = c.code
     WHERE c.kind IN ('plan', 'addon', 'service') AND x.product_id = p.id
       AND NOT coalesce(c.body -> 'entitlements' ? x.feature_code, false) AND NOT coalesce(c.body -> 'limits' ? x.feature_code, false);
     INSERT INTO qzpay.product_features AS x (product_id, feature_code, enabled, limit_value, unlimited, text_value)
     SELECT p.id, v.key, CASE WHEN v.type = 'boolean' THEN v.value::boolean END, CASE WHEN v.type = 'number' THEN v.value::numeric END, v.type = 'null',
            CASE WHEN v.type = 'string' THEN v.value END
     FROM unnest(p_changes) c
-    JOIN qzpay.products p ON p.code = c.code AND p.tenant_id IS NULL
+    JOIN qzpay.products p ON qzpay._catalog_ref(p.code, p.tenant_id) = c.code
     CROSS JOIN LATERAL (SELECT e.key, e.value #>> '{}' AS value, jsonb_typeof(e.value) AS type
                         FROM (SELECT * FROM jsonb_each(c.body -> 'entitlements') UNION ALL SELECT * FROM jsonb_each(c.body -> 'limits')) e) v
     WHERE c.kind IN ('plan', 'addon', 'service')
@@ -106,30 +113,35 @@ BEGIN
         SET enabled = EXCLUDED.enabled, limit_value = EXCLUDED.limit_value, unlimited = EXCLUDED.unlimited, text_value = EXCLUDED.text_value
         WHERE (x.enabled, x.limit_value, x.unlimited, x.text_value) IS DISTINCT FROM (EXCLUDED.enabled, EXCLUDED.limit_value, EXCLUDED.unlimited, EXCLUDED.text_value);
 
+    -- A relation to what is private to a tenant is said there, where the other end is not.
     DELETE FROM qzpay.product_relations x
-    USING unnest(p_changes) c JOIN qzpay.products p ON p.code = c.code AND p.tenant_id IS NULL, qzpay.products o
-    WHERE c.kind IN ('plan', 'addon', 'service') AND x.product_id = p.id AND o.id = x.related_id AND o.tenant_id IS NULL
-      AND NOT coalesce(c.body -> qzpay._catalog_relation_key(x.relation) ? o.code, false);
+    USING unnest(p_changes) c JOIN qzpay.products p ON qzpay._catalog_ref(p.code, p.tenant_id) = c.code, qzpay.products o
+    WHERE c.kind IN ('plan', 'addon', 'service')
+      AND (x.product_id = p.id AND o.id = x.related_id AND (o.tenant_id IS NULL OR o.tenant_id = p.tenant_id) AND NOT coalesce(c.body -> qzpay._catalog_relation_key(x.relation, false) ? o.code, false)
+           OR x.related_id = p.id AND o.id = x.product_id AND p.tenant_id IS NOT NULL AND o.tenant_id IS NULL
+              AND NOT coalesce(c.body -> qzpay._catalog_relation_key(x.relation, true) ? o.code, false));
     INSERT INTO qzpay.product_relations (product_id, relation, related_id)
-    SELECT p.id, r.relation, o.id
+    SELECT CASE WHEN r.inverse THEN o.id ELSE p.id END, r.relation, CASE WHEN r.inverse THEN p.id ELSE o.id END
     FROM unnest(p_changes) c
-    JOIN qzpay.products p ON p.code = c.code AND p.tenant_id IS NULL
-    CROSS JOIN (VALUES ('applicable_plan'), ('included_in'), ('requires'), ('incompatible_with')) AS r (relation)
-    CROSS JOIN LATERAL jsonb_array_elements_text(c.body -> qzpay._catalog_relation_key(r.relation)) AS e (code)
-    JOIN qzpay.products o ON o.code = e.code AND o.tenant_id IS NULL
+    JOIN qzpay.products p ON qzpay._catalog_ref(p.code, p.tenant_id) = c.code
+    CROSS JOIN (VALUES ('applicable_plan', false), ('included_in', false), ('requires', false), ('incompatible_with', false), ('applicable_plan', true), ('included_in', true)) AS r (relation, inverse)
+    CROSS JOIN LATERAL jsonb_array_elements_text(c.body -> qzpay._catalog_relation_key(r.relation, r.inverse)) AS e (code)
+    CROSS JOIN LATERAL (SELECT o.id FROM qzpay.products o WHERE o.code = e.code AND (o.tenant_id IS NULL OR o.tenant_id = p.tenant_id) AND (NOT r.inverse OR o.kind = 'addon' AND o.tenant_id IS NULL)
+                        ORDER BY o.tenant_id NULLS LAST LIMIT 1) o
     WHERE c.kind IN ('plan', 'addon', 'service')
     ON CONFLICT (product_id, relation, related_id) DO NOTHING;
 END $$;
 COMMENT ON FUNCTION qzpay._catalog_apply_products(qzpay._catalog_change[]) IS
 'Writes the products among the changes of an import, with what they grant and their relations. Nobody''s entitlements are rewritten: they refer to the product.';
 
-CREATE OR REPLACE FUNCTION qzpay._catalog_relation_key(p_relation text) RETURNS text
+CREATE OR REPLACE FUNCTION qzpay._catalog_relation_key(p_relation text, p_inverse boolean) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE p_relation WHEN 'applicable_plan' THEN 'applicablePlans' WHEN 'included_in' THEN 'includedIn'
-                           WHEN 'requires' THEN 'requires' WHEN 'incompatible_with' THEN 'incompatibleWith' END
+    SELECT CASE WHEN p_inverse THEN CASE p_relation WHEN 'applicable_plan' THEN 'applicableAddons' WHEN 'included_in' THEN 'includesAddons' END
+                ELSE CASE p_relation WHEN 'applicable_plan' THEN 'applicablePlans' WHEN 'included_in' THEN 'includedIn'
+                           WHEN 'requires' THEN 'requires' WHEN 'incompatible_with' THEN 'incompatibleWith' END END
 $$;
-COMMENT ON FUNCTION qzpay._catalog_relation_key(text) IS 'How the catalog document calls a relation between products.';
+COMMENT ON FUNCTION qzpay._catalog_relation_key(text, boolean) IS 'How the catalog document calls a relation between products; inverse: said by the plan, where that is private to a tenant and the add-on is not.';
 
 CREATE OR REPLACE FUNCTION qzpay._interval_parts(p_name text, OUT unit text, OUT count integer)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -148,14 +160,14 @@ DECLARE
 BEGIN
     UPDATE qzpay.prices x SET active = false
     FROM unnest(p_changes) c
-    JOIN qzpay.products p ON p.code = split_part(c.code, '/', 1) AND p.tenant_id IS NULL
+    JOIN qzpay.products p ON qzpay._catalog_ref(p.code, p.tenant_id) = split_part(c.code, '/', 1)
     CROSS JOIN LATERAL qzpay._interval_parts(split_part(c.code, '/', 3)) i
     WHERE c.kind = 'price' AND x.active AND x.product_id = p.id AND x.currency = split_part(c.code, '/', 2) AND x.interval_unit = i.unit AND x.interval_count = i.count;
     INSERT INTO qzpay.prices (id, product_id, version, currency, interval_unit, interval_count, unit_amount, commitment, metadata, created_at)
-    SELECT qzpay.uuid_v5(v_installation, concat_ws(':', 'price', p.code, k.currency, i.unit, i.count, v.version)), p.id, v.version, k.currency, i.unit, i.count,
+    SELECT qzpay.uuid_v5(v_installation, concat_ws(':', 'price', split_part(c.code, '/', 1), k.currency, i.unit, i.count, v.version)), p.id, v.version, k.currency, i.unit, i.count,
            (c.body ->> 'amount')::numeric, (c.body ->> 'commitment')::numeric, coalesce(c.body -> 'metadata', '{}'), v_at
     FROM unnest(p_changes) c
-    JOIN qzpay.products p ON p.code = split_part(c.code, '/', 1) AND p.tenant_id IS NULL
+    JOIN qzpay.products p ON qzpay._catalog_ref(p.code, p.tenant_id) = split_part(c.code, '/', 1)
     CROSS JOIN LATERAL qzpay._interval_parts(split_part(c.code, '/', 3)) i
     CROSS JOIN LATERAL (SELECT split_part(c.code, '/', 2) AS currency) k
     CROSS JOIN LATERAL (SELECT coalesce(max(o.version), 0) + 1 AS version FROM qzpay.prices o
@@ -164,14 +176,14 @@ BEGIN
 
     UPDATE qzpay.charges x SET active = false, retired_at = v_at
     FROM unnest(p_changes) c
-    JOIN qzpay.products p ON p.code = split_part(c.code, '/', 1) AND p.tenant_id IS NULL
+    JOIN qzpay.products p ON qzpay._catalog_ref(p.code, p.tenant_id) = split_part(c.code, '/', 1)
     JOIN qzpay.meters m ON m.code = split_part(c.code, '/', 2)
     WHERE c.kind = 'charge' AND x.active AND x.product_id = p.id AND x.meter_id = m.id AND x.currency = split_part(c.code, '/', 3);
     INSERT INTO qzpay.charges (id, product_id, meter_id, version, currency, display_name, included, model, pricing, limit_type, created_at)
-    SELECT qzpay.uuid_v5(v_installation, concat_ws(':', 'charge', p.code, m.code, k.currency, v.version)), p.id, m.id, v.version, k.currency,
+    SELECT qzpay.uuid_v5(v_installation, concat_ws(':', 'charge', split_part(c.code, '/', 1), m.code, k.currency, v.version)), p.id, m.id, v.version, k.currency,
            c.body ->> 'displayName', (c.body ->> 'included')::numeric, c.body ->> 'model', c.body -> 'pricing', c.body ->> 'limitType', v_at
     FROM unnest(p_changes) c
-    JOIN qzpay.products p ON p.code = split_part(c.code, '/', 1) AND p.tenant_id IS NULL
+    JOIN qzpay.products p ON qzpay._catalog_ref(p.code, p.tenant_id) = split_part(c.code, '/', 1)
     JOIN qzpay.meters m ON m.code = split_part(c.code, '/', 2)
     CROSS JOIN LATERAL (SELECT split_part(c.code, '/', 3) AS currency) k
     CROSS JOIN LATERAL (SELECT coalesce(max(o.version), 0) + 1 AS version FROM qzpay.charges o
@@ -210,26 +222,27 @@ COMMENT ON FUNCTION qzpay._catalog_apply_discounts(qzpay._catalog_change[]) IS
 
 CREATE OR REPLACE FUNCTION qzpay.import_catalog(doc jsonb, dry_run boolean DEFAULT false, strict boolean DEFAULT false)
 RETURNS TABLE (action text, kind text, code text, before jsonb, after jsonb)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
--- Nested set-returning functions look expensive to the planner; compiling their queries would take 50 times as long as running them.
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+-- Invoker: staff may write the products of every tenant, which the owner, bound by row security, may not.  Nested set-returning functions look expensive to the planner; compiling their queries would take 50 times as long as running them.
 SET jit = off
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    v_doc jsonb;
     v_wanted qzpay._catalog_object[];
     v_changes qzpay._catalog_change[];
 BEGIN
     PERFORM qzpay._check_schema_version();
     -- One import at a time, and none beside a change of products by hand; readers and subscribers are not held up.
     LOCK TABLE qzpay.products IN SHARE ROW EXCLUSIVE MODE;
-    PERFORM qzpay._catalog_verify(doc, strict);
-    SELECT array_agg(w) INTO v_wanted FROM qzpay._catalog_wanted(doc) w;
+    v_doc := qzpay._catalog_verify(doc, strict);
+    SELECT array_agg(w) INTO v_wanted FROM qzpay._catalog_wanted(v_doc) w;
     SELECT array_agg(d ORDER BY d.ordinal) INTO v_changes FROM qzpay._catalog_differences(v_wanted) d;
     -- Before the writes: what the tables lack is what a warning is about.
     RETURN QUERY
         SELECT c.action, c.kind, c.code, c.before, c.after FROM unnest(v_changes) c ORDER BY c.ordinal;
     RETURN QUERY
         SELECT 'warning', w.kind, w.code, NULL::jsonb, jsonb_build_object('path', w.path, 'message', w.message)
-        FROM qzpay._catalog_warnings(doc) w
+        FROM qzpay._catalog_warnings(v_doc) w
         WHERE EXISTS (SELECT FROM unnest(v_changes) c WHERE c.kind = w.kind AND c.code = w.code)
         ORDER BY w.path COLLATE "C";
     IF NOT dry_run AND v_changes IS NOT NULL THEN
@@ -243,5 +256,6 @@ END $$;
 COMMENT ON FUNCTION qzpay.import_catalog(jsonb, boolean, boolean) IS
 'Brings the catalog to what the document says and returns each change: create, update, deactivate (a price or charge no longer sold) or warning; no rows when nothing differs. '
 'dry_run returns the same rows and writes nothing. Objects that the document does not name are left alone; one that it names is described in full. '
-'A changed price or charge is a new version: who subscribed keeps the old one. strict refuses what would be a warning. '
+'A changed price or charge is a new version: who subscribed keeps the old one. A product with a tenant (the tenant''s id, or the external id of its customer) is private to that tenant; '
+'in the rows its code is followed by @ and the tenant''s id. strict refuses what would be a warning. '
 'Errors: QZ601, with the JSON path of the fault in DETAIL, before anything is written.';

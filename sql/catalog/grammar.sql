@@ -1,5 +1,5 @@
 -- What a catalog document may say. The grammar is data, so that the check for unknown keys, wrong types and wrong ranges is one function.
--- shape: one; list; map (code -> value); entries (list, or map whose keys stand for missing ids); one or list; map of one or list.
+-- shape: one; amounts (one, or map currency -> value); list; map (code -> value); entries (list, or map whose keys stand for missing ids); one or list; map of one or list.
 -- type: a scalar, or @record. low and high bound numbers; choices are the words of an enumeration.
 CREATE OR REPLACE FUNCTION qzpay._catalog_grammar()
 RETURNS TABLE (record text, key text, shape text, type text, required boolean, low numeric, high numeric, choices text[])
@@ -41,6 +41,15 @@ BEGIN
         ('{addon}', 'pricePerUnit', 'one', 'amount', false, NULL, NULL, NULL),
         ('{addon}', 'interval', 'one', 'interval', false, NULL, NULL, NULL),
         ('{addon,service,price,charge,config}', 'currency', 'one', 'currency', false, NULL, NULL, NULL),
+        ('{plan,addon}', 'setupFee', 'amounts', 'amount', false, NULL, NULL, NULL),
+        ('{plan,addon,service}', 'tenant', 'one', 'text', false, NULL, NULL, NULL),
+        ('{plan}', 'includesAddons', 'list', 'code', false, NULL, NULL, NULL),
+        ('{plan}', 'applicableAddons', 'list', 'code', false, NULL, NULL, NULL),
+        ('{addon}', 'prorate', 'one', 'boolean', false, NULL, NULL, NULL),
+        ('{plan}', 'expiringReminderDays', 'list', 'integer', false, 1, 999, NULL),
+        ('{plan}', 'lateRenewalDays', 'one', 'integer', false, 0, 3650, NULL),
+        ('{plan}', 'prorationUnit', 'one', 'word', false, NULL, NULL, '{second,day}'),
+        ('{plan}', 'invoiceDraftHours', 'one', 'integer', false, 0, 720, NULL),
         ('{plan,addon}', 'entitlements', 'map', 'entitlement', false, NULL, NULL, NULL),
         ('{plan,addon}', 'limits', 'map', 'limit', false, NULL, NULL, NULL),
         ('{plan,addon}', 'usage', 'map of one or list', '@charge', false, NULL, NULL, NULL),
@@ -69,6 +78,9 @@ BEGIN
         ('{price}', 'amount', 'one', 'amount', true, NULL, NULL, NULL),
         ('{price}', 'commitment', 'one', 'amount', false, NULL, NULL, NULL),
         ('{trial}', 'days', 'one', 'integer', true, 0, 3650, NULL),
+        ('{trial}', 'price', 'amounts', 'amount', false, NULL, NULL, NULL),
+        ('{trial}', 'reuse', 'one', 'word', false, NULL, NULL, '{never,per_plan,always}'),
+        ('{trial}', 'reminderDays', 'list', 'integer', false, 1, 999, NULL),
         ('{trial}', 'requiresPaymentMethod', 'one', 'boolean', false, NULL, NULL, NULL),
         ('{trial}', 'endBehavior', 'one', 'word', false, NULL, NULL, '{cancel,pause,past_due}'),
         ('{charge}', 'included', 'one', 'quantity', false, NULL, NULL, NULL),
@@ -317,7 +329,12 @@ DECLARE
     v_is text := coalesce(jsonb_typeof(p_value), 'nothing');
     v_row record;
 BEGIN
-    IF p_shape <> 'one' THEN
+    IF p_shape = 'amounts' AND v_is = 'object' THEN
+        FOR v_row IN SELECT e.path, e.item, e.key FROM qzpay._catalog_entries(p_path, p_value) e LOOP
+            PERFORM qzpay._catalog_check_scalar(v_row.path, to_jsonb(v_row.key), 'currency', NULL, NULL, NULL);
+            PERFORM qzpay._catalog_check_scalar(v_row.path, v_row.item, p_type, p_low, p_high, p_choices);
+        END LOOP;
+    ELSIF p_shape NOT IN ('one', 'amounts') THEN
         IF p_shape = 'list' AND v_is <> 'array' OR p_shape IN ('map', 'map of one or list') AND v_is <> 'object'
            OR p_shape = 'entries' AND v_is NOT IN ('array', 'object') THEN
             PERFORM qzpay._catalog_fault(p_path, format('%s is wanted, not %s',

@@ -4,7 +4,7 @@
 CREATE OR REPLACE FUNCTION qzpay._catalog_products(p_doc jsonb) RETURNS TABLE (kind text, path text, code text, key text, ordinal bigint, item jsonb)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT s.kind, e.path, coalesce(e.item ->> 'id', e.key), e.key, e.ordinal,
+    SELECT s.kind, e.path, coalesce(e.item ->> 'id', e.key) || coalesce(' @' || (e.item ->> 'tenant'), ''), e.key, e.ordinal,
            CASE WHEN s.section <> 'plugins' THEN e.item
                 ELSE e.item || jsonb_build_object('categories',
                     coalesce(nullif(e.item -> 'categories', 'null'), '[]') || CASE WHEN e.item -> 'categories' ? 'plugin' THEN '[]' ELSE '["plugin"]' END::jsonb) END
@@ -12,7 +12,51 @@ SET search_path = pg_catalog, pg_temp AS $$
     CROSS JOIN LATERAL qzpay._catalog_entries(s.section, p_doc -> s.section) e
 $$;
 COMMENT ON FUNCTION qzpay._catalog_products(jsonb) IS
-'The products of a checked document. The code is the id, or the key it stands under; a plugin is an add-on of the category plugin.';
+'The products of a checked document. code is that of _catalog_ref(): the id, or the key it stands under, and the tenant it is private to; a plugin is an add-on of the category plugin.';
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_ref(p_code text, p_tenant uuid) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN p_code || coalesce(' @' || p_tenant, '');
+END $$;
+COMMENT ON FUNCTION qzpay._catalog_ref(text, uuid) IS
+'What an import calls a product: its code, and the tenant it is private to. Codes have neither blanks nor slashes, so this is never the name of another, and may stand in a path.';
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_tenant_of(p_path text, p_name text) RETURNS uuid
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_tenants uuid[] := ARRAY(SELECT t.tenant_id FROM qzpay.tenants t WHERE t.tenant_id::text = lower(p_name));
+BEGIN
+    IF v_tenants = '{}' THEN
+        v_tenants := ARRAY(SELECT DISTINCT c.tenant_id FROM qzpay.customers c WHERE c.external_id = p_name);
+    END IF;
+    IF cardinality(v_tenants) <> 1 THEN
+        PERFORM qzpay._catalog_fault(p_path, format(CASE WHEN v_tenants = '{}' THEN 'unknown tenant "%s"' ELSE 'several tenants have a customer "%s"' END, p_name),
+                                     'A tenant is named by its id, or by the external id of its customer, who has to be there first: sync_customer().');
+    END IF;
+    RETURN v_tenants[1];
+END $$;
+COMMENT ON FUNCTION qzpay._catalog_tenant_of(text, text) IS 'The tenant that a document names by its id or by the external id of a customer; QZ601 where that is none or not one.';
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_with_tenants(p_doc jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_doc jsonb := p_doc;
+    v_row record;
+BEGIN
+    FOR v_row IN
+        SELECT e.path, e.item ->> 'tenant' AS tenant, ARRAY[s.section, coalesce(e.key, (e.ordinal - 1)::text), 'tenant'] AS at
+        FROM unnest('{plans,addons,plugins,services}'::text[]) AS s (section) CROSS JOIN LATERAL qzpay._catalog_entries(s.section, p_doc -> s.section) e
+        WHERE e.item ->> 'tenant' IS NOT NULL
+    LOOP
+        v_doc := jsonb_set(v_doc, v_row.at, to_jsonb(qzpay._catalog_tenant_of(v_row.path || '.tenant', v_row.tenant)));
+    END LOOP;
+    RETURN v_doc;
+END $$;
+COMMENT ON FUNCTION qzpay._catalog_with_tenants(jsonb) IS 'A document whose grammar is right, with the ids of the tenants in place of what names them.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_limit_meters(p_doc jsonb) RETURNS TABLE (feature text, meter text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
@@ -42,25 +86,41 @@ CREATE OR REPLACE FUNCTION qzpay._catalog_prune(p_value jsonb, p_defaults jsonb 
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN (SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}')
+    RETURN (SELECT coalesce(jsonb_object_agg(e.key, CASE WHEN jsonb_typeof(e.value) = 'number' THEN to_jsonb(trim_scale((e.value #>> '{}')::numeric)) ELSE e.value END), '{}')
             FROM jsonb_each(p_value) e
             WHERE e.value NOT IN ('null', '{}', '[]') AND e.value IS DISTINCT FROM p_defaults -> e.key);
 END $$;
-COMMENT ON FUNCTION qzpay._catalog_prune(jsonb, jsonb) IS 'Takes out of an object what is null, empty or the default, so that saying a default and saying nothing are the same.';
+COMMENT ON FUNCTION qzpay._catalog_prune(jsonb, jsonb) IS 'Takes out of an object what is null, empty or the default, so that saying a default and saying nothing are the same; numbers lose trailing zeros.';
+
+CREATE OR REPLACE FUNCTION qzpay._catalog_days(p_key text, p_days jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF jsonb_typeof(p_days) IS DISTINCT FROM 'array' THEN
+        RETURN '{}';
+    END IF;
+    RETURN jsonb_build_object(p_key, (SELECT coalesce(jsonb_agg(d.day ORDER BY d.day DESC), '[]') FROM (SELECT DISTINCT trim_scale(e.day::numeric) AS day FROM jsonb_array_elements_text(p_days) e (day)) d));
+END $$;
+COMMENT ON FUNCTION qzpay._catalog_days(text, jsonb) IS 'Days of reminders under a key, most first, each once. None at all is said too, by an empty list; NULL is not saying.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_product_body(p_item jsonb) RETURNS jsonb
 LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
     SELECT qzpay._catalog_prune(
-        p_item - '{id,price,pricePerUnit,prices,currency,interval,usage,overage,requiredPlan}'::text[]
+        p_item - '{id,price,pricePerUnit,prices,setupFee,currency,interval,usage,overage,requiredPlan}'::text[]
         || jsonb_build_object(
             'limits', (SELECT jsonb_object_agg(l.key, qzpay._catalog_limit_value(l.value)) FROM jsonb_each(nullif(p_item -> 'limits', 'null')) l),
             'trial', CASE WHEN p_item #> '{trial,days}' > '0'
-                          THEN qzpay._catalog_prune(p_item -> 'trial', '{"requiresPaymentMethod": false, "endBehavior": "cancel"}') END,
+                          THEN qzpay._catalog_prune((p_item -> 'trial') - 'price' - 'reminderDays', '{"requiresPaymentMethod": false, "endBehavior": "cancel"}')
+                               || qzpay._catalog_days('reminderDays', p_item #> '{trial,reminderDays}') END,
+            'includesAddons', (SELECT jsonb_agg(DISTINCT a.code) FROM jsonb_array_elements(nullif(p_item -> 'includesAddons', 'null')) a (code)),
+            'applicableAddons', (SELECT jsonb_agg(DISTINCT a.code) FROM jsonb_array_elements(nullif(p_item -> 'applicableAddons', 'null')) a (code)),
+            'expiringReminderDays', NULL,
             'limitedFeatures', (SELECT jsonb_agg(DISTINCT f.code) FROM jsonb_array_elements(nullif(p_item -> 'limitedFeatures', 'null')) f (code)),
             'usageInterval', qzpay._catalog_interval(p_item ->> 'usageInterval'),
             'applicablePlans', r.applicable_plans, 'includedIn', r.included_in, 'requires', r.requires, 'incompatibleWith', r.incompatible_with),
         '{"active": true, "visible": true, "selfService": true, "minQuantity": 1, "graceAccess": "full", "usageInterval": "month", "isFeatured": false}')
+        || qzpay._catalog_days('expiringReminderDays', p_item -> 'expiringReminderDays')
     FROM (SELECT jsonb_agg(DISTINCT c.item) FILTER (WHERE s.key = 'applicablePlans') AS applicable_plans,
                  jsonb_agg(DISTINCT c.item) FILTER (WHERE s.key = 'includedIn') AS included_in,
                  jsonb_agg(DISTINCT c.item) FILTER (WHERE s.key = 'requires') AS requires,
@@ -71,20 +131,32 @@ SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION qzpay._catalog_product_body(jsonb) IS 'Canonical form of a product, without its prices and charges, which are objects of their own.';
 
-CREATE OR REPLACE FUNCTION qzpay._catalog_prices(p_doc jsonb) RETURNS TABLE (product text, kind text, path text, currency text, unit text, body jsonb)
+CREATE OR REPLACE FUNCTION qzpay._catalog_prices(p_doc jsonb) RETURNS TABLE (product text, kind text, path text, currency text, unit text, body jsonb, part text)
 LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT p.code, p.kind, q.path, coalesce(q.currency, p.item ->> 'currency', p_doc ->> 'currency'), qzpay._catalog_interval(q.unit), q.body
+    SELECT p.code, p.kind, q.path, coalesce(q.currency, p.item ->> 'currency', p_doc ->> 'currency'), CASE q.part WHEN 'trial' THEN 'trial' ELSE qzpay._catalog_interval(q.unit) END, q.body, q.part
     FROM qzpay._catalog_products(p_doc) p
     CROSS JOIN LATERAL (
-        SELECT c.path, e.key AS unit, c.item ->> 'currency' AS currency, qzpay._catalog_prune(c.item - 'currency') AS body
+        SELECT 'price' AS part, c.path, e.key AS unit, c.item ->> 'currency' AS currency, qzpay._catalog_prune(c.item - 'currency') AS body
         FROM qzpay._catalog_entries(p.path || '.prices', p.item -> 'prices') e CROSS JOIN LATERAL qzpay._catalog_each(e.path, e.item) c
         UNION ALL
-        SELECT p.path || '.' || s.key, CASE p.kind WHEN 'service' THEN 'once' ELSE coalesce(p.item ->> 'interval', 'month') END, NULL, jsonb_build_object('amount', s.value)
+        SELECT 'price', p.path || '.' || s.key, CASE p.kind WHEN 'service' THEN 'once' ELSE coalesce(p.item ->> 'interval', 'month') END, NULL, jsonb_build_object('amount', s.value)
         FROM jsonb_each(p.item) s WHERE s.key IN ('price', 'pricePerUnit') AND s.value <> 'null'
+        UNION ALL
+        SELECT x.part, CASE WHEN a.currency IS NULL THEN x.path ELSE qzpay._catalog_path(x.path, a.currency) END, 'once', a.currency, jsonb_build_object('amount', a.amount)
+        FROM (VALUES ('setup', p.path || '.setupFee', p.item -> 'setupFee'), ('trial', p.path || '.trial.price', p.item #> '{trial,price}')) AS x (part, path, given)
+        CROSS JOIN LATERAL (
+            SELECT m.key AS currency, m.value AS amount FROM jsonb_each(CASE jsonb_typeof(x.given) WHEN 'object' THEN x.given ELSE '{}' END) m
+            UNION ALL
+            -- A number alone is in the currency of all the product's prices.
+            SELECT (SELECT min(u.currency) FROM (
+                        SELECT coalesce(c.item ->> 'currency', p.item ->> 'currency', p_doc ->> 'currency') AS currency
+                        FROM qzpay._catalog_entries('', p.item -> 'prices') e CROSS JOIN LATERAL qzpay._catalog_each('', e.item) c) u HAVING count(DISTINCT u.currency) = 1), x.given
+            WHERE jsonb_typeof(x.given) = 'number') a
+        WHERE a.amount > '0'
     ) q
 $$;
-COMMENT ON FUNCTION qzpay._catalog_prices(jsonb) IS 'The prices of a checked document, whichever way they are written; currency is NULL where nothing says it.';
+COMMENT ON FUNCTION qzpay._catalog_prices(jsonb) IS 'The prices of a checked document, whichever way they are written: of intervals (part price), set-up fees (setup) and trials (trial). currency is NULL where nothing says it.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_charges(p_doc jsonb) RETURNS TABLE (product text, kind text, path text, meter text, currency text, item jsonb, limit_code text, limit_value numeric)
 LANGUAGE sql STABLE PARALLEL UNSAFE
@@ -106,7 +178,7 @@ SET search_path = pg_catalog, pg_temp AS $$
         FROM jsonb_each(nullif(p.item -> 'limits', 'null')) v JOIN qzpay._catalog_limit_meters(p_doc) m ON m.feature = v.key AND m.meter = q.meter
     ) l ON p.kind = 'plan'
     LEFT JOIN LATERAL (
-        SELECT min(r.currency) AS currency FROM qzpay._catalog_prices(p_doc) r WHERE r.product = p.code HAVING count(DISTINCT r.currency) = 1
+        SELECT min(r.currency) AS currency FROM qzpay._catalog_prices(p_doc) r WHERE r.product = p.code AND r.part = 'price' HAVING count(DISTINCT r.currency) = 1
     ) c ON true
 $$;
 COMMENT ON FUNCTION qzpay._catalog_charges(jsonb) IS
@@ -204,15 +276,17 @@ SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    WITH plan AS (SELECT p.* FROM qzpay._catalog_products(p_doc) p WHERE p.kind = 'plan'),
+    WITH plan AS (SELECT p.kind, p.path, p.code, p.key, p.item, row_number() OVER (PARTITION BY p.item ->> 'tenant' IS NULL ORDER BY p.ordinal) AS ordinal
+                  FROM qzpay._catalog_products(p_doc) p WHERE p.kind = 'plan'),
     there AS (SELECT p.code, p.tier_rank FROM qzpay.products p WHERE p.kind = 'plan' AND p.tenant_id IS NULL)
-    SELECT p.code, coalesce((p.item ->> 'tierRank')::bigint,
+    SELECT p.code, CASE WHEN p.item ->> 'tenant' IS NOT NULL THEN (p.item ->> 'tierRank')::numeric::bigint ELSE coalesce((p.item ->> 'tierRank')::numeric::bigint,
                             CASE WHEN NOT EXISTS (SELECT FROM there t WHERE t.code NOT IN (SELECT i.code FROM plan i)) THEN p.ordinal
-                                 ELSE coalesce(t.tier_rank, (SELECT coalesce(max(h.tier_rank), 0) FROM there h) + p.ordinal) END)
+                                 ELSE coalesce(t.tier_rank, (SELECT coalesce(max(h.tier_rank), 0) FROM there h) + p.ordinal) END) END
     FROM plan p LEFT JOIN there t ON t.code = p.code;
 END $$;
 COMMENT ON FUNCTION qzpay._catalog_ranks(jsonb) IS
-'Tier ranks: as said, or the place in the list of plans if it names all there are. In a partial list known plans keep theirs and new ones come after the highest.';
+'Tier ranks: as said, or the place in the list of plans if it names all there are. In a partial list known plans keep theirs and new ones come after the highest. '
+'A plan private to a tenant has the rank it is given, or none.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_aliases(p_doc jsonb) RETURNS TABLE (code text, aliases jsonb)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
@@ -226,7 +300,7 @@ BEGIN
         SELECT p.code, a.name, a.ordinal FROM product p CROSS JOIN LATERAL jsonb_array_elements_text(nullif(p.item -> 'aliases', 'null')) WITH ORDINALITY AS a (name, ordinal)
         UNION ALL
         SELECT p.code, p.key, 1000000 FROM product p
-        WHERE p.key <> p.code
+        WHERE p.key <> p.code AND p.item ->> 'tenant' IS NULL
           AND NOT EXISTS (SELECT FROM product i WHERE i.code = p.key OR i.key = p.key AND i.code <> p.code OR i.code <> p.code AND i.item -> 'aliases' ? p.key)
           AND NOT EXISTS (SELECT FROM other o WHERE o.code = p.key OR p.key = ANY (o.aliases))
     )

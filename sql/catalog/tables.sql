@@ -42,6 +42,13 @@ CREATE TABLE qzpay.products (
     trial_days integer NOT NULL DEFAULT 0 CHECK (trial_days BETWEEN 0 AND 3650),
     trial_requires_payment_method boolean NOT NULL DEFAULT false,
     trial_end_behavior text NOT NULL DEFAULT 'cancel' CHECK (trial_end_behavior IN ('cancel', 'pause', 'past_due')),
+    trial_reuse text CHECK (trial_reuse IN ('never', 'per_plan', 'always')),
+    trial_reminder_days integer[] CHECK (1 <= ALL (trial_reminder_days) AND 999 >= ALL (trial_reminder_days) AND cardinality(trial_reminder_days) <= 16),
+    expiring_reminder_days integer[] CHECK (1 <= ALL (expiring_reminder_days) AND 999 >= ALL (expiring_reminder_days) AND cardinality(expiring_reminder_days) <= 16),
+    late_renewal_days integer CHECK (late_renewal_days BETWEEN 0 AND 3650),
+    proration_unit text CHECK (proration_unit IN ('second', 'day')),
+    invoice_draft_hours integer CHECK (invoice_draft_hours BETWEEN 0 AND 720),
+    prorate boolean,
     usage_interval_unit text NOT NULL DEFAULT 'month' CHECK (usage_interval_unit IN ('day', 'week', 'month', 'year')),
     usage_interval_count integer NOT NULL DEFAULT 1 CHECK (usage_interval_count BETWEEN 1 AND 1000),
     grace_days integer CHECK (grace_days BETWEEN 0 AND 3650),
@@ -56,10 +63,15 @@ CREATE TABLE qzpay.products (
     display jsonb NOT NULL DEFAULT '{}',
     metadata jsonb NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL,
-    updated_at timestamptz NOT NULL
+    updated_at timestamptz NOT NULL,
+    CHECK (prorate IS NULL OR kind = 'addon')
 );
 COMMENT ON TABLE qzpay.products IS
 'Plans, add-ons (plugins are add-ons) and one-time services. A product with a tenant is private to it; code is what the API is called with.';
+COMMENT ON COLUMN qzpay.products.trial_reuse IS
+'This and trial_reminder_days, expiring_reminder_days, late_renewal_days, proration_unit, invoice_draft_hours stand before the setting of their name; NULL: the setting. grace_days NULL: those of the dunning policy.';
+COMMENT ON COLUMN qzpay.products.prorate IS
+'Whether an add-on that begins or ends within a period is charged and credited by time. NULL: yes, unless it sells quantity of a meter, which is charged and granted in full.';
 COMMENT ON COLUMN qzpay.products.limited_features IS
 'Codes of the features and limits that stay while a subscription with this product gives limited access only (grace, pause, restriction); none of the others does then, whichever product grants it.';
 CREATE UNIQUE INDEX products_code_key ON qzpay.products (code) WHERE tenant_id IS NULL;
@@ -81,7 +93,7 @@ CREATE TABLE qzpay.prices (
     product_id uuid NOT NULL REFERENCES qzpay.products,
     version integer NOT NULL CHECK (version > 0),
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
-    interval_unit text NOT NULL CHECK (interval_unit IN ('day', 'week', 'month', 'year', 'once')),
+    interval_unit text NOT NULL CHECK (interval_unit IN ('day', 'week', 'month', 'year', 'once', 'trial')),
     interval_count integer NOT NULL DEFAULT 1 CHECK (interval_count BETWEEN 1 AND 1000),
     unit_amount numeric NOT NULL CHECK (unit_amount >= 0 AND unit_amount < 1e15 AND scale(unit_amount) <= 12),
     commitment numeric CHECK (commitment >= 0 AND commitment < 1e15 AND scale(commitment) <= 12),
@@ -92,6 +104,8 @@ CREATE TABLE qzpay.prices (
 );
 COMMENT ON TABLE qzpay.prices IS
 'Versions of what a product costs per unit and interval, in minor units (fractions allowed). A price never changes: a new version is a new row, and who subscribed keeps the old one.';
+COMMENT ON COLUMN qzpay.prices.interval_unit IS
+'once: what a service costs, or the set-up fee of a plan or add-on. trial: what the whole trial of a plan costs, at its start.';
 COMMENT ON COLUMN qzpay.prices.commitment IS
 'What a subscription to this plan spends at least in a billing period, before discounts, in minor units; what is missing is billed at the period''s end.';
 CREATE UNIQUE INDEX prices_active_key ON qzpay.prices (product_id, currency, interval_unit, interval_count) WHERE active;

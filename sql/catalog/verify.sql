@@ -4,13 +4,13 @@ CREATE OR REPLACE FUNCTION qzpay._catalog_name_faults(p_doc jsonb) RETURNS TABLE
 LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
     WITH named AS (
-        SELECT s.space, s.section, s.ordinal AS section_ordinal, e.ordinal, e.path, s.id, coalesce(e.item ->> s.id, e.key) AS code
+        SELECT s.space, s.section, s.ordinal AS section_ordinal, e.ordinal, e.path, s.id, coalesce(e.item ->> s.id, e.key) AS code, e.item ->> 'tenant' AS tenant
         FROM (VALUES (1, 'meter', 'meters', 'id'), (2, 'feature', 'features', 'id'), (3, 'feature', 'limits', 'id'), (4, 'product', 'plans', 'id'),
                      (5, 'product', 'addons', 'id'), (6, 'product', 'plugins', 'id'), (7, 'product', 'services', 'id'),
                      (8, 'promo code', 'promoCodes', 'code'), (9, 'automatic discount', 'automaticDiscounts', 'id')) AS s (ordinal, space, section, id)
         CROSS JOIN LATERAL qzpay._catalog_entries(s.section, p_doc -> s.section) e
     ), counted AS (
-        SELECT n.*, row_number() OVER (PARTITION BY n.space, CASE WHEN n.space IN ('promo code', 'automatic discount') THEN upper(n.code) ELSE n.code END
+        SELECT n.*, row_number() OVER (PARTITION BY n.space, n.tenant, CASE WHEN n.space IN ('promo code', 'automatic discount') THEN upper(n.code) ELSE n.code END
                                        ORDER BY n.section_ordinal, n.ordinal) AS nth
         FROM named n
     )
@@ -18,7 +18,7 @@ SET search_path = pg_catalog, pg_temp AS $$
     UNION ALL
     SELECT c.path || '.' || c.id, format('the %s "%s" is there twice', c.space, c.code) FROM counted c WHERE c.code IS NOT NULL AND c.nth > 1
 $$;
-COMMENT ON FUNCTION qzpay._catalog_name_faults(jsonb) IS 'Objects without a code, and codes that are there twice. The products of all kinds share one name space, so do features and limits.';
+COMMENT ON FUNCTION qzpay._catalog_name_faults(jsonb) IS 'Objects without a code, and codes that are there twice. The products of all kinds share one name space, and those private to a tenant another; so do features and limits.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_product_faults(p_doc jsonb) RETURNS TABLE (path text, message text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
@@ -26,20 +26,38 @@ SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    WITH product AS (SELECT * FROM qzpay._catalog_products(p_doc)),
+    WITH product AS (SELECT p.*, split_part(p.code, ' @', 1) AS name, (p.item ->> 'tenant')::uuid AS tenant FROM qzpay._catalog_products(p_doc) p),
+    there AS (SELECT p.*, qzpay._catalog_ref(p.code, p.tenant_id) AS ref FROM qzpay.products p),
     known AS (
-        SELECT p.code, p.kind FROM product p
+        SELECT p.code AS ref, p.name AS code, p.tenant, p.kind FROM product p
         UNION ALL
-        SELECT p.code, p.kind FROM qzpay.products p WHERE p.tenant_id IS NULL AND p.code NOT IN (SELECT i.code FROM product i)
+        SELECT t.ref, t.code, t.tenant_id, t.kind FROM there t WHERE t.ref NOT IN (SELECT i.code FROM product i)
+    ), reference AS (
+        -- What a product may name: those of everybody, and before them those of its tenant.
+        SELECT p.code, p.name, c.path, c.item #>> '{}' AS named, r.wants, k.*
+        FROM product p
+        CROSS JOIN (VALUES ('requiredPlan', 'plan'), ('applicablePlans', 'plan'), ('includedIn', 'plan'), ('requires', NULL), ('incompatibleWith', NULL),
+                           ('includesAddons', 'addon'), ('applicableAddons', 'addon')) AS r (key, wants)
+        CROSS JOIN LATERAL qzpay._catalog_each(p.path || '.' || r.key, p.item -> r.key) c
+        LEFT JOIN LATERAL (SELECT k.ref, k.kind FROM known k WHERE k.code = c.item #>> '{}' AND (k.tenant IS NULL OR k.tenant = p.tenant) ORDER BY k.tenant NULLS LAST LIMIT 1) k ON true
     )
-    SELECT p.path || '.id', format('"%s" is there as %s, and the kind of a product does not change', p.code, t.kind)
-    FROM product p JOIN qzpay.products t ON t.tenant_id IS NULL AND t.code = p.code AND t.kind <> p.kind
+    SELECT p.path || '.id', format('"%s" is there as %s, and the kind of a product does not change', p.name, t.kind)
+    FROM product p JOIN there t ON t.ref = p.code AND t.kind <> p.kind
     UNION ALL
     SELECT a.path, format('"%s" names another product already', a.item #>> '{}')
     FROM product p CROSS JOIN LATERAL qzpay._catalog_entries(p.path || '.aliases', p.item -> 'aliases') a
-    WHERE EXISTS (SELECT FROM known k WHERE k.code = a.item #>> '{}')
-       OR EXISTS (SELECT FROM product i WHERE i.code <> p.code AND i.item -> 'aliases' ? (a.item #>> '{}'))
-       OR EXISTS (SELECT FROM qzpay.products t WHERE t.tenant_id IS NULL AND t.code NOT IN (SELECT i.code FROM product i) AND a.item #>> '{}' = ANY (t.aliases))
+    WHERE EXISTS (SELECT FROM known k WHERE k.code = a.item #>> '{}' AND k.tenant IS NOT DISTINCT FROM p.tenant)
+       OR EXISTS (SELECT FROM product i WHERE i.code <> p.code AND i.tenant IS NOT DISTINCT FROM p.tenant AND i.item -> 'aliases' ? (a.item #>> '{}'))
+       OR EXISTS (SELECT FROM there t WHERE t.tenant_id IS NOT DISTINCT FROM p.tenant AND t.ref NOT IN (SELECT i.code FROM product i) AND a.item #>> '{}' = ANY (t.aliases))
+    UNION ALL
+    SELECT p.path || '.' || k.key, 'the add-on says it, where a plan is not private to a tenant' FROM product p CROSS JOIN (VALUES ('includesAddons'), ('applicableAddons')) k (key)
+    WHERE p.tenant IS NULL AND jsonb_typeof(p.item -> k.key) = 'array'
+    UNION ALL
+    SELECT p.path || '.trial.price', 'a trial of 0 days has no price' FROM product p WHERE p.item #> '{trial,days}' = '0' AND jsonb_typeof(p.item #> '{trial,price}') IN ('number', 'object')
+    UNION ALL
+    SELECT d.path || '.' || d.key, 'it has more than 16 elements'
+    FROM product p CROSS JOIN LATERAL (VALUES (p.path, 'expiringReminderDays', p.item -> 'expiringReminderDays'), (p.path || '.trial', 'reminderDays', p.item #> '{trial,reminderDays}')) d (path, key, list)
+    WHERE jsonb_array_length(CASE jsonb_typeof(d.list) WHEN 'array' THEN d.list ELSE '[]' END) > 16
     UNION ALL
     SELECT p.path || '.maxQuantity', 'it is lower than minQuantity' FROM product p
     WHERE (p.item ->> 'maxQuantity')::numeric < coalesce((p.item ->> 'minQuantity')::numeric, 1)
@@ -52,16 +70,12 @@ BEGIN
     SELECT p.path || '.dunningPolicy', format('unknown dunning policy "%s"', p.item ->> 'dunningPolicy') FROM product p
     WHERE p.item ->> 'dunningPolicy' IS NOT NULL AND NOT EXISTS (SELECT FROM qzpay.dunning_policies d WHERE d.code = p.item ->> 'dunningPolicy')
     UNION ALL
-    SELECT c.path, CASE WHEN k.code IS NULL THEN format('unknown %s "%s"', CASE WHEN r.plans THEN 'plan' ELSE 'product' END, c.item #>> '{}')
-                        WHEN k.code = p.code THEN 'a product cannot refer to itself' ELSE format('"%s" is no plan', k.code) END
-    FROM product p
-    CROSS JOIN (VALUES ('requiredPlan', true), ('applicablePlans', true), ('includedIn', true), ('requires', false), ('incompatibleWith', false)) AS r (key, plans)
-    CROSS JOIN LATERAL qzpay._catalog_each(p.path || '.' || r.key, p.item -> r.key) c
-    LEFT JOIN known k ON k.code = c.item #>> '{}'
-    WHERE k.code IS NULL OR k.code = p.code OR r.plans AND k.kind <> 'plan'
+    SELECT r.path, CASE WHEN r.ref IS NULL THEN format('unknown %s "%s"', CASE r.wants WHEN 'plan' THEN 'plan' WHEN 'addon' THEN 'add-on' ELSE 'product' END, r.named)
+                        WHEN r.ref = r.code THEN 'a product cannot refer to itself' ELSE format('"%s" is no %s', r.named, CASE r.wants WHEN 'plan' THEN 'plan' ELSE 'add-on' END) END
+    FROM reference r WHERE r.ref IS NULL OR r.ref = r.code OR r.kind <> r.wants
     UNION ALL
     SELECT 'defaultPlan', format('unknown plan "%s"', p_doc ->> 'defaultPlan')
-    WHERE NOT EXISTS (SELECT FROM known k WHERE k.code = p_doc ->> 'defaultPlan' AND k.kind = 'plan') AND p_doc ->> 'defaultPlan' IS NOT NULL;
+    WHERE NOT EXISTS (SELECT FROM known k WHERE k.ref = p_doc ->> 'defaultPlan' AND k.kind = 'plan') AND p_doc ->> 'defaultPlan' IS NOT NULL;
 END $$;
 COMMENT ON FUNCTION qzpay._catalog_product_faults(jsonb) IS 'Products that contradict themselves, each other or the tables.';
 
@@ -132,10 +146,16 @@ SET search_path = pg_catalog, pg_temp AS $$
     WITH price AS (
         SELECT p.*, row_number() OVER (PARTITION BY p.product, p.currency, p.unit ORDER BY p.path COLLATE "C") AS nth FROM qzpay._catalog_prices(p_doc) p
     )
-    SELECT regexp_replace(p.path, '\.(price|pricePerUnit)$', '') || '.currency', '"currency" is missing' FROM price p WHERE p.currency IS NULL
+    SELECT CASE p.part WHEN 'price' THEN regexp_replace(p.path, '\.(price|pricePerUnit)$', '') || '.currency' ELSE p.path END, '"currency" is missing' FROM price p WHERE p.currency IS NULL
     UNION ALL
     SELECT p.path, CASE p.kind WHEN 'service' THEN 'a service has a price once, not per interval' ELSE format('a price of a %s is per interval', p.kind) END
-    FROM price p WHERE (p.kind = 'service') <> (p.unit = 'once')
+    FROM price p WHERE p.part = 'price' AND (p.kind = 'service') <> (p.unit = 'once')
+    UNION ALL
+    -- Otherwise the trial would be free for whoever pays in another currency.
+    SELECT regexp_replace(min(t.path), '\.trial\.price.*$', '.trial.price'), format('the trial has no price in %s, in which the plan is sold', p.currency)
+    FROM price p JOIN price t ON t.product = p.product AND t.part = 'trial'
+    WHERE p.part = 'price' AND p.currency IS NOT NULL AND NOT EXISTS (SELECT FROM price o WHERE o.product = p.product AND o.part = 'trial' AND o.currency = p.currency)
+    GROUP BY p.product, p.currency
     UNION ALL
     SELECT p.path || '.commitment', 'only a plan has a commitment' FROM price p WHERE p.body ? 'commitment' AND p.kind <> 'plan'
     UNION ALL
@@ -266,7 +286,7 @@ BEGIN
     UNION ALL
     SELECT CASE d.kind WHEN 'promo_code' THEN d.rules_path || '.maxUses' ELSE d.path || '.maxRedemptions' END, format('it was used %s times already', t.uses)
     FROM discount d JOIN qzpay.discounts t ON upper(t.code) = upper(d.code) AND t.trigger = CASE d.kind WHEN 'promo_code' THEN d.kind ELSE 'automatic' END
-    WHERE coalesce((d.rules ->> 'maxUses')::bigint, (d.item ->> 'maxRedemptions')::bigint) < t.uses;
+    WHERE coalesce((d.rules ->> 'maxUses')::numeric, (d.item ->> 'maxRedemptions')::numeric) < t.uses;
 END $$;
 COMMENT ON FUNCTION qzpay._catalog_discount_faults(jsonb) IS 'Discounts whose value, duration or conditions cannot be.';
 
@@ -277,7 +297,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY
     WITH product AS (
-        SELECT p.code, p.kind FROM qzpay._catalog_products(p_doc) p UNION SELECT p.code, p.kind FROM qzpay.products p WHERE p.tenant_id IS NULL
+        SELECT split_part(p.code, ' @', 1) AS code, p.kind FROM qzpay._catalog_products(p_doc) p UNION SELECT p.code, p.kind FROM qzpay.products p
     )
     SELECT d.kind, d.code, v.path,
            format('unknown %s "%s": the condition is not met until it exists', CASE WHEN k.plans THEN 'plan' ELSE 'product' END, v.item #>> '{}')
@@ -296,31 +316,33 @@ END $$;
 COMMENT ON FUNCTION qzpay._catalog_warnings(jsonb) IS
 'What an import accepts and mentions: conditions that name a plan or product the catalog lacks (the discount stays inert), and a limit that differs from what its charge includes.';
 
-CREATE OR REPLACE FUNCTION qzpay._catalog_verify(p_doc jsonb, p_strict boolean) RETURNS void
+CREATE OR REPLACE FUNCTION qzpay._catalog_verify(p_doc jsonb, p_strict boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    v_doc jsonb := p_doc;
     v_fault record;
 BEGIN
-    IF jsonb_typeof(p_doc) IS DISTINCT FROM 'object' THEN
+    IF jsonb_typeof(v_doc) IS DISTINCT FROM 'object' THEN
         PERFORM qzpay._catalog_fault('$', 'a catalog document is an object');
     END IF;
-    PERFORM qzpay._catalog_check('', p_doc, 'one', '@document');
+    PERFORM qzpay._catalog_check('', v_doc, 'one', '@document');
+    v_doc := qzpay._catalog_with_tenants(v_doc);
     -- In this order, because the later ones go by the names that the first has found to be unique.
     FOR v_fault IN
-        SELECT f.path, f.message FROM qzpay._catalog_name_faults(p_doc) f ORDER BY f.path COLLATE "C", f.message LIMIT 1
+        SELECT f.path, f.message FROM qzpay._catalog_name_faults(v_doc) f ORDER BY f.path COLLATE "C", f.message LIMIT 1
     LOOP
         PERFORM qzpay._catalog_fault(v_fault.path, v_fault.message);
     END LOOP;
     FOR v_fault IN
-        SELECT f.* FROM (SELECT * FROM qzpay._catalog_product_faults(p_doc) UNION ALL SELECT * FROM qzpay._catalog_feature_faults(p_doc)
-                         UNION ALL SELECT * FROM qzpay._catalog_price_faults(p_doc) UNION ALL SELECT * FROM qzpay._catalog_charge_faults(p_doc)
-                         UNION ALL SELECT * FROM qzpay._catalog_discount_faults(p_doc)) f
+        SELECT f.* FROM (SELECT * FROM qzpay._catalog_product_faults(v_doc) UNION ALL SELECT * FROM qzpay._catalog_feature_faults(v_doc)
+                         UNION ALL SELECT * FROM qzpay._catalog_price_faults(v_doc) UNION ALL SELECT * FROM qzpay._catalog_charge_faults(v_doc)
+                         UNION ALL SELECT * FROM qzpay._catalog_discount_faults(v_doc)) f
         ORDER BY f.path COLLATE "C", f.message LIMIT 1
     LOOP
         PERFORM qzpay._catalog_fault(v_fault.path, v_fault.message);
     END LOOP;
-    FOR v_fault IN SELECT c.path, c.item FROM qzpay._catalog_charges(p_doc) c WHERE c.item ? 'model' LOOP
+    FOR v_fault IN SELECT c.path, c.item FROM qzpay._catalog_charges(v_doc) c WHERE c.item ? 'model' LOOP
         BEGIN
             PERFORM qzpay._rates_events(v_fault.item ->> 'model', v_fault.item -> 'pricing', 0, 0, false);
         EXCEPTION WHEN OTHERS THEN
@@ -328,10 +350,11 @@ BEGIN
         END;
     END LOOP;
     IF p_strict THEN
-        FOR v_fault IN SELECT w.path, w.message FROM qzpay._catalog_warnings(p_doc) w ORDER BY w.path COLLATE "C" LIMIT 1 LOOP
+        FOR v_fault IN SELECT w.path, w.message FROM qzpay._catalog_warnings(v_doc) w ORDER BY w.path COLLATE "C" LIMIT 1 LOOP
             PERFORM qzpay._catalog_fault(v_fault.path, v_fault.message);
         END LOOP;
     END IF;
+    RETURN v_doc;
 END $$;
 COMMENT ON FUNCTION qzpay._catalog_verify(jsonb, boolean) IS
-'Refuses a catalog document with QZ601 and the JSON path of its first fault; strict refuses what would be a warning too. Writes nothing.';
+'Refuses a catalog document with QZ601 and the JSON path of its first fault; strict refuses what would be a warning too. Writes nothing. Returns the document with the ids of tenants.';

@@ -120,19 +120,30 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_hours integer := (qzpay.setting('invoice_draft_hours') #>> '{}')::integer;
-    v_drafts qzpay._bill[];
+    v_drafts uuid[] := '{}';
+    v_group record;
+    v_written bigint := 0;
 BEGIN
-    IF v_hours > 0 THEN
-        SELECT array_agg(b) INTO v_drafts FROM unnest(p_bills) b WHERE b.invoice_id IN (SELECT l.invoice_id FROM unnest(p_lines) l WHERE l.kind = 'usage' AND l.amount <> 0);
+    IF v_hours > 0 OR EXISTS (SELECT FROM qzpay.products p WHERE p.invoice_draft_hours > 0) THEN
+        FOR v_group IN
+            SELECT h.hours, array_agg(b) AS bills, array_agg(b.invoice_id) AS invoices
+            FROM unnest(p_bills) b
+            -- The plan in force when the usage period ended.
+            LEFT JOIN LATERAL (SELECT p.invoice_draft_hours FROM qzpay.subscription_items i JOIN qzpay.products p ON p.id = i.product_id
+                               WHERE i.tenant_id = b.tenant_id AND i.subscription_id = b.subscription_id AND i.kind = 'plan' AND i.valid_from < b.due_at
+                               ORDER BY i.valid_from DESC LIMIT 1) p ON true
+            CROSS JOIN LATERAL (SELECT coalesce(p.invoice_draft_hours, v_hours) AS hours) h
+            WHERE h.hours > 0 AND b.invoice_id IN (SELECT l.invoice_id FROM unnest(p_lines) l WHERE l.kind = 'usage' AND l.amount <> 0)
+            GROUP BY h.hours ORDER BY h.hours
+        LOOP
+            v_written := v_written + qzpay._write_drafts(v_group.bills, p_lines, p_at + v_group.hours * interval '1 hour', p_at);
+            v_drafts := v_drafts || v_group.invoices;
+        END LOOP;
     END IF;
-    IF v_drafts IS NULL THEN
-        RETURN qzpay._write_final_invoices(p_bills, p_lines, p_at);
-    END IF;
-    RETURN qzpay._write_drafts(v_drafts, p_lines, p_at + v_hours * interval '1 hour', p_at)
-         + qzpay._write_final_invoices((SELECT array_agg(b) FROM unnest(p_bills) b WHERE b.invoice_id NOT IN (SELECT d.invoice_id FROM unnest(v_drafts) d)), p_lines, p_at);
+    RETURN v_written + qzpay._write_final_invoices((SELECT array_agg(b) FROM unnest(p_bills) b WHERE b.invoice_id <> ALL (v_drafts)), p_lines, p_at);
 END $$;
 COMMENT ON FUNCTION qzpay._write_invoices(qzpay._bill[], qzpay._line[], timestamptz) IS
-'Writes the invoices these lines make: those with usage as drafts for the setting invoice_draft_hours, all others final at once. No invoice where every line is 0. Returns how many were written.';
+'Writes the invoices these lines make: those with usage as drafts for the invoice_draft_hours of the plan or else of the setting, all others final at once. No invoice where every line is 0. Returns how many were written.';
 
 CREATE OR REPLACE FUNCTION qzpay._write_final_invoices(p_bills qzpay._bill[], p_lines qzpay._line[], p_at timestamptz) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

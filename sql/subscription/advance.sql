@@ -58,7 +58,7 @@ BEGIN
                    e.goes_on AND s.status = 'paused' AND coalesce(s.resume_at <= k.due_at, false) AS resumes,
                    e.goes_on AND s.status = 'active' AND coalesce(s.pause_at <= k.due_at, false) AS pauses,
                    e.goes_on AND s.status = 'active' AND s.period_comped AND coalesce(s.comp_until <= k.due_at, false) AS comp_ends,
-                   e.goes_on AND s.status = 'incomplete' AND s.trial_end IS NOT NULL AND s.started_at > s.created_at AND s.started_at <= k.due_at AS starts_trial,
+                   e.goes_on AND s.status = 'incomplete' AND s.trial_end IS NOT NULL AND s.started_at > s.created_at AND s.started_at <= k.due_at AND s.trial_price_id IS NULL AS starts_trial,
                    e.goes_on
             FROM (SELECT x.end_reason, x.end_reason IS NULL AND s.managed_by = 'engine' AS goes_on
                   FROM (SELECT CASE
@@ -403,6 +403,7 @@ DECLARE
 BEGIN
     -- The order of RULES C3: dunning's own end first asks for it, then usage, end, renewal and charge in one pass, reminders last.
     PERFORM qzpay._dunning_steps(p_tenants, p_subscriptions, p_dues, p_at);
+    PERFORM qzpay._bill_trials(p_tenants, p_subscriptions, p_dues, p_at);
     PERFORM qzpay._advance_subscriptions(p_tenants, p_subscriptions, p_dues, p_at);
     PERFORM qzpay._remind(p_tenants, p_subscriptions, p_dues, p_at);
     SELECT s.id INTO v_stuck
@@ -429,7 +430,9 @@ BEGIN
     -- As qzpay_reminded_end() has it.
     CROSS JOIN LATERAL (SELECT CASE s.status WHEN 'trialing' THEN 'trial.expiring' ELSE 'subscription.expiring' END AS type,
                                CASE s.status WHEN 'trialing' THEN s.trial_end ELSE least(s.cancel_at, CASE WHEN NOT s.auto_renew THEN s.current_period_end END) END AS ends_at) e
-    CROSS JOIN LATERAL (SELECT days::int AS days FROM jsonb_array_elements_text(qzpay.setting(CASE s.status WHEN 'trialing' THEN 'trial_reminder_days' ELSE 'expiring_reminder_days' END)) AS days) d
+    CROSS JOIN LATERAL (SELECT days::int AS days FROM jsonb_array_elements_text(coalesce(
+            to_jsonb(CASE s.status WHEN 'trialing' THEN s.trial_reminder_days ELSE s.expiring_reminder_days END),
+            qzpay.setting(CASE s.status WHEN 'trialing' THEN 'trial_reminder_days' ELSE 'expiring_reminder_days' END))) AS days) d
     WHERE p_at < e.ends_at AND k.due_at = e.ends_at - d.days * interval '24 hours' AND (s.status = 'trialing' OR s.cancel_reason IS DISTINCT FROM 'payment_failed')
     ON CONFLICT (tenant_id, dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING;
     UPDATE qzpay.subscriptions s SET reminded_at = k.due_at

@@ -87,7 +87,9 @@ BEGIN
             jsonb_build_object('level', 'warning', 'message', 'an invoice was paid after its subscription had ended', 'invoiceId', p_invoice), NULL, p_at);
         RETURN;
     END IF;
-    IF v_sub.status = 'incomplete' THEN
+    IF v_sub.status = 'incomplete' AND v_sub.trial_price_id IS NOT NULL THEN
+        PERFORM qzpay._start_trial(p_tenant, v_sub.id, p_at);
+    ELSIF v_sub.status = 'incomplete' THEN
         UPDATE qzpay.subscriptions s SET status = 'active', status_reason = NULL, updated_at = p_at WHERE s.tenant_id = p_tenant AND s.id = v_sub.id;
     ELSIF v_sub.status IN ('past_due', 'unpaid') AND NOT EXISTS (
         SELECT FROM qzpay.invoices i WHERE i.tenant_id = p_tenant AND i.subscription_id = v_sub.id AND i.status = 'open') THEN
@@ -99,7 +101,7 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION qzpay._invoice_paid(uuid, uuid, timestamptz) IS
-'What a fully paid invoice means for its subscription: the first payment activates it, the last overdue one ends dunning; one that comes after the end raises an alert.';
+'What a fully paid invoice means for its subscription: the first payment activates it or begins its trial, the last overdue one ends dunning; one that comes after the end raises an alert.';
 
 CREATE OR REPLACE FUNCTION qzpay._dunning_steps(p_tenants uuid[], p_subscriptions uuid[], p_dues timestamptz[], p_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -88,7 +88,8 @@ CREATE OR REPLACE FUNCTION qzpay._adopt_plan(p_tenant uuid, p_subscription uuid,
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    UPDATE qzpay.subscriptions s SET trial_end_behavior = p.trial_end_behavior, grace_days = coalesce(p.grace_days, d.grace_days), grace_access = p.grace_access, dunning_policy = d.code,
+    UPDATE qzpay.subscriptions s SET trial_end_behavior = p.trial_end_behavior, trial_reminder_days = p.trial_reminder_days, expiring_reminder_days = p.expiring_reminder_days,
+           late_renewal_days = coalesce(p.late_renewal_days, (qzpay.setting('late_renewal_days') #>> '{}')::integer), grace_days = coalesce(p.grace_days, d.grace_days), grace_access = p.grace_access, dunning_policy = d.code,
            is_free = NOT EXISTS (SELECT FROM qzpay.subscription_items i JOIN qzpay.prices c ON c.id = i.price_id
                                  WHERE i.tenant_id = s.tenant_id AND i.subscription_id = s.id AND i.valid_from <= p_at AND i.valid_until > p_at AND coalesce(i.unit_amount, c.unit_amount) > 0)
     FROM qzpay.subscription_items x
@@ -96,7 +97,7 @@ BEGIN
     JOIN qzpay.dunning_policies d ON d.code = coalesce(p.dunning_policy, qzpay.setting('dunning_policy') #>> '{}')
     WHERE s.tenant_id = p_tenant AND s.id = p_subscription AND x.tenant_id = s.tenant_id AND x.subscription_id = s.id AND x.kind = 'plan' AND x.valid_from <= p_at AND x.valid_until > p_at;
 END $$;
-COMMENT ON FUNCTION qzpay._adopt_plan(uuid, uuid, timestamptz) IS 'Takes over what the plan in force says about grace, dunning and the end of a trial, and whether anything is to be paid at all.';
+COMMENT ON FUNCTION qzpay._adopt_plan(uuid, uuid, timestamptz) IS 'Takes over what the plan in force says about reminders, late renewals, grace, dunning and the end of a trial, and whether anything is to be paid at all.';
 
 CREATE OR REPLACE FUNCTION qzpay._usage_interval(p_product uuid, p_unit text, p_count integer, OUT unit text, OUT count integer)
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
@@ -138,7 +139,7 @@ BEGIN
         RAISE EXCEPTION '% "%" has no price per % in %', v_product.kind, v_product.code, qzpay._interval_name(p_unit, p_count), p_currency USING ERRCODE = 'QZ401',
             HINT = (SELECT 'It has prices per ' || string_agg(format('%s in %s', qzpay._interval_name(r.interval_unit, r.interval_count), r.currency), ', '
                                                               ORDER BY r.currency, r.interval_unit, r.interval_count) || '.'
-                    FROM qzpay.prices r WHERE r.product_id = p_product AND r.active);
+                    FROM qzpay.prices r WHERE r.product_id = p_product AND r.active AND r.interval_unit NOT IN ('once', 'trial'));
     END IF;
 END $$;
 COMMENT ON FUNCTION qzpay._require_price(uuid, text, text, integer) IS 'The price at which a product is sold now per interval in a currency; QZ401 where there is none.';
@@ -148,7 +149,7 @@ LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     SELECT c.id, c.unit_amount INTO price_id, unit_amount FROM qzpay.prices c
-    WHERE c.product_id = p_addon AND c.active AND c.currency = p_currency AND c.interval_unit <> 'once'
+    WHERE c.product_id = p_addon AND c.active AND c.currency = p_currency AND c.interval_unit NOT IN ('once', 'trial')
     ORDER BY (c.interval_unit, c.interval_count) <> (p_unit, p_count), (c.interval_count || ' ' || c.interval_unit)::interval DESC
     LIMIT 1;
     IF price_id IS NULL THEN

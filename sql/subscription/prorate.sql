@@ -3,22 +3,28 @@
 CREATE OR REPLACE FUNCTION qzpay._prorated(p_tenant uuid, p_subscription uuid, p_amount bigint, p_start timestamptz, p_end timestamptz, p_at timestamptz) RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    -- The plan that was held until the instant: a change of plan gives back and asks for by one measure.
+    v_unit text := (SELECT p.proration_unit FROM qzpay.subscription_items i JOIN qzpay.products p ON p.id = i.product_id
+                    WHERE i.tenant_id = p_tenant AND i.subscription_id = p_subscription AND i.kind = 'plan' AND i.valid_from <= p_at
+                    ORDER BY i.valid_from < p_at DESC, i.valid_from DESC LIMIT 1);
 BEGIN
-    RETURN qzpay.prorate(p_amount, tstzrange(p_start, p_end), p_at, qzpay.setting('proration_unit') #>> '{}',
+    RETURN qzpay.prorate(p_amount, tstzrange(p_start, p_end), p_at, coalesce(v_unit, qzpay.setting('proration_unit') #>> '{}'),
                          (SELECT s.timezone FROM qzpay.subscriptions s WHERE s.tenant_id = p_tenant AND s.id = p_subscription));
 END $$;
 COMMENT ON FUNCTION qzpay._prorated(uuid, uuid, bigint, timestamptz, timestamptz, timestamptz) IS
-'prorate() by the setting proration_unit in the zone of a subscription: what is left of an amount for [start, end) at an instant. Debits and credits of one instant are this same number.';
+'prorate() by the proration unit of the plan or, where that has none, the setting, in the zone of a subscription: what is left of an amount for [start, end) at an instant. Debits and credits of one instant are this same number.';
 
 CREATE OR REPLACE FUNCTION qzpay._is_quantity_pack(p_product uuid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN EXISTS (SELECT FROM qzpay.products p JOIN qzpay.product_features pf ON pf.product_id = p.id JOIN qzpay.features f ON f.code = pf.feature_code AND f.meter_id IS NOT NULL
-                   WHERE p.id = p_product AND p.kind = 'addon' AND NOT coalesce((p.metadata ->> 'prorate')::boolean, false));
+    RETURN EXISTS (SELECT FROM qzpay.products p
+                   WHERE p.id = p_product AND p.kind = 'addon'
+                     AND NOT coalesce(p.prorate, NOT EXISTS (SELECT FROM qzpay.product_features pf JOIN qzpay.features f ON f.code = pf.feature_code AND f.meter_id IS NOT NULL WHERE pf.product_id = p.id)));
 END $$;
 COMMENT ON FUNCTION qzpay._is_quantity_pack(uuid) IS
-'Whether an add-on sells quantity of a meter: then it is charged and grants in full at once, and ends only with the period, unless its metadata says prorate.';
+'Whether an add-on is charged and grants in full at once, and ends only with the period: one that sells quantity of a meter, unless its prorate says otherwise.';
 
 CREATE OR REPLACE FUNCTION qzpay._credit_lines(p_tenant uuid, p_subscription uuid, p_items uuid[], p_at timestamptz) RETURNS qzpay._line[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED

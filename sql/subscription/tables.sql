@@ -25,6 +25,9 @@ CREATE TABLE qzpay.subscriptions (
     managed_by text NOT NULL DEFAULT 'engine' CHECK (managed_by IN ('engine', 'provider')),
     provider_ref text,
     trial_end_behavior text NOT NULL DEFAULT 'cancel' CHECK (trial_end_behavior IN ('cancel', 'pause', 'past_due')),
+    trial_price_id uuid REFERENCES qzpay.prices,
+    trial_reminder_days integer[],
+    expiring_reminder_days integer[],
     late_renewal_days integer NOT NULL DEFAULT 30 CHECK (late_renewal_days BETWEEN 0 AND 3650),
     grace_days integer NOT NULL DEFAULT 0 CHECK (grace_days BETWEEN 0 AND 3650),
     grace_access text NOT NULL DEFAULT 'full' CHECK (grace_access IN ('full', 'limited', 'none')),
@@ -71,6 +74,8 @@ COMMENT ON COLUMN qzpay.subscriptions.access_until IS
 'First instant without access if nothing else happens (infinity: open end; NULL: none). Compared with qzpay.now(), so access ends without any job.';
 COMMENT ON COLUMN qzpay.subscriptions.is_free IS
 'Nothing is billed in advance, so a renewal needs no payment method.';
+COMMENT ON COLUMN qzpay.subscriptions.trial_price_id IS 'The price of the trial, until that is paid; the trial begins with the payment. NULL: free, or paid.';
+COMMENT ON COLUMN qzpay.subscriptions.trial_reminder_days IS 'The plan''s, as expiring_reminder_days; NULL: the setting of that name.';
 COMMENT ON COLUMN qzpay.subscriptions.next_due_at IS
 'Next instant at which time itself has work here: reminder, trial end, period boundary, retry, end. NULL: none.';
 COMMENT ON COLUMN qzpay.subscriptions.set_aside_at IS

@@ -12,6 +12,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "nodes/bitmapset.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
@@ -120,14 +121,16 @@ enum
 {
 	S_STATUS, S_AUTO_RENEW, S_HAS_PAYMENT_METHOD, S_IS_FREE, S_MANAGED_BY, S_LATE_RENEWAL_DAYS, S_GRACE_ACCESS, S_PAUSE_ACCESS,
 	S_STARTED_AT, S_CREATED_AT, S_TRIAL_END, S_REMINDED_AT, S_CURRENT_PERIOD_END, S_USAGE_PERIOD_END, S_GRACE_UNTIL, S_CANCEL_AT,
-	S_ENDED_AT, S_COMP_UNTIL, S_RESUME_AT, S_DUNNING_NEXT_AT, S_CYCLE_DUE_AT, S_PAUSE_AT, S_CHANGE_AT, S_CANCEL_REASON, S_PERIOD_COMPED, S_ACCESS_UNTIL, S_NEXT_DUE_AT,
+	S_ENDED_AT, S_COMP_UNTIL, S_RESUME_AT, S_DUNNING_NEXT_AT, S_CYCLE_DUE_AT, S_PAUSE_AT, S_CHANGE_AT, S_CANCEL_REASON, S_PERIOD_COMPED,
+	S_TRIAL_REMINDER_DAYS, S_EXPIRING_REMINDER_DAYS, S_ACCESS_UNTIL, S_NEXT_DUE_AT,
 	S_COLUMNS
 };
 
 static const char *const subscription_columns[S_COLUMNS] = {
 	"status", "auto_renew", "has_payment_method", "is_free", "managed_by", "late_renewal_days", "grace_access", "pause_access",
 	"started_at", "created_at", "trial_end", "reminded_at", "current_period_end", "usage_period_end", "grace_until", "cancel_at",
-	"ended_at", "comp_until", "resume_at", "dunning_next_at", "cycle_due_at", "pause_at", "change_at", "cancel_reason", "period_comped", "access_until", "next_due_at"
+	"ended_at", "comp_until", "resume_at", "dunning_next_at", "cycle_due_at", "pause_at", "change_at", "cancel_reason", "period_comped",
+	"trial_reminder_days", "expiring_reminder_days", "access_until", "next_due_at"
 };
 
 /* Where the columns are, in fn_extra; a table altered since has another number of columns. */
@@ -208,6 +211,24 @@ access_until(const SubscriptionRow *row, const char *status)
 	return qzpay_access_until(&facts);
 }
 
+/* The first elements of an array of days that are none of them null.  Returns how many. */
+static int
+array_integers(Datum array, int reminders[MAX_REMINDERS])
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	int			length;
+	int			n = 0;
+
+	deconstruct_array(DatumGetArrayTypeP(array), INT4OID, sizeof(int32), true, TYPALIGN_INT, &elements, &nulls, &length);
+	for (int i = 0; i < length && n < MAX_REMINDERS; i++)
+	{
+		if (!nulls[i])
+			reminders[n++] = DatumGetInt32(elements[i]);
+	}
+	return n;
+}
+
 static int64
 next_due_at(const SubscriptionRow *row, const char *status)
 {
@@ -237,7 +258,12 @@ next_due_at(const SubscriptionRow *row, const char *status)
 
 	/* Read only where there is an end to count down to. */
 	if (qzpay_reminded_end(&facts) != QZPAY_INSTANT_NONE)
-		n_reminders = qzpay_setting_integers(strcmp(status, "trialing") == 0 ? "trial_reminder_days" : "expiring_reminder_days", reminders, MAX_REMINDERS);
+	{
+		int			column = strcmp(status, "trialing") == 0 ? S_TRIAL_REMINDER_DAYS : S_EXPIRING_REMINDER_DAYS;
+
+		n_reminders = row->isnull[column] ? qzpay_setting_integers(subscription_columns[column], reminders, MAX_REMINDERS)
+			: array_integers(row->values[column], reminders);
+	}
 	return qzpay_next_due(&facts, reminders, n_reminders);
 }
 

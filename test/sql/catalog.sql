@@ -32,7 +32,7 @@ SELECT state() AS empty \gset
 
 -- who may
 SELECT r AS role, has_function_privilege(r, 'qzpay.import_catalog(jsonb, boolean, boolean)', 'EXECUTE') AS import,
-       has_function_privilege(r, 'qzpay.export_catalog()', 'EXECUTE') AS export,
+       has_function_privilege(r, 'qzpay.export_catalog(boolean)', 'EXECUTE') AS export,
        has_function_privilege(r, 'qzpay.set_setting(text, jsonb)', 'EXECUTE') AS set_setting
 FROM unnest('{qzpay_admin,qzpay_worker,qzpay_app,qzpay_tenant}'::name[]) r;
 
