@@ -97,7 +97,7 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF jsonb_typeof(p_days) IS DISTINCT FROM 'array' THEN
-        RETURN '{}';
+        RETURN jsonb_build_object();
     END IF;
     RETURN jsonb_build_object(p_key, (SELECT coalesce(jsonb_agg(d.day ORDER BY d.day DESC), '[]') FROM (SELECT DISTINCT trim_scale(e.day::numeric) AS day FROM jsonb_array_elements_text(p_days) e (day)) d));
 END $$;

@@ -148,7 +148,7 @@ DECLARE
     v_lines qzpay._line[];
     v_rows bigint;
 BEGIN
-    SELECT s.tenant_id, p_invoice, s.customer_id, s.id, c.seller_id, s.livemode, s.currency, 'proration', p_at, p_at, s.current_period_end, NULL, NULL::integer, NULL::jsonb INTO STRICT v_bill
+    SELECT s.tenant_id, p_invoice, s.customer_id, s.id, c.seller_id, s.livemode, s.currency, 'proration', p_at, p_at, s.current_period_end, NULL, NULL::integer, nullif(s.metadata, '{}') INTO STRICT v_bill
     FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.tenant_id = s.tenant_id AND c.id = s.customer_id WHERE s.tenant_id = p_tenant AND s.id = p_subscription;
     IF v_bill.period_end <= v_bill.period_start THEN
         v_bill.period_end := NULL;
