@@ -305,7 +305,7 @@ BEGIN
         PERFORM qzpay._catalog_fault(p_path, format('unknown interval %s', v_shown));
     ELSIF p_type = 'instant' AND qzpay._catalog_instant(v_text, false) IS NULL THEN
         PERFORM qzpay._catalog_fault(p_path, format('%s is neither a date nor an instant', v_shown), 'Write 2025-12-31 or 2025-12-31T23:00:00Z.');
-    ELSIF p_type = 'timezone' AND NOT EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = v_text) THEN
+    ELSIF p_type = 'timezone' AND NOT qzpay._known_timezone(v_text) THEN
         PERFORM qzpay._catalog_fault(p_path, format('unknown time zone %s', v_shown));
     ELSIF p_type = 'currency' THEN
         BEGIN
