@@ -170,7 +170,7 @@ BEGIN
     END IF;
     v_cycles := qzpay._plan_cycles(v_rolls);
     -- Nobody adds to the usage that is about to be read, and whoever had begun to has ended.
-    PERFORM qzpay._close_usage(array_agg(r.tenant_id), array_agg(r.customer_id), array_agg(r.usage_start)) FROM unnest(v_rolls) r WHERE r.closes_usage HAVING count(*) > 0;
+    PERFORM qzpay._close_usage(array_agg(r.tenant_id), array_agg(r.customer_id), array_agg(r.usage_start), array_agg(r.usage_end)) FROM unnest(v_rolls) r WHERE r.closes_usage HAVING count(*) > 0;
     v_lines := qzpay._take_pending_lines(v_rolls) || qzpay._advance_lines(v_cycles) || qzpay._usage_lines(v_rolls);
     v_lines := v_lines || qzpay._commitment_lines(v_rolls, v_lines);
     IF EXISTS (SELECT FROM unnest(v_rolls) r WHERE r.resets OR r.pauses) THEN
