@@ -85,6 +85,21 @@ END $$;
 COMMENT ON FUNCTION qzpay._make_usage_partition(date) IS
 'Makes the partition of usage_events for the month (UTC) of this day, if it isn''t there: unique keys, row security of its own, no rights of its own. With the dropping of old ones the only DDL outside of install() and upgrade().';
 
+CREATE OR REPLACE FUNCTION qzpay._usage_late_hours() RETURNS integer
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (qzpay.setting('usage_late_window') #>> '{}')::integer;
+END $$;
+COMMENT ON FUNCTION qzpay._usage_late_hours() IS 'The setting usage_late_window, for subscriptions that are being made.';
+
+CREATE OR REPLACE FUNCTION qzpay._usage_closes_at(p_status text, p_usage_end timestamptz, p_late_hours integer) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN p_late_hours > 0 AND p_status <> 'trialing' THEN p_usage_end + p_late_hours * interval '1 hour' ELSE p_usage_end END
+$$;
+COMMENT ON FUNCTION qzpay._usage_closes_at(text, timestamptz, integer) IS 'When a usage period that ends at p_usage_end is closed and billed: after the window for late reports, which a trial has not.';
+
 CREATE OR REPLACE FUNCTION qzpay._forget_usage(p_limit integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
