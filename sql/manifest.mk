@@ -40,6 +40,7 @@ CODE_SQL += sql/entitlement/overrides.sql
 CODE_SQL += sql/entitlement/rates.sql
 CODE_SQL += sql/entitlement/restriction.sql
 CODE_SQL += sql/usage/functions.sql
+CODE_SQL += sql/usage/query.sql
 CODE_SQL += sql/usage/report.sql
 CODE_SQL += sql/discount/functions.sql
 CODE_SQL += sql/discount/redeem.sql

@@ -71,6 +71,7 @@ SQLFN_SRCS += src/sqlfn/tax.c
 SQLFN_SRCS += src/sqlfn/tenancy.c
 SQLFN_SRCS += src/sqlfn/triggers.c
 SQLFN_SRCS += src/sqlfn/usage.c
+SQLFN_SRCS += src/sqlfn/usage_query.c
 SQLFN_SRCS += src/sqlfn/wrapper.c
 
 # worker: launcher, worker, HTTP

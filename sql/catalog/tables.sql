@@ -8,10 +8,13 @@ CREATE TABLE qzpay.meters (
     dimensions text[] NOT NULL DEFAULT '{}',
     active boolean NOT NULL DEFAULT true,
     metadata jsonb NOT NULL DEFAULT '{}',
-    CHECK ((aggregation = 'unique') = (value_property IS NOT NULL))
+    counts_rows boolean NOT NULL DEFAULT false,
+    CHECK ((aggregation = 'unique') = (value_property IS NOT NULL)),
+    CHECK (NOT counts_rows OR aggregation = 'sum')
 );
 COMMENT ON TABLE qzpay.meters IS 'What can be counted: how events become one number per usage period.';
 COMMENT ON COLUMN qzpay.meters.value_property IS 'The property of an event whose distinct values are counted, where aggregation is unique.';
+COMMENT ON COLUMN qzpay.meters.counts_rows IS 'It counts rows of the application''s tables by a query (set_meter_query()) and takes no reports.';
 COMMENT ON COLUMN qzpay.meters.dimensions IS 'The properties of events by which usage may be broken down.';
 
 CREATE TABLE qzpay.features (

@@ -53,6 +53,8 @@ BEGIN
         RETURN v_is = 'array' AND jsonb_array_length(CASE WHEN v_is = 'array' THEN p_value ELSE '[]' END) <= 16
            AND NOT EXISTS (SELECT FROM jsonb_array_elements(CASE WHEN v_is = 'array' THEN p_value ELSE '[]' END) d (percent)
                            WHERE jsonb_typeof(d.percent) <> 'number' OR d.percent::text !~ '^([1-9][0-9]?|100)$');
+    WHEN 'usage_late_window' THEN
+        RETURN v_is = 'number' AND v_text ~ '^[0-9]{1,3}$' AND v_text::integer <= 720;
     WHEN 'usage_retention_months' THEN
         RETURN v_is = 'null' OR v_is = 'number' AND v_text ~ '^[0-9]{1,4}$' AND v_text::integer BETWEEN 3 AND 1200;
     WHEN 'tax_provider' THEN

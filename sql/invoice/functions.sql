@@ -390,7 +390,7 @@ DECLARE
     v_rows jsonb;
 BEGIN
     SELECT * INTO STRICT v_sub FROM qzpay.subscriptions s WHERE s.id = p_subscription FOR UPDATE;
-    v_due := least(CASE WHEN v_sub.status = 'trialing' THEN v_sub.trial_end END, v_sub.current_period_end, v_sub.usage_period_end, v_sub.cycle_due_at, v_sub.cancel_at, v_sub.pause_at);
+    v_due := least(CASE WHEN v_sub.status = 'trialing' THEN v_sub.trial_end END, v_sub.current_period_end, qzpay._usage_closes_at(v_sub.status::text, v_sub.usage_period_end, v_sub.usage_late_hours), v_sub.cycle_due_at, v_sub.cancel_at, v_sub.pause_at);
     v_known := (SELECT coalesce(array_agg(i.id), '{}') FROM qzpay.invoices i WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id);
     BEGIN
         PERFORM qzpay._advance_subscriptions(ARRAY[v_sub.tenant_id], ARRAY[v_sub.id], ARRAY[v_due], v_due);

@@ -3,6 +3,7 @@ INSERT INTO qzpay.jobs (name, function, every, batch_size, position, next_run_at
     ('overages', '_job_overages', '1 minute', 1000, 5, '-infinity', 'Tells when customers over a limit have had their days of grace.'),
     ('payment_method_expiry', '_job_payment_method_expiry', '1 hour', 1000, 4, '-infinity', 'Warns of payment methods that expire soon (setting payment_method_expiry_days).'),
     ('usage_partitions', '_job_usage_partitions', '6 hours', 1, 2, '-infinity', 'Makes the monthly partitions of usage_events ahead.'),
+    ('usage_marks', '_job_usage_marks', '15 minutes', 1000, 5, '-infinity', 'Counts rows for meters over the application''s tables up to an hour ago.'),
     ('usage_retention', '_job_usage_retention', '1 day', 1, 4, '-infinity', 'Drops months of usage events older than the setting usage_retention_months.'),
     ('invoices', '_job_invoices', '1 minute', 1000, 4, '-infinity', 'Drafts become final, unpaid invoices overdue, granted credit expires.'),
     ('idempotency_retention', '_job_idempotency_retention', '1 day', 10000, 3, '-infinity', 'Forgets idempotency keys older than the setting idempotency_days.')

@@ -138,7 +138,7 @@ BEGIN
             WHERE a.status = 'needs_operator' OR a.status = 'unknown' AND a.first_sent_at < least(qzpay._recorded_at(), qzpay.now(i.customer_id)) - interval '24 hours'$q$),
         ('usage_totals_are_their_events', $q$
             SELECT coalesce(t.customer_id, e.customer_id) || ' ' || coalesce(t.period_start, e.period_start)
-            FROM (SELECT tenant_id, customer_id, meter_id, period_start, sum(quantity) q, sum(events) n, sum(coalesce(amount, quantity)) a FROM qzpay.usage_totals GROUP BY 1, 2, 3, 4) t
+            FROM (SELECT tenant_id, customer_id, meter_id, period_start, sum(quantity) q, sum(events) n, sum(coalesce(amount, quantity)) a FROM qzpay.usage_totals WHERE meter_id NOT IN (SELECT m.id FROM qzpay.meters m WHERE m.counts_rows) GROUP BY 1, 2, 3, 4) t
             FULL JOIN (SELECT tenant_id, customer_id, meter_id, period_start, sum(quantity) q, sum(events) n, sum(coalesce(amount, quantity)) a FROM (
                            SELECT tenant_id, customer_id, meter_id, period_start, quantity, amount, 1 AS events FROM qzpay.usage_events
                            UNION ALL SELECT tenant_id, customer_id, meter_id, period_start, quantity, amount, events FROM qzpay.usage_archived) e GROUP BY 1, 2, 3, 4) e

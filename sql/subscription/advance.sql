@@ -103,15 +103,16 @@ BEGIN
         -- Where a zone skips a day, a boundary may fall together with the next.
         CROSS JOIN LATERAL (SELECT b.ordinal + CASE WHEN b.bills AND qzpay.period_boundary(r.anchor, r.unit, r.count, b.ordinal + 1, s.timezone) <= b.bill_start THEN 1 ELSE 0 END AS ordinal OFFSET 0) o
         CROSS JOIN LATERAL (
-            SELECT s.usage_period_end IS NOT NULL AND (f.ends OR r.resets OR f.pauses OR s.usage_period_end <= k.due_at) AS closes,
+            SELECT s.usage_period_end IS NOT NULL AND (f.ends OR r.resets OR f.pauses OR x.closes_at <= k.due_at) AS closes,
                    s.usage_period_start AS usage_start, least(s.usage_period_end, CASE WHEN f.ends OR r.resets OR f.pauses THEN k.due_at END) AS usage_end,
                    CASE WHEN f.ends OR f.pauses OR s.ended_at IS NOT NULL OR s.status = 'paused' AND NOT f.resumes THEN NULL
                         WHEN f.starts_trial THEN s.started_at
                         WHEN s.status = 'trialing' AND s.trial_end <= k.due_at AND NOT f.converts THEN NULL
                         WHEN r.resets THEN r.anchor
                         WHEN b.bills AND fu.ordinal IS NOT NULL THEN greatest(fu.period_start, s.started_at)
-                        WHEN s.usage_period_end <= k.due_at THEN s.usage_period_end END AS next_start,
+                        WHEN x.closes_at <= k.due_at THEN s.usage_period_end END AS next_start,
                    CASE WHEN r.resets OR f.starts_trial THEN 0 ELSE coalesce(fu.ordinal, pu.ordinal + 1) END AS next_ordinal
+            FROM (SELECT qzpay._usage_closes_at(s.status::text, s.usage_period_end, s.usage_late_hours) AS closes_at OFFSET 0) x
             OFFSET 0
         ) u
         CROSS JOIN LATERAL (SELECT u.next_ordinal + CASE WHEN u.next_start IS NOT NULL AND NOT f.starts_trial
@@ -170,7 +171,7 @@ BEGIN
     END IF;
     v_cycles := qzpay._plan_cycles(v_rolls);
     -- Nobody adds to the usage that is about to be read, and whoever had begun to has ended.
-    PERFORM qzpay._close_usage(array_agg(r.tenant_id), array_agg(r.customer_id), array_agg(r.usage_start)) FROM unnest(v_rolls) r WHERE r.closes_usage HAVING count(*) > 0;
+    PERFORM qzpay._close_usage(array_agg(r.tenant_id), array_agg(r.customer_id), array_agg(r.usage_start), array_agg(r.usage_end)) FROM unnest(v_rolls) r WHERE r.closes_usage HAVING count(*) > 0;
     v_lines := qzpay._take_pending_lines(v_rolls) || qzpay._advance_lines(v_cycles) || qzpay._usage_lines(v_rolls);
     v_lines := v_lines || qzpay._commitment_lines(v_rolls, v_lines);
     IF EXISTS (SELECT FROM unnest(v_rolls) r WHERE r.resets OR r.pauses) THEN

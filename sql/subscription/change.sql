@@ -92,7 +92,7 @@ BEGIN
     END IF;
     SELECT * INTO STRICT v_full FROM qzpay._period_containing(p_sub.anchor, p_sub.usage_unit, p_sub.usage_count, p_sub.timezone, p_at);
     v_share := round(extract(epoch FROM p_at - p_sub.usage_period_start) / extract(epoch FROM v_full.period_end - v_full.period_start), 18);
-    PERFORM qzpay._close_usage(ARRAY[p_sub.tenant_id], ARRAY[p_sub.customer_id], ARRAY[p_sub.usage_period_start]);
+    PERFORM qzpay._close_usage(ARRAY[p_sub.tenant_id], ARRAY[p_sub.customer_id], ARRAY[p_sub.usage_period_start], ARRAY[p_at]);
     UPDATE qzpay.subscriptions s SET usage_share = v_share WHERE s.tenant_id = p_sub.tenant_id AND s.id = p_sub.id;
     v_rolls := (SELECT array_agg(r) FROM jsonb_populate_record(NULL::qzpay._roll, jsonb_build_object(
         'tenant_id', p_sub.tenant_id, 'subscription_id', p_sub.id, 'customer_id', p_sub.customer_id, 'currency', p_sub.currency, 'due_at', p_at, 'closes_usage', true,

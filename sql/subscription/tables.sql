@@ -19,6 +19,7 @@ CREATE TABLE qzpay.subscriptions (
     current_period_end timestamptz,
     usage_period_start timestamptz,
     usage_period_end timestamptz,
+    usage_late_hours integer DEFAULT qzpay._usage_late_hours() CHECK (usage_late_hours BETWEEN 0 AND 720),
     auto_renew boolean NOT NULL DEFAULT true,
     has_payment_method boolean NOT NULL DEFAULT false,
     is_free boolean NOT NULL DEFAULT false,
@@ -70,6 +71,8 @@ CREATE TABLE qzpay.subscriptions (
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE qzpay.subscriptions IS
 'A customer''s contract. Facts are stored (instants, flags); access_until and next_due_at are derived from them by a trigger, so that nobody can forget to.';
+COMMENT ON COLUMN qzpay.subscriptions.usage_late_hours IS
+'How long a usage period stays open for late reports after its end; its invoice is made then. Not for the usage period of a trial, nor where the contract ends, pauses or begins a new interval.';
 COMMENT ON COLUMN qzpay.subscriptions.access_until IS
 'First instant without access if nothing else happens (infinity: open end; NULL: none). Compared with qzpay.now(), so access ends without any job.';
 COMMENT ON COLUMN qzpay.subscriptions.is_free IS

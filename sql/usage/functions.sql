@@ -41,7 +41,7 @@ COMMENT ON FUNCTION qzpay._await_usage(uuid[], uuid[], timestamptz[]) IS
 'Waits for every other transaction that has written to these customers'' totals of these usage periods and has not ended. '
 '40001 in REPEATABLE READ and SERIALIZABLE where the transaction''s snapshot misses some of it.';
 
-CREATE OR REPLACE FUNCTION qzpay._close_usage(p_tenants uuid[], p_customers uuid[], p_period_starts timestamptz[]) RETURNS void
+CREATE OR REPLACE FUNCTION qzpay._close_usage(p_tenants uuid[], p_customers uuid[], p_period_starts timestamptz[], p_period_ends timestamptz[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -49,8 +49,12 @@ BEGIN
     WHERE (e.tenant_id, e.customer_id) IN (SELECT k.tenant_id, k.customer_id FROM unnest(p_tenants, p_customers) AS k (tenant_id, customer_id))
     ORDER BY e.tenant_id, e.customer_id FOR NO KEY UPDATE;
     PERFORM qzpay._await_usage(p_tenants, p_customers, p_period_starts);
+    IF EXISTS (SELECT FROM qzpay.meters m WHERE m.counts_rows) THEN
+        PERFORM qzpay._close_counted(k.tenant_id, k.customer_id, k.period_start, k.period_end)
+        FROM unnest(p_tenants, p_customers, p_period_starts, p_period_ends) AS k (tenant_id, customer_id, period_start, period_end) WHERE k.period_start < k.period_end;
+    END IF;
 END $$;
-COMMENT ON FUNCTION qzpay._close_usage(uuid[], uuid[], timestamptz[]) IS
+COMMENT ON FUNCTION qzpay._close_usage(uuid[], uuid[], timestamptz[], timestamptz[]) IS
 'Before a run reads the totals of usage periods that it closes: from here on nobody adds to them, and whoever had begun to has ended. '
 'The transaction that calls it moves the customers'' usage periods on; until it ends, record_usage() for them waits.';
 
@@ -80,6 +84,21 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._make_usage_partition(date) IS
 'Makes the partition of usage_events for the month (UTC) of this day, if it isn''t there: unique keys, row security of its own, no rights of its own. With the dropping of old ones the only DDL outside of install() and upgrade().';
+
+CREATE OR REPLACE FUNCTION qzpay._usage_late_hours() RETURNS integer
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (qzpay.setting('usage_late_window') #>> '{}')::integer;
+END $$;
+COMMENT ON FUNCTION qzpay._usage_late_hours() IS 'The setting usage_late_window, for subscriptions that are being made.';
+
+CREATE OR REPLACE FUNCTION qzpay._usage_closes_at(p_status text, p_usage_end timestamptz, p_late_hours integer) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN p_late_hours > 0 AND p_status <> 'trialing' THEN p_usage_end + p_late_hours * interval '1 hour' ELSE p_usage_end END
+$$;
+COMMENT ON FUNCTION qzpay._usage_closes_at(text, timestamptz, integer) IS 'When a usage period that ends at p_usage_end is closed and billed: after the window for late reports, which a trial has not.';
 
 CREATE OR REPLACE FUNCTION qzpay._forget_usage(p_limit integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -232,8 +251,12 @@ BEGIN
             ORDER BY s.started_at DESC, s.id DESC, i.valid_from DESC LIMIT 1) END, c.pricing) AS pricing) x
     CROSS JOIN LATERAL (SELECT coalesce(sum(t.quantity), 0) AS used, coalesce(sum(t.events), 0)::bigint AS events,
                                CASE WHEN bool_or(t.amount IS NOT NULL) THEN sum(coalesce(t.amount, t.quantity)) END AS amount, coalesce(bool_or(t.gauge), false) AS gauge
-                        FROM qzpay.usage_totals t
-                        WHERE t.tenant_id = u.tenant_id AND t.customer_id = u.id AND t.meter_id = r.meter_id AND t.period_start = r.period_start) t
+                        FROM (SELECT k.quantity, k.events, k.amount, k.gauge FROM qzpay.usage_totals k
+                              WHERE k.tenant_id = u.tenant_id AND k.customer_id = u.id AND k.meter_id = r.meter_id AND k.period_start = r.period_start AND NOT m.counts_rows
+                              UNION ALL
+                              SELECT k.quantity, k.events, NULL, true
+                              FROM qzpay._counted_usage(m.id, u.tenant_id, u.id, r.period_start, least(r.period_end, qzpay.now(p_customer) + interval '1 microsecond')) k
+                              WHERE m.counts_rows) t) t
     ORDER BY m.code;
 END $$;
 COMMENT ON FUNCTION qzpay._usage_summary(uuid) IS 'Internal of usage_summary(), inside the tenant''s context.';

@@ -22,6 +22,15 @@ BEGIN
         RAISE EXCEPTION 'meter "%" has no dimension "%"', p_meter, v_strange USING ERRCODE = 'QZ401',
             HINT = CASE WHEN v_meter.dimensions = '{}' THEN 'The catalog declares none for it.' ELSE 'Its dimensions are ' || array_to_string(v_meter.dimensions, ', ') || '.' END;
     END IF;
+    IF v_meter.counts_rows THEN
+        RETURN QUERY
+        SELECT b.bucket, NULL::jsonb, c.quantity, c.events
+        FROM (SELECT u.bucket, greatest(u.bucket, p_from) AS since, least(u.bucket_end, p_to) AS until FROM qzpay._usage_buckets(p_unit, p_from, p_to, v_zone) u WHERE p_unit IS NOT NULL
+              UNION ALL SELECT NULL, p_from, p_to WHERE p_unit IS NULL) b
+        CROSS JOIN LATERAL qzpay._count_rows(v_meter.id, v_tenant, p_customer, b.since, b.until) c
+        WHERE c.events > 0;
+        RETURN;
+    END IF;
     RETURN QUERY
     SELECT date_trunc(p_unit, e.occurred_at, v_zone), d.dimensions,
            CASE v_meter.aggregation

@@ -61,6 +61,29 @@ CREATE TABLE qzpay.usage_archived (
 COMMENT ON TABLE qzpay.usage_archived IS
 'What the events of months that are no longer kept added to the totals of their usage periods: totals = events that are kept + this. amount counts the quantity of events without one.';
 
+CREATE TABLE qzpay.meter_queries (
+    meter_id uuid PRIMARY KEY REFERENCES qzpay.meters,
+    query text NOT NULL,
+    run_as name NOT NULL,
+    customer_type text NOT NULL CHECK (customer_type IN ('text', 'uuid', 'integer', 'bigint'))
+);
+COMMENT ON TABLE qzpay.meter_queries IS 'The query of a meter that counts rows of the application, and the role with whose rights it runs. Written by administrators only.';
+
+CREATE TABLE qzpay.usage_marks (
+    tenant_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    meter_id uuid NOT NULL,
+    period_start timestamptz NOT NULL,
+    counted_until timestamptz NOT NULL,
+    quantity numeric NOT NULL,
+    events bigint NOT NULL,
+    is_closed boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (tenant_id, customer_id, meter_id, period_start),
+    FOREIGN KEY (tenant_id, customer_id) REFERENCES qzpay.customers
+);
+COMMENT ON TABLE qzpay.usage_marks IS
+'How far the rows of a meter with a query were counted in a usage period, and what they came to. Of a closed period: all of it, and what has been added to or taken from later bills for it.';
+
 CREATE TABLE qzpay.usage_late (
     tenant_id uuid NOT NULL,
     customer_id uuid NOT NULL,

@@ -120,7 +120,7 @@ qzpay_status_guard(PG_FUNCTION_ARGS)
 enum
 {
 	S_STATUS, S_AUTO_RENEW, S_HAS_PAYMENT_METHOD, S_IS_FREE, S_MANAGED_BY, S_LATE_RENEWAL_DAYS, S_GRACE_ACCESS, S_PAUSE_ACCESS,
-	S_STARTED_AT, S_CREATED_AT, S_TRIAL_END, S_REMINDED_AT, S_CURRENT_PERIOD_END, S_USAGE_PERIOD_END, S_GRACE_UNTIL, S_CANCEL_AT,
+	S_STARTED_AT, S_CREATED_AT, S_TRIAL_END, S_REMINDED_AT, S_CURRENT_PERIOD_END, S_USAGE_PERIOD_END, S_USAGE_LATE_HOURS, S_GRACE_UNTIL, S_CANCEL_AT,
 	S_ENDED_AT, S_COMP_UNTIL, S_RESUME_AT, S_DUNNING_NEXT_AT, S_CYCLE_DUE_AT, S_PAUSE_AT, S_CHANGE_AT, S_CANCEL_REASON, S_PERIOD_COMPED,
 	S_TRIAL_REMINDER_DAYS, S_EXPIRING_REMINDER_DAYS, S_ACCESS_UNTIL, S_NEXT_DUE_AT,
 	S_COLUMNS
@@ -128,7 +128,7 @@ enum
 
 static const char *const subscription_columns[S_COLUMNS] = {
 	"status", "auto_renew", "has_payment_method", "is_free", "managed_by", "late_renewal_days", "grace_access", "pause_access",
-	"started_at", "created_at", "trial_end", "reminded_at", "current_period_end", "usage_period_end", "grace_until", "cancel_at",
+	"started_at", "created_at", "trial_end", "reminded_at", "current_period_end", "usage_period_end", "usage_late_hours", "grace_until", "cancel_at",
 	"ended_at", "comp_until", "resume_at", "dunning_next_at", "cycle_due_at", "pause_at", "change_at", "cancel_reason", "period_comped",
 	"trial_reminder_days", "expiring_reminder_days", "access_until", "next_due_at"
 };
@@ -229,6 +229,17 @@ array_integers(Datum array, int reminders[MAX_REMINDERS])
 	return n;
 }
 
+/* When the usage period is closed: after its end, but in a trial, late reports are waited for. */
+static int64
+usage_closes_at(const SubscriptionRow *row, const char *status)
+{
+	int64		end = instant(row, S_USAGE_PERIOD_END);
+
+	if (end == QZPAY_INSTANT_NONE || row->isnull[S_USAGE_LATE_HOURS] || strcmp(status, "trialing") == 0)
+		return end;
+	return end + DatumGetInt32(row->values[S_USAGE_LATE_HOURS]) * USECS_PER_HOUR;
+}
+
 static int64
 next_due_at(const SubscriptionRow *row, const char *status)
 {
@@ -247,7 +258,7 @@ next_due_at(const SubscriptionRow *row, const char *status)
 		.reminded_at = instant(row, S_REMINDED_AT),
 		.period_end = instant(row, S_CURRENT_PERIOD_END),
 		.cycle_end = instant(row, S_CYCLE_DUE_AT),
-		.usage_end = instant(row, S_USAGE_PERIOD_END),
+		.usage_end = usage_closes_at(row, status),
 		.cancel_at = instant(row, S_CANCEL_AT),
 		.pause_at = instant(row, S_PAUSE_AT),
 		.resume_at = instant(row, S_RESUME_AT),

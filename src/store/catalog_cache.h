@@ -53,6 +53,7 @@ typedef struct QzpayMeter
 	QzpayAggregation aggregation;
 	const char *value_property; /* whose distinct values are counted, or NULL */
 	bool		active;
+	bool		counts_rows;	/* of the application's tables: takes no reports */
 } QzpayMeter;
 
 typedef struct QzpayFeature

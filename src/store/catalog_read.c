@@ -240,6 +240,7 @@ read_meters(QzpayCatalog *catalog, Snapshot snapshot)
 			strcmp(meter->aggregation_name, "last") == 0 ? QZPAY_AGGREGATE_LAST :
 			strcmp(meter->aggregation_name, "unique") == 0 ? QZPAY_AGGREGATE_UNIQUE : QZPAY_AGGREGATE_AVG;
 		meter->value_property = text_of(&reader, "value_property");
+		meter->counts_rows = bool_of(&reader, "counts_rows");
 	}
 	reader_close(&reader);
 }

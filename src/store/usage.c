@@ -111,6 +111,8 @@ check_quantity(const QzpayUsageReport *report, QzpayUsageResult *result)
 		refuse(result, ERRCODE_INVALID_PARAMETER_VALUE, pstrdup("idempotency_key must have 1 to 255 bytes"), NULL, NULL);
 	else if (!report->meter->active)
 		refuse(result, ERRCODE_QZPAY_UNKNOWN_CODE, psprintf("meter \"%s\" is not active", report->meter->code), NULL, NULL);
+	else if (report->meter->counts_rows)
+		refuse(result, ERRCODE_QZPAY_WRONG_STATE, psprintf("meter \"%s\" counts rows of the application, and takes no reports", report->meter->code), NULL, NULL);
 	else if (report->amount != NULL && (!qzpay_number_is_finite(report->amount) || qzpay_number_sign(report->amount) < 0 ||
 										 qzpay_number_compare(report->amount, limit) >= 0 ||
 										 DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(report->amount))) > MAX_AMOUNT_SCALE))

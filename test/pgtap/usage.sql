@@ -1,6 +1,6 @@
 -- Usage by what it means: periods, trials, limits, late events, distinct values, means, dimensions, reports, and the way back from an invoice line.
 BEGIN;
-SELECT plan(72);
+SELECT plan(81);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -166,7 +166,29 @@ SELECT throws_ok($$ SELECT qzpay.set_setting('usage_retention_months', '2') $$, 
 SELECT throws_ok($$ SELECT qzpay.set_setting('usage_alert_percents', '[50, 101]') $$, '22023', NULL, 'thresholds are percents');
 SELECT throws_ok($$ SELECT qzpay._drop_usage_partition(current_date) $$, 'QZ204', NULL, 'nobody drops a month that is to be kept');
 
--- 11. The books.
+-- 11. A window for late reports: the boundary bills in advance as ever, the usage of the period follows when the window closes.
+SELECT throws_ok($$ SELECT qzpay.set_setting('usage_late_window', '721') $$, '22023', NULL, 'the window has an end');
+SELECT qzpay.set_setting('usage_late_window', '24') \g /dev/null
+SELECT pg_temp.make('window', '2026-01-01 00:00+00', 'office', 0) \g /dev/null
+SELECT qzpay.set_setting('usage_late_window', '0') \g /dev/null
+SELECT qzpay.record_usage('window', 'scans', 12, 'w1') \g /dev/null
+SELECT pg_temp.go('window', '2026-02-01 12:00+00') \g /dev/null
+SELECT is(pg_temp.bills('window'), '2026-01-01 1000 paid, 2026-02-01 1000 paid', 'at the boundary the base alone');
+SELECT is((SELECT r.total FROM qzpay.record_usage('window', 'scans', 1, 'w2', '2026-01-31 23:00+00') r), 13::numeric, 'a late report counts in its own period');
+SELECT is((SELECT r.total FROM qzpay.record_usage('window', 'scans', 11, 'w3') r), 11::numeric, 'a timely one in the next');
+SELECT is((SELECT string_agg(p.due_at::date || ' ' || p.kind || ' ' || p.quantity || ' ' || p.amount, ', ') FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id, qzpay.preview_invoice(s.id) p WHERE c.external_id = 'window'),
+          '2026-02-02 usage 13 9', 'the preview shows what comes next');
+SELECT pg_temp.go('window', '2026-02-02 00:00+00') \g /dev/null
+SELECT is(pg_temp.bills('window'), '2026-01-01 1000 paid, 2026-02-01 1000 paid, 2026-02-02 9 paid', 'then the usage of January');
+SELECT throws_ok($$ SELECT qzpay.record_usage('window', 'scans', 1, 'w4', '2026-01-31 23:00+00') $$, 'QZ503', NULL, 'after it, January is closed');
+SELECT pg_temp.go('window', '2026-03-02 00:00+00') \g /dev/null
+SELECT is(pg_temp.bills('window'), '2026-01-01 1000 paid, 2026-02-01 1000 paid, 2026-02-02 9 paid, 2026-03-01 1000 paid, 2026-03-02 3 paid', 'and so on');
+SELECT qzpay.record_usage('window', 'scans', 12, 'w5') \g /dev/null
+SELECT qzpay.cancel(s.id) FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id WHERE c.external_id = 'window' \g /dev/null
+SELECT pg_temp.go('window', '2026-04-03 00:00+00') \g /dev/null
+SELECT matches(pg_temp.bills('window'), '2026-04-01 6', 'an end closes at once');
+
+-- 12. The books.
 SELECT is((SELECT string_agg(check_name || ': ' || evidence, ', ') FROM qzpay.check_integrity() WHERE status <> 'pass'), NULL, 'every invariant holds');
 SELECT * FROM finish();
 ROLLBACK;
