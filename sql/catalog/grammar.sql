@@ -25,7 +25,7 @@ BEGIN
         ('{meter,feature,limit,promo,automatic}', 'name', 'one', 'text', false, NULL, NULL, NULL),
         ('{plan,addon,service}', 'name', 'one', 'text', true, NULL, NULL, NULL),
         ('{feature,limit,plan,addon,service,promo,automatic}', 'description', 'one', 'text', false, NULL, NULL, NULL),
-        ('{meter,plan,addon,service,price,promo,automatic}', 'metadata', 'one', 'object', false, NULL, NULL, NULL),
+        ('{meter,plan,addon,service,price,promo,automatic}', 'metadata', 'one', 'metadata', false, NULL, NULL, NULL),
         ('{meter,plan,addon,service,promo,automatic}', 'active', 'one', 'boolean', false, NULL, NULL, NULL),
         ('{meter,plan,addon,service}', 'unit', 'one', 'text', false, NULL, NULL, NULL),
         ('{meter}', 'aggregation', 'one', 'word', false, NULL, NULL, '{sum,count,max,last,unique,avg}'),
@@ -280,7 +280,7 @@ DECLARE
     v_text text := p_value #>> '{}';
     v_want text := CASE WHEN p_type IN ('code', 'text', 'word', 'currency', 'interval', 'instant', 'timezone') THEN 'string'
                         WHEN p_type IN ('integer', 'amount', 'quantity') THEN 'number'
-                        WHEN p_type IN ('boolean', 'object') THEN p_type END;
+                        WHEN p_type IN ('boolean', 'object') THEN p_type WHEN p_type = 'metadata' THEN 'object' END;
     v_is text := jsonb_typeof(p_value);
     v_number numeric := CASE WHEN v_is = 'number' THEN v_text::numeric END;
     v_shown text := left(p_value::text, 60);
@@ -305,8 +305,14 @@ BEGIN
         PERFORM qzpay._catalog_fault(p_path, format('unknown interval %s', v_shown));
     ELSIF p_type = 'instant' AND qzpay._catalog_instant(v_text, false) IS NULL THEN
         PERFORM qzpay._catalog_fault(p_path, format('%s is neither a date nor an instant', v_shown), 'Write 2025-12-31 or 2025-12-31T23:00:00Z.');
-    ELSIF p_type = 'timezone' AND NOT EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = v_text) THEN
+    ELSIF p_type = 'timezone' AND NOT qzpay._known_timezone(v_text) THEN
         PERFORM qzpay._catalog_fault(p_path, format('unknown time zone %s', v_shown));
+    ELSIF p_type = 'metadata' THEN
+        BEGIN
+            PERFORM qzpay._check_metadata(p_value);
+        EXCEPTION WHEN invalid_parameter_value THEN
+            PERFORM qzpay._catalog_fault(p_path, SQLERRM);
+        END;
     ELSIF p_type = 'currency' THEN
         BEGIN
             PERFORM qzpay.currency_exponent(v_text);

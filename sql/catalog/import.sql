@@ -97,7 +97,7 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF jsonb_typeof(p_days) IS DISTINCT FROM 'array' THEN
-        RETURN '{}';
+        RETURN jsonb_build_object();
     END IF;
     RETURN jsonb_build_object(p_key, (SELECT coalesce(jsonb_agg(d.day ORDER BY d.day DESC), '[]') FROM (SELECT DISTINCT trim_scale(e.day::numeric) AS day FROM jsonb_array_elements_text(p_days) e (day)) d));
 END $$;
@@ -333,7 +333,7 @@ BEGIN
     SELECT 'charge', c.product || '/' || c.meter || '/' || c.currency, c.path, false, qzpay._catalog_charge_body(c.item, c.limit_value, coalesce(n.name, c.meter))
     FROM qzpay._catalog_charges(p_doc) c
     LEFT JOIN LATERAL (
-        SELECT coalesce((SELECT e.item ->> 'name' FROM qzpay._catalog_entries('meters', p_doc -> 'meters') e WHERE coalesce(e.item ->> 'id', e.key) = c.meter),
+        SELECT coalesce((SELECT coalesce(e.item ->> 'name', c.meter) FROM qzpay._catalog_entries('meters', p_doc -> 'meters') e WHERE coalesce(e.item ->> 'id', e.key) = c.meter),
                         (SELECT m.name FROM qzpay.meters m WHERE m.code = c.meter)) AS name
     ) n ON true
     UNION ALL

@@ -31,7 +31,7 @@ BEGIN
     IF p_currency IS NOT NULL THEN
         PERFORM qzpay.currency_exponent(p_currency);
     END IF;
-    IF p_timezone IS NOT NULL AND NOT EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = p_timezone) THEN
+    IF NOT qzpay._known_timezone(p_timezone) THEN
         RAISE EXCEPTION 'unknown time zone "%"', p_timezone USING ERRCODE = '22023', HINT = 'Use a name of pg_timezone_names, such as America/Argentina/Buenos_Aires.';
     END IF;
     FOREACH v_text IN ARRAY ARRAY[p_external_id, p_email, p_name, p_segments::text] LOOP

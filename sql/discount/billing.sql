@@ -8,8 +8,6 @@ DECLARE
     v_limited uuid[];
     v_redeemed boolean;
     v_judged qzpay._judged_bill[];
-    v_lines qzpay._line[] := p_lines;
-    v_part record;
 BEGIN
     SELECT jsonb_agg(qzpay._discount_terms(d.id) ORDER BY d.code COLLATE "C"), array_agg(d.id) FILTER (WHERE d.max_uses IS NOT NULL OR d.max_uses_per_customer IS NOT NULL OR d.periods IS NOT NULL)
     INTO v_automatic, v_limited FROM qzpay.discounts d WHERE d.trigger = 'automatic' AND d.active;
@@ -29,16 +27,19 @@ BEGIN
     SELECT j.tenant_id, j.invoice_id, CASE WHEN j.result -> 'discount' = '0' THEN j.result -> 'discounts'
                                            ELSE (SELECT jsonb_agg(x.item - 'lines' ORDER BY x.ordinality) FROM jsonb_array_elements(j.result -> 'discounts') WITH ORDINALITY x (item)) END
     FROM unnest(v_judged) j;
+    IF NOT v_redeemed AND NOT EXISTS (SELECT FROM unnest(v_judged) j WHERE j.result -> 'discount' <> '0') THEN
+        RETURN p_lines;
+    END IF;
     PERFORM qzpay._use_redemptions(v_judged, v_limited, p_at);
-    FOR v_part IN
-        SELECT j.positions[x.ordinality] AS position, (x.item -> 'discount')::bigint AS discount, x.item -> 'discounts' AS discounts
-        FROM unnest(v_judged) j CROSS JOIN LATERAL jsonb_array_elements(j.result -> 'lines') WITH ORDINALITY x (item)
-        WHERE j.result -> 'discount' <> '0' AND x.item -> 'discount' <> '0'
-    LOOP
-        v_lines[v_part.position].discount_amount := v_part.discount;
-        v_lines[v_part.position].discounts := v_part.discounts;
-    END LOOP;
-    RETURN v_lines;
+    RETURN (
+        SELECT array_agg(ROW(l.tenant_id, l.invoice_id, l.kind, l.product_id, l.price_id, l.charge_id, l.subscription_item_id, l.meter_id, l.description, l.period_start, l.period_end,
+                             l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id, coalesce(x.discount, l.discount_amount), l.tax_amount,
+                             coalesce(x.discounts, l.discounts), l.taxes, l.metadata, l.id)::qzpay._line ORDER BY l.ordinality)
+        FROM unnest(p_lines) WITH ORDINALITY l
+        LEFT JOIN (SELECT j.positions[x.ordinality] AS position, (x.item -> 'discount')::bigint AS discount, x.item -> 'discounts' AS discounts
+                   FROM unnest(v_judged) j CROSS JOIN LATERAL jsonb_array_elements(j.result -> 'lines') WITH ORDINALITY x (item)
+                   WHERE j.result -> 'discount' <> '0' AND x.item -> 'discount' <> '0') x ON x.position = l.ordinality
+    );
 END $$;
 COMMENT ON FUNCTION qzpay._discount_lines(qzpay._bill[], qzpay._line[], timestamptz) IS
 'The lines of invoices about to be written with their discounts: automatic ones are judged afresh, redeemed codes as far as they reach. Writes what was considered for each invoice, and marks what was used. '
@@ -54,11 +55,10 @@ DECLARE
         JOIN qzpay.redemptions r ON r.tenant_id = b.tenant_id AND r.subscription_id = b.subscription_id AND r.ended_at IS NULL), '[]');
     v_options jsonb := qzpay._discount_options(p_bills[1].due_at, 'UTC');
 BEGIN
-    SELECT array_agg(ROW(b.tenant_id, b.invoice_id, b.customer_id, b.subscription_id, b.due_at, k.cart, k.positions, k.period_end,
-                         CASE WHEN r.terms IS NULL THEN p_automatic
-                              -- An automatic one that has begun goes on with the terms it began with.
-                              ELSE r.terms || coalesce((SELECT jsonb_agg(a ORDER BY a ->> 'code' COLLATE "C") FROM jsonb_array_elements(p_automatic) a WHERE a ->> 'code' <> ALL (r.automatic)), '[]') END,
-                         coalesce(r.facts, '{}') || coalesce(u.facts, '{}'), s.timezone, NULL)::qzpay._judged_bill ORDER BY b.due_at, b.tenant_id, b.subscription_id, b.invoice_id) INTO v_judged
+    SELECT array_agg(ROW(b.tenant_id, b.invoice_id, b.customer_id, b.subscription_id, b.due_at, k.cart, k.positions, k.period_end, t.terms,
+                         f.facts, s.timezone, qzpay.apply_discounts(k.cart, t.terms, v_options
+                             || jsonb_build_object('at', (to_jsonb(b.due_at AT TIME ZONE 'UTC') #>> '{}') || 'Z', 'timezone', s.timezone, 'redemptions', f.facts)))::qzpay._judged_bill
+                     ORDER BY b.due_at, b.tenant_id, b.subscription_id, b.invoice_id) INTO v_judged
     FROM (SELECT b.*, row_number() OVER (PARTITION BY b.tenant_id, b.subscription_id ORDER BY b.due_at, b.invoice_id) AS nth FROM unnest(p_bills) b) b
     JOIN qzpay._discount_carts(p_bills, p_lines, v_terms) k ON k.invoice_id = b.invoice_id
     JOIN qzpay.sellers s ON s.id = b.seller_id
@@ -78,16 +78,15 @@ BEGIN
                             WHERE x.tenant_id = b.tenant_id AND x.customer_id = b.customer_id AND x.discount_id = d.id AND x.state <> 'returned') c
         WHERE d.id = ANY (p_limited) AND NOT d.code = ANY (coalesce(r.automatic, '{}'))
     ) u ON p_limited IS NOT NULL
+    -- An automatic one that has begun goes on with the terms it began with.
+    CROSS JOIN LATERAL (SELECT CASE WHEN r.terms IS NULL THEN p_automatic
+        ELSE r.terms || coalesce((SELECT jsonb_agg(a ORDER BY a ->> 'code' COLLATE "C") FROM jsonb_array_elements(p_automatic) a WHERE a ->> 'code' <> ALL (r.automatic)), '[]') END AS terms) t
+    CROSS JOIN LATERAL (SELECT coalesce(r.facts, '{}') || coalesce(u.facts, '{}') AS facts) f
     WHERE r.terms IS NOT NULL OR p_automatic <> '[]';
-    IF v_judged IS NULL THEN
-        RETURN NULL;
+    IF p_limited IS NULL OR NOT EXISTS (SELECT FROM unnest(v_judged) j WHERE j.result -> 'discount' <> '0') THEN
+        RETURN v_judged;
     END IF;
     LOOP
-        SELECT array_agg(ROW(j.tenant_id, j.invoice_id, j.customer_id, j.subscription_id, j.due_at, j.cart, j.positions, j.period_end, j.terms, j.facts, j.timezone,
-                             coalesce(j.result, qzpay.apply_discounts(j.cart, j.terms, v_options
-                                 || jsonb_build_object('at', (to_jsonb(j.due_at AT TIME ZONE 'UTC') #>> '{}') || 'Z', 'timezone', j.timezone, 'redemptions', j.facts))))::qzpay._judged_bill ORDER BY j.ordinality)
-        INTO v_judged FROM unnest(v_judged) WITH ORDINALITY j;
-        EXIT WHEN p_limited IS NULL;
         -- Within one run too the last uses go to the first bills; the others are judged again without them.
         SELECT array_agg(ROW(j.tenant_id, j.invoice_id, j.customer_id, j.subscription_id, j.due_at, j.cart, j.positions, j.period_end, j.terms,
                              CASE WHEN x.facts IS NULL THEN j.facts ELSE j.facts || x.facts END, j.timezone, CASE WHEN x.facts IS NULL THEN j.result END)::qzpay._judged_bill ORDER BY j.ordinality),
@@ -108,6 +107,10 @@ BEGIN
             GROUP BY a.ordinality
         ) x ON x.ordinality = j.ordinality;
         EXIT WHEN v_exceeded = 0;
+        SELECT array_agg(ROW(j.tenant_id, j.invoice_id, j.customer_id, j.subscription_id, j.due_at, j.cart, j.positions, j.period_end, j.terms, j.facts, j.timezone,
+                             coalesce(j.result, qzpay.apply_discounts(j.cart, j.terms, v_options
+                                 || jsonb_build_object('at', (to_jsonb(j.due_at AT TIME ZONE 'UTC') #>> '{}') || 'Z', 'timezone', j.timezone, 'redemptions', j.facts))))::qzpay._judged_bill ORDER BY j.ordinality)
+        INTO v_judged FROM unnest(v_judged) WITH ORDINALITY j;
     END LOOP;
     RETURN v_judged;
 END $$;

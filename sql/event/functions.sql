@@ -48,7 +48,7 @@ BEGIN
     WHEN 'subscription' THEN
         SELECT s.customer_id, qzpay._subscription_event_types(p_from, p_to, p_reason),
                jsonb_build_object('subscriptionId', s.id, 'status', p_to, 'previousStatus', p_from, 'reason', p_reason,
-                                  'effectiveAt', s.updated_at, 'graceUntil', s.grace_until, 'emailSentByPackage', false)
+                                  'effectiveAt', s.updated_at, 'graceUntil', s.grace_until, 'metadata', s.metadata, 'emailSentByPackage', false)
           INTO STRICT v_customer, v_types, v_data
           FROM qzpay.subscriptions s WHERE s.tenant_id = p_tenant AND s.id = p_object;
     WHEN 'invoice' THEN
@@ -56,7 +56,7 @@ BEGIN
                CASE p_to WHEN 'open' THEN ARRAY['invoice.finalized'] WHEN 'paid' THEN ARRAY['invoice.paid']
                          WHEN 'void' THEN ARRAY['invoice.voided'] WHEN 'uncollectible' THEN ARRAY['invoice.marked_uncollectible'] ELSE '{}' END,
                jsonb_build_object('invoiceId', i.id, 'number', i.number, 'subscriptionId', i.subscription_id, 'currency', i.currency,
-                                  'total', i.total, 'amountDue', i.amount_due, 'amountPaid', i.amount_paid, 'emailSentByPackage', false)
+                                  'total', i.total, 'amountDue', i.amount_due, 'amountPaid', i.amount_paid, 'metadata', i.metadata, 'emailSentByPackage', false)
           INTO STRICT v_customer, v_types, v_data
           FROM qzpay.invoices i WHERE i.tenant_id = p_tenant AND i.id = p_object;
     WHEN 'attempt' THEN

@@ -107,3 +107,18 @@ CREATE OR REPLACE FUNCTION qzpay._invalidate_catalog() RETURNS trigger
     AS 'MODULE_PATHNAME', 'qzpay_invalidate_catalog';
 COMMENT ON FUNCTION qzpay._invalidate_catalog() IS
     'Trigger AFTER statement: tells every session that keeps what the table says to read it again.';
+
+CREATE OR REPLACE FUNCTION qzpay._known_timezone(p_name text) RETURNS boolean
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- The view reads every zone's file. Only a name with digits or a sign may be a rule of its own (POSIX), which is no zone of a customer.
+    IF p_name !~ '^[A-Za-z_]+(/[A-Za-z_]+)+$' AND p_name <> 'UTC' THEN
+        RETURN EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = p_name);
+    END IF;
+    PERFORM '2000-01-01'::timestamp AT TIME ZONE p_name;
+    RETURN true;
+EXCEPTION WHEN invalid_parameter_value THEN
+    RETURN false;
+END $$;
+COMMENT ON FUNCTION qzpay._known_timezone(text) IS 'Whether a time zone of this name is known, as in pg_timezone_names.';

@@ -70,12 +70,12 @@ BEGIN
     END IF;
     WITH asked AS (
         SELECT x.ordinality, x.line ->> 'line' AS name, (x.line ->> 'amount')::bigint AS amount, (x.line ->> 'period_start')::timestamptz AS period_start, (x.line ->> 'period_end')::timestamptz AS period_end,
-               l.id, l.position, l.kind, l.subscription_item_id, l.description, l.period_start AS line_start, l.period_end AS line_end
+               l.id, l.position, l.kind, l.description, l.period_start AS line_start, l.period_end AS line_end
         FROM jsonb_array_elements(p_lines) WITH ORDINALITY AS x (line, ordinality)
         LEFT JOIN qzpay.invoice_lines l ON l.tenant_id = p_tenant AND l.invoice_id = p_invoice AND l.amount > 0 AND l.kind <> 'balance' AND x.line ->> 'line' IN (l.id::text, l.position::text)
     ), rest AS MATERIALIZED (
-        SELECT r.* FROM (SELECT array_agg(p_tenant) AS tenants, array_agg(a.id) AS lines, array_agg(CASE WHEN a.kind <> 'usage' THEN a.subscription_item_id END) AS items FROM asked a WHERE a.id IS NOT NULL) k
-        CROSS JOIN LATERAL qzpay._rest_of_lines(k.tenants, k.lines, k.items) r
+        SELECT r.* FROM (SELECT array_agg(p_tenant) AS tenants, array_agg(a.id) AS lines FROM asked a WHERE a.id IS NOT NULL) k
+        CROSS JOIN LATERAL qzpay._rest_of_lines(k.tenants, k.lines, NULL, p_invoice) r
     )
     SELECT min(CASE WHEN a.id IS NULL THEN format('QZ404:line %s of invoice %s not found', a.name, p_invoice)
                     WHEN a.n > 1 THEN format('22023:line %s is named twice', a.name)
@@ -100,15 +100,14 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     i qzpay.invoices%ROWTYPE;
     v_lines uuid[];
-    v_items uuid[];
     v_left bigint;
     v_cap bigint;
     v_amount bigint;
 BEGIN
     SELECT * INTO STRICT i FROM qzpay.invoices x WHERE x.tenant_id = p_tenant AND x.id = p_invoice;
-    SELECT array_agg(l.id ORDER BY l.position), array_agg(CASE WHEN l.kind <> 'usage' THEN l.subscription_item_id END ORDER BY l.position) INTO v_lines, v_items
+    SELECT array_agg(l.id ORDER BY l.position) INTO v_lines
     FROM qzpay.invoice_lines l WHERE l.tenant_id = p_tenant AND l.invoice_id = p_invoice AND l.amount > 0 AND l.kind <> 'balance';
-    SELECT coalesce(sum(r.net + r.tax), 0) INTO v_left FROM qzpay._rest_of_lines(array_fill(p_tenant, ARRAY[cardinality(v_lines)]), v_lines, v_items) r;
+    SELECT coalesce(sum(r.net + r.tax), 0) INTO v_left FROM qzpay._rest_of_lines(array_fill(p_tenant, ARRAY[cardinality(v_lines)]), v_lines, NULL, p_invoice) r;
     v_cap := least(v_left, i.total - coalesce((SELECT sum(n.total) FROM qzpay.credit_notes n WHERE n.tenant_id = p_tenant AND n.invoice_id = p_invoice), 0));
     v_amount := coalesce(p_amount, v_cap);
     IF p_amount <= 0 THEN
@@ -119,10 +118,10 @@ BEGIN
     RETURN (
         SELECT array_agg(ROW(l.id, l.position, l.kind, l.description, l.period_start, l.period_end, g.gross - t.tax, t.tax, n.included, qzpay._taxes_part(r.taxes, t.tax, n.included))::qzpay._take
                          ORDER BY l.position) FILTER (WHERE g.gross > 0)
-        FROM (SELECT r.*, row_number() OVER (ORDER BY r.line_position) AS place FROM qzpay._rest_of_lines(array_fill(p_tenant, ARRAY[cardinality(v_lines)]), v_lines, v_items) r) r
+        FROM (SELECT r.*, row_number() OVER (ORDER BY r.line_position) AS place FROM qzpay._rest_of_lines(array_fill(p_tenant, ARRAY[cardinality(v_lines)]), v_lines, NULL, p_invoice) r) r
         JOIN qzpay.invoice_lines l ON l.tenant_id = p_tenant AND l.invoice_id = p_invoice AND l.position = r.line_position
         JOIN LATERAL unnest(qzpay.split_amount(v_amount, (SELECT array_agg((k.net + k.tax)::numeric ORDER BY k.line_position)
-                                                          FROM qzpay._rest_of_lines(array_fill(p_tenant, ARRAY[cardinality(v_lines)]), v_lines, v_items) k))) WITH ORDINALITY AS g (gross, place) USING (place)
+                                                          FROM qzpay._rest_of_lines(array_fill(p_tenant, ARRAY[cardinality(v_lines)]), v_lines, NULL, p_invoice) k))) WITH ORDINALITY AS g (gross, place) USING (place)
         CROSS JOIN LATERAL (SELECT qzpay._part_taken(r.tax, g.gross, r.net + r.tax) AS tax) t
         CROSS JOIN LATERAL (SELECT qzpay._part_taken(r.included, g.gross - t.tax, r.net) AS included) n
     );

@@ -120,7 +120,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_hours integer := (qzpay.setting('invoice_draft_hours') #>> '{}')::integer;
-    v_drafts uuid[] := '{}';
+    v_drafts uuid[] := ARRAY[]::uuid[];
     v_group record;
     v_written bigint := 0;
 BEGIN

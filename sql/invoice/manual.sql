@@ -253,6 +253,34 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._finalize_invoice(uuid) IS 'Internal of finalize_invoice(), inside the tenant''s context.';
 
+CREATE OR REPLACE FUNCTION qzpay.charge(customer uuid, amount bigint, description text, currency text DEFAULT NULL, metadata jsonb DEFAULT '{}', idempotency_key text DEFAULT NULL,
+        OUT invoice_id uuid, OUT number text, OUT status text, OUT total bigint)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
+COMMENT ON FUNCTION qzpay.charge(uuid, bigint, text, text, jsonb, text) IS
+'A one-time charge: an invoice of one line (amount in minor units, tax comes on top where it is not included), finalised and collected at once. status paid says that the money is there (the sandbox answers at once), '
+'open that it is being collected or could not be: events tell. Errors as create_invoice() and add_invoice_line().';
+
+CREATE OR REPLACE FUNCTION qzpay._charge(p_customer uuid, p_amount bigint, p_description text, p_currency text, p_metadata jsonb, p_key text,
+        OUT invoice_id uuid, OUT number text, OUT status text, OUT total bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    IF p_amount IS NULL OR p_amount <= 0 THEN
+        RAISE EXCEPTION 'amount must be positive, not %', coalesce(p_amount::text, 'NULL') USING ERRCODE = '22023';
+    END IF;
+    -- The key is the draft's, so what was made under it is no draft any more when the call comes again.
+    invoice_id := qzpay._create_invoice(p_customer, p_currency, 'charge_automatically', 0, p_metadata, NULL, p_key);
+    IF EXISTS (SELECT FROM qzpay.invoices i WHERE i.id = _charge.invoice_id AND i.status = 'draft' AND i.line_count = 0) THEN
+        PERFORM qzpay._add_invoice_line(invoice_id, NULL, p_description, p_amount, 1, 'service', NULL, NULL, NULL, '{}');
+        PERFORM qzpay._finalize_invoice(invoice_id);
+    ELSIF p_amount <> (SELECT l.amount FROM qzpay.invoice_lines l JOIN qzpay.invoices i ON i.tenant_id = l.tenant_id AND i.id = l.invoice_id WHERE i.id = _charge.invoice_id ORDER BY l.position LIMIT 1) THEN
+        RAISE EXCEPTION 'idempotency key "%" was used for another call of charge()', p_key USING ERRCODE = 'QZ001', HINT = 'A key stands for one request: use a new key, or repeat the call unchanged.';
+    END IF;
+    SELECT i.number, i.status::text, i.total INTO number, status, total FROM qzpay.invoices i WHERE i.id = _charge.invoice_id;
+END $$;
+COMMENT ON FUNCTION qzpay._charge(uuid, bigint, text, text, jsonb, text) IS 'Internal of charge(), inside the tenant''s context.';
+
 -- What time does to invoices: drafts become final, unpaid ones overdue, granted credit expires.
 
 CREATE OR REPLACE FUNCTION qzpay._finalize_due(p_clock uuid, p_until timestamptz, p_at timestamptz, p_limit integer) RETURNS bigint

@@ -34,7 +34,7 @@ $$;
 COMMENT ON FUNCTION qzpay._taxes_part(jsonb, bigint, bigint) IS
 'The same taxes with other amounts: so much added and so much included, shared in proportion to what they were, by largest remainder. NULL for no taxes.';
 
-CREATE OR REPLACE FUNCTION qzpay._rest_of_lines(p_tenants uuid[], p_lines uuid[], p_items uuid[])
+CREATE OR REPLACE FUNCTION qzpay._rest_of_lines(p_tenants uuid[], p_lines uuid[], p_items uuid[], p_invoice uuid DEFAULT NULL)
 RETURNS TABLE (tenant_id uuid, line_id uuid, invoice_id uuid, line_position integer, net bigint, tax bigint, included bigint, taxes jsonb)
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
@@ -44,12 +44,15 @@ BEGIN
     WITH source AS (
         SELECT k.tenant_id, k.id FROM (SELECT DISTINCT u.tenant_id, u.id, u.item FROM unnest(p_tenants, p_lines, p_items) AS u (tenant_id, id, item)) k
     ), line AS (
-        -- A line has no index of its own: those of a subscription are found by their item, the others among the tenant's.
-        SELECT l.* FROM unnest(p_tenants, p_lines, p_items) AS k (tenant_id, id, item)
-        JOIN qzpay.invoice_lines l ON l.tenant_id = k.tenant_id AND l.subscription_item_id = k.item AND l.kind <> 'usage' AND l.id = k.id WHERE k.item IS NOT NULL
+        -- A line has no index of its own: it is found by its invoice, else by its subscription item, else among the tenant's.
+        SELECT l.* FROM unnest(p_tenants, p_lines) AS k (tenant_id, id)
+        JOIN qzpay.invoice_lines l ON l.tenant_id = k.tenant_id AND l.invoice_id = p_invoice AND l.id = k.id WHERE p_invoice IS NOT NULL
         UNION
         SELECT l.* FROM unnest(p_tenants, p_lines, p_items) AS k (tenant_id, id, item)
-        JOIN qzpay.invoice_lines l ON l.tenant_id = k.tenant_id AND l.id = k.id WHERE k.item IS NULL
+        JOIN qzpay.invoice_lines l ON l.tenant_id = k.tenant_id AND l.subscription_item_id = k.item AND l.kind <> 'usage' AND l.id = k.id WHERE k.item IS NOT NULL AND p_invoice IS NULL
+        UNION
+        SELECT l.* FROM unnest(p_tenants, p_lines, p_items) AS k (tenant_id, id, item)
+        JOIN qzpay.invoice_lines l ON l.tenant_id = k.tenant_id AND l.id = k.id WHERE k.item IS NULL AND p_invoice IS NULL
     ), taken AS (
         SELECT c.tenant_id, c.source_line_id AS id, -c.amount AS net, -c.tax_amount AS tax, -c.tax_included AS included, c.taxes, -1 AS sign
         FROM source s JOIN qzpay.invoice_lines c ON c.tenant_id = s.tenant_id AND c.source_line_id = s.id
@@ -69,8 +72,8 @@ BEGIN
     LEFT JOIN (SELECT k.tenant_id, k.id, sum(k.net) AS net, sum(k.tax) AS tax, sum(k.included) AS included FROM taken k GROUP BY k.tenant_id, k.id) t
         ON t.tenant_id = l.tenant_id AND t.id = l.id;
 END $$;
-COMMENT ON FUNCTION qzpay._rest_of_lines(uuid[], uuid[], uuid[]) IS
-'What credits (lines of invoices, credit notes) have left of these lines: net of discount, tax added to it, tax it contains, and the taxes one by one. p_items: the subscription item of each line, or NULL. '
+COMMENT ON FUNCTION qzpay._rest_of_lines(uuid[], uuid[], uuid[], uuid) IS
+'What credits (lines of invoices, credit notes) have left of these lines: net of discount, tax added to it, tax it contains, and the taxes one by one. p_items: the subscription item of each line, or NULL; p_invoice: the invoice of all of them, where it is one. '
 'Credits that wait in pending_lines have not taken anything yet.';
 
 CREATE OR REPLACE FUNCTION qzpay._tax_credits(p_lines qzpay._line[]) RETURNS qzpay._line[]

@@ -113,6 +113,8 @@ BEGIN
         ELSIF i.status <> 'paid' OR i.currency <> v_currency THEN
             RAISE EXCEPTION 'invoice % does not pay for credit', i.number USING ERRCODE = 'QZ204', DETAIL = format('It is %s, in %s.', i.status, i.currency);
         END IF;
+        -- Touched, so that of two that sell at once in higher isolation one has to begin anew.
+        UPDATE qzpay.invoices x SET reminders = x.reminders WHERE x.tenant_id = c.tenant_id AND x.id = i.id;
         -- Only what was posted to revenue can have been the price of credit.
         v_left := coalesce((SELECT sum(CASE t.credit_account WHEN 'revenue' THEN t.amount ELSE -t.amount END) FROM qzpay.ledger_transfers t
                             WHERE t.tenant_id = c.tenant_id AND 'revenue' IN (t.debit_account, t.credit_account)

@@ -13,3 +13,11 @@ LEFT JOIN LATERAL (SELECT sum(x.amount_due - x.amount_paid - x.amount_credited -
                    WHERE x.tenant_id = k.tenant_id AND x.customer_id = k.customer_id AND x.currency = k.currency AND x.status = 'open') o ON true;
 COMMENT ON VIEW qzpay.customer_balances IS
 'Per customer and currency, in minor units: credit (balance), the part of it that may be paid out (refundable), prepaid and promotional credit usable at present (grants), and what open invoices ask for (owed).';
+COMMENT ON COLUMN qzpay.customer_balances.tenant_id IS 'Tenant.';
+COMMENT ON COLUMN qzpay.customer_balances.customer_id IS 'Id of the customer.';
+COMMENT ON COLUMN qzpay.customer_balances.external_id IS 'The application''s id of the customer.';
+COMMENT ON COLUMN qzpay.customer_balances.currency IS 'ISO 4217 code of the amounts.';
+COMMENT ON COLUMN qzpay.customer_balances.balance IS 'Credit that the next invoices use up, minor units.';
+COMMENT ON COLUMN qzpay.customer_balances.refundable IS 'The part of balance that may be paid out, minor units.';
+COMMENT ON COLUMN qzpay.customer_balances.grants IS 'Prepaid and promotional credit that is usable now, minor units.';
+COMMENT ON COLUMN qzpay.customer_balances.owed IS 'What is left to pay of open invoices, minor units.';

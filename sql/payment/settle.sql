@@ -159,9 +159,9 @@ BEGIN
     WHERE x.tenant_id = p_tenant AND x.id = p_attempt RETURNING * INTO STRICT a;
     SELECT * INTO STRICT i FROM qzpay.invoices x WHERE x.tenant_id = p_tenant AND x.id = a.invoice_id FOR NO KEY UPDATE;
     v_applies := i.status = 'open' AND i.amount_in_flight >= a.amount;
-    INSERT INTO qzpay.payments (tenant_id, id, customer_id, invoice_id, attempt_id, provider, account, provider_ref, livemode, currency, amount, status, paid_at)
+    INSERT INTO qzpay.payments (tenant_id, id, customer_id, invoice_id, attempt_id, provider, account, provider_ref, livemode, currency, amount, status, paid_at, metadata)
     VALUES (p_tenant, qzpay.uuid_v5(qzpay.installation_id(), 'payment:' || a.id), a.customer_id, a.invoice_id, a.id, a.provider, a.account, coalesce(a.provider_ref, 'attempt:' || a.id), a.livemode,
-            a.currency, a.amount, 'succeeded', p_at);
+            a.currency, a.amount, 'succeeded', p_at, i.metadata);
     INSERT INTO qzpay.ledger_transfers (tenant_id, id, customer_id, seller_id, livemode, debit_account, credit_account, currency, amount, cause, cause_id, posted_at, recorded_at)
     VALUES (p_tenant, qzpay.uuid_v7(), a.customer_id, i.seller_id, a.livemode, 'provider_clearing', CASE WHEN v_applies THEN 'receivable' ELSE 'customer_balance' END, a.currency, a.amount,
             'payment', qzpay.uuid_v5(qzpay.installation_id(), 'payment:' || a.id), p_at, qzpay._recorded_at());

@@ -43,7 +43,7 @@ BEGIN
                              qzpay.uuid_v5(n.id, 'invoice:subscription:' || s.id::text || ':' || extract(epoch FROM k.due_at)::text
                                  -- Beside the renewal an instant may see an end, a pause, a new anchor, each with an invoice of its own.
                                  || CASE WHEN f.ends OR f.pauses OR r.resets AND NOT f.converts
-                                         THEN (SELECT ':' || count(*) FROM qzpay.invoices i WHERE i.tenant_id = s.tenant_id AND i.subscription_id = s.id) ELSE '' END))::qzpay._roll
+                                         THEN (SELECT ':' || count(*) FROM qzpay.invoices i WHERE i.tenant_id = s.tenant_id AND i.subscription_id = s.id) ELSE '' END), nullif(s.metadata, '{}'))::qzpay._roll
                          ORDER BY k.due_at, s.tenant_id, s.id)
         FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
         JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.id = k.id
@@ -227,7 +227,7 @@ BEGIN
            OR s.status = 'trialing' AND s.trial_end <= r.due_at OR s.comp_until <= r.due_at OR s.pause_at <= r.due_at OR s.cycle_due_at <= r.due_at);
 
     v_invoices := qzpay._write_invoices((SELECT array_agg(ROW(r.tenant_id, r.invoice_id, r.customer_id, r.subscription_id, r.seller_id, r.livemode, r.currency,
-        CASE WHEN r.bills OR r.invoice_id IN (SELECT c.invoice_id FROM unnest(v_cycles) c) THEN 'subscription' ELSE 'usage' END, r.due_at, coalesce(r.bill_start, r.usage_start), coalesce(r.bill_end, r.usage_end), NULL, NULL, NULL)::qzpay._bill)
+        CASE WHEN r.bills OR r.invoice_id IN (SELECT c.invoice_id FROM unnest(v_cycles) c) THEN 'subscription' ELSE 'usage' END, r.due_at, coalesce(r.bill_start, r.usage_start), coalesce(r.bill_end, r.usage_end), NULL, NULL, r.metadata)::qzpay._bill)
         FROM unnest(v_rolls) r), v_lines, p_at);
     PERFORM qzpay._after_changes(v_rolls, p_at);
     PERFORM qzpay._after_ends(v_rolls, p_at);

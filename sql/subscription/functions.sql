@@ -124,7 +124,7 @@ BEGIN
     END IF;
     PERFORM qzpay._emit_event(v_customer.tenant_id, e.type, 'subscription', v_id, p_customer,
         jsonb_build_object('subscriptionId', v_id, 'plan', v_product.code, 'interval', p_interval, 'quantity', p_quantity, 'status', v_status, 'startsAt', v_start,
-                           'trialEnd', v_start + v_trial * interval '24 hours', 'requiresPayment', v_status = 'incomplete', 'reactivation', v_returns, 'emailSentByPackage', false), NULL, v_now)
+                           'trialEnd', v_start + v_trial * interval '24 hours', 'requiresPayment', v_status = 'incomplete', 'reactivation', v_returns, 'metadata', coalesce(p_metadata, '{}'), 'emailSentByPackage', false), NULL, v_now)
     FROM (VALUES ('subscription.created'), (CASE WHEN v_status = 'trialing' THEN 'trial.started' END)) e (type) WHERE e.type IS NOT NULL;
     IF v_trial = 0 AND v_start <= v_now THEN
         PERFORM qzpay._advance_subscriptions(ARRAY[v_customer.tenant_id], ARRAY[v_id], ARRAY[v_now], v_now);

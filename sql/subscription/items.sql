@@ -291,7 +291,7 @@ DECLARE
     v_new_rank integer;
     v_old_addons numeric := 0;
     v_new_addons numeric := 0;
-    v_removed uuid[] := '{}';
+    v_removed uuid[] := ARRAY[]::uuid[];
 BEGIN
     SELECT i.* INTO STRICT v_old FROM unnest(p_items) i WHERE i.kind = 'plan';
     SELECT c.* INTO STRICT v_old_price FROM qzpay.prices c WHERE c.id = v_old.price_id;

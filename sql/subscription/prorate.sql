@@ -114,9 +114,9 @@ CREATE OR REPLACE FUNCTION qzpay._add_pending_lines(p_tenant uuid, p_subscriptio
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO qzpay.pending_lines (tenant_id, id, customer_id, subscription_id, currency, kind, product_id, price_id, subscription_item_id, description, period_start, period_end,
+    INSERT INTO qzpay.pending_lines (tenant_id, id, customer_id, subscription_id, currency, kind, product_id, price_id, charge_id, subscription_item_id, meter_id, description, period_start, period_end,
                                      quantity, unit_amount, exact_amount, amount, proration, source_line_id, tax_amount, taxes, metadata, created_at)
-    SELECT s.tenant_id, qzpay.uuid_v7(), s.customer_id, s.id, s.currency, l.kind, l.product_id, l.price_id, l.subscription_item_id, l.description, l.period_start, l.period_end,
+    SELECT s.tenant_id, qzpay.uuid_v7(), s.customer_id, s.id, s.currency, l.kind, l.product_id, l.price_id, l.charge_id, l.subscription_item_id, l.meter_id, l.description, l.period_start, l.period_end,
            l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id, l.tax_amount, l.taxes, coalesce(l.metadata, '{}'), p_at
     FROM unnest(p_lines) WITH ORDINALITY l
     JOIN qzpay.subscriptions s ON s.tenant_id = p_tenant AND s.id = p_subscription
@@ -133,7 +133,7 @@ BEGIN
     WITH taken AS (
         DELETE FROM qzpay.pending_lines l USING unnest(p_rolls) r
         WHERE l.tenant_id = r.tenant_id AND l.subscription_id = r.subscription_id AND (r.bills OR r.ends OR r.pauses) RETURNING l.*, r.invoice_id)
-    SELECT array_agg(ROW(t.tenant_id, t.invoice_id, t.kind, t.product_id, t.price_id, NULL, t.subscription_item_id, NULL, t.description, t.period_start, t.period_end,
+    SELECT array_agg(ROW(t.tenant_id, t.invoice_id, t.kind, t.product_id, t.price_id, t.charge_id, t.subscription_item_id, t.meter_id, t.description, t.period_start, t.period_end,
                          t.quantity, t.unit_amount, t.exact_amount, t.amount, t.proration, t.source_line_id, NULL, t.tax_amount, NULL, t.taxes, t.metadata, t.id)::qzpay._line ORDER BY t.id)
     INTO v_lines FROM taken t;
     RETURN v_lines;
@@ -148,7 +148,7 @@ DECLARE
     v_lines qzpay._line[];
     v_rows bigint;
 BEGIN
-    SELECT s.tenant_id, p_invoice, s.customer_id, s.id, c.seller_id, s.livemode, s.currency, 'proration', p_at, p_at, s.current_period_end, NULL, NULL::integer, NULL::jsonb INTO STRICT v_bill
+    SELECT s.tenant_id, p_invoice, s.customer_id, s.id, c.seller_id, s.livemode, s.currency, 'proration', p_at, p_at, s.current_period_end, NULL, NULL::integer, nullif(s.metadata, '{}') INTO STRICT v_bill
     FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.tenant_id = s.tenant_id AND c.id = s.customer_id WHERE s.tenant_id = p_tenant AND s.id = p_subscription;
     IF v_bill.period_end <= v_bill.period_start THEN
         v_bill.period_end := NULL;

@@ -31,7 +31,7 @@ CREATE TYPE qzpay._roll AS (
     anchor timestamptz,
     closes_usage boolean, rates_usage boolean, usage_start timestamptz, usage_end timestamptz,   -- the usage period that is closed
     next_usage_start timestamptz, next_usage_end timestamptz, usage_ordinal integer,
-    interval_unit text, interval_count integer, change_id uuid, invoice_id uuid
+    interval_unit text, interval_count integer, change_id uuid, invoice_id uuid, metadata jsonb
 );
 COMMENT ON TYPE qzpay._roll IS 'One subscription at one instant of its own, with what is to happen there; the working set of _advance_subscriptions().';
 

@@ -155,8 +155,9 @@ know_relation(QzpayRelation *relation)
 {
 	Oid			namespace_oid;
 	Oid			heap_oid;
+	Oid			index_oid;
 
-	if (OidIsValid(relation->index_oid))
+	if (OidIsValid(relation->heap_oid) && OidIsValid(relation->index_oid))
 		return true;
 	if (!relation->is_known)
 	{
@@ -164,11 +165,16 @@ know_relation(QzpayRelation *relation)
 		relation->next_known = known_relations;
 		known_relations = relation;
 	}
-	namespace_oid = get_namespace_oid("qzpay", true);
-	heap_oid = OidIsValid(namespace_oid) ? get_relname_relid(relation->table, namespace_oid) : InvalidOid;
-	relation->heap_oid = heap_oid;
-	relation->index_oid = OidIsValid(heap_oid) ? get_relname_relid(relation->index, namespace_oid) : InvalidOid;
-	return OidIsValid(relation->index_oid);
+	/* A message that comes while the index is looked up makes the table forgotten: both are known together, or neither. */
+	do
+	{
+		namespace_oid = get_namespace_oid("qzpay", true);
+		heap_oid = OidIsValid(namespace_oid) ? get_relname_relid(relation->table, namespace_oid) : InvalidOid;
+		relation->heap_oid = heap_oid;
+		index_oid = OidIsValid(heap_oid) ? get_relname_relid(relation->index, namespace_oid) : InvalidOid;
+	} while (relation->heap_oid != heap_oid);
+	relation->index_oid = index_oid;
+	return OidIsValid(index_oid);
 }
 
 /* Opens what has this id under the transaction's own resource owner. */

@@ -1,6 +1,6 @@
 -- Discounts on invoices of Asist.IA: the acceptance numbers, what a code may and may not, and what is explained.
 BEGIN;
-SELECT plan(102);
+SELECT plan(112);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -226,7 +226,43 @@ SELECT is((SELECT n.amount || ' ' || n.invoice_total FROM life l, qzpay.preview_
 SELECT throws_ok($$UPDATE qzpay.redemptions SET code = 'X'$$, 'QZ202', NULL, 'what was redeemed does not change');
 SELECT throws_ok($$DELETE FROM qzpay.invoice_discounts$$, 'QZ203', NULL, 'what was considered is append-only');
 
--- 9. Guessing.
+-- 9. Automatic discounts that run out within one run: the first bills have them, the others are judged again without.
+SELECT qzpay.import_catalog('{"automaticDiscounts": [{"id": "first-three", "type": "percentage", "value": 50, "maxRedemptions": 3, "maxRedemptionsPerCustomer": 1, "stackable": true, "priority": 5},
+    {"id": "rest", "type": "percentage", "value": 20, "stackable": false}]}') \g /dev/null
+CREATE TEMP TABLE crowd AS SELECT qzpay.create_test_clock('2027-01-05 09:00+00', 'crowd') AS clock;
+SELECT qzpay.attach_payment_method(c.id, 'sandbox', 'tok_ok') FROM crowd, generate_series(1, 4) n, LATERAL qzpay.sync_customer('crowd' || n, test_clock => crowd.clock) c \g /dev/null
+-- The first customer has two subscriptions, one without a trial; the others end their trials at one instant.
+SELECT qzpay.subscribe(c.id, 'starter', trial_days => 10, allow_multiple => true) FROM qzpay.customers c, generate_series(1, CASE c.external_id WHEN 'crowd1' THEN 2 ELSE 1 END) n
+WHERE c.external_id LIKE 'crowd%' ORDER BY c.external_id \g /dev/null
+SELECT qzpay.advance_test_clock(clock, '2027-01-15 09:00+00') FROM crowd \g /dev/null
+SELECT is((SELECT string_agg(i.discount_total::text, ' ' ORDER BY i.discount_total DESC) FROM qzpay.invoices i JOIN qzpay.customers c ON c.id = i.customer_id WHERE c.external_id LIKE 'crowd%'),
+          '1450 1450 1450 580 580', 'three have the half, two the next best');
+SELECT is((SELECT max(n) FROM (SELECT count(*) AS n FROM qzpay.redemptions WHERE code = 'first-three' GROUP BY customer_id) x), 1::bigint, 'once per customer');
+SELECT is(pg_temp.uses('first-three'), 3::bigint, 'and three in all');
+SELECT is((SELECT string_agg(DISTINCT c.reason, ' ' ORDER BY c.reason) FROM qzpay.considered_discounts c JOIN qzpay.customers k ON k.id = c.customer_id WHERE k.external_id LIKE 'crowd%' AND c.code = 'first-three' AND NOT c.applied)
+          IN ('max_uses', 'max_uses max_uses_per_customer'), true, 'which the others are told');
+SELECT qzpay.advance_test_clock(clock, '2027-02-15 09:00+00') FROM crowd \g /dev/null
+SELECT is((SELECT string_agg(DISTINCT i.discount_total::text, ' ') FROM qzpay.invoices i JOIN qzpay.customers c ON c.id = i.customer_id WHERE c.external_id LIKE 'crowd%' AND i.issued_at > '2027-02-01'),
+          '580', 'the next month nobody has it');
+UPDATE qzpay.discounts SET active = false WHERE code IN ('first-three', 'rest');
+
+-- 10. A promise kept: the code is changed after it was redeemed.
+SELECT pg_temp.begin_life('promise', '2026-01-05 09:00+00', 'pro', 'STARTUP50') \g /dev/null
+UPDATE qzpay.discounts SET value = 5, active = false WHERE code = 'STARTUP50';
+SELECT pg_temp.go('promise', '2026-02-05 09:00+00') \g /dev/null
+SELECT is(pg_temp.bills('promise'), '9900 - 4950 paid, 9900 - 4950 paid', 'a redeemed code keeps its terms');
+SELECT is(pg_temp.asks('june', 'STARTUP50'), 'inactive', 'for others it is over');
+UPDATE qzpay.discounts SET value = 50, active = true WHERE code = 'STARTUP50';
+
+-- 11. Changes that wait for the next invoice: what is given back of a debit on the same invoice lessens what is discounted.
+SELECT pg_temp.begin_life('waits_next', '2026-01-05 09:00+00', 'starter', 'STARTUP50') \g /dev/null
+SELECT pg_temp.go('waits_next', '2026-01-20 09:00+00') \g /dev/null
+SELECT isnt((SELECT (qzpay.change_plan(l.subscription, 'pro', proration => 'create_prorations')).id FROM life l WHERE l.name = 'waits_next'), NULL, 'to Pro, on the next invoice');
+SELECT isnt((SELECT (qzpay.change_plan(l.subscription, 'starter', effective => 'now', proration => 'create_prorations')).id FROM life l WHERE l.name = 'waits_next'), NULL, 'and back at the same instant');
+SELECT pg_temp.go('waits_next', '2026-02-05 09:00+00') \g /dev/null
+SELECT is((SELECT sum(i.total) FROM life l JOIN qzpay.invoices i ON i.subscription_id = l.subscription WHERE l.name = 'waits_next'), 2900::numeric, 'there and back is nothing: two halves of Starter');
+
+-- 12. Guessing.
 SELECT pg_temp.begin_life('guesser', '2025-06-02 00:00+00', 'starter') \g /dev/null
 SAVEPOINT guesses;
 SELECT count(*) FROM generate_series(1, 10) n, LATERAL pg_temp.asks('guesser', 'GUESS' || n) a \g /dev/null
@@ -238,7 +274,7 @@ SELECT is(pg_temp.asks('guesser', 'STARTUP50'), 'too_many_attempts', 'not after 
 SELECT throws_ok($$SELECT qzpay.redeem_promo_code((SELECT subscription FROM life WHERE name = 'guesser'), 'PRO25OFF')$$, 'QZ702', NULL, 'nor by redeeming');
 SELECT is(pg_temp.asks('june', 'PRO25OFF'), 'valid 2500', 'another tenant is not concerned');
 
--- 10. The books.
+-- 13. The books.
 SET CONSTRAINTS ALL IMMEDIATE;
 SELECT is((SELECT string_agg(check_name || ' ' || violations || ' ' || evidence, ', ') FROM qzpay.check_integrity() WHERE status <> 'pass'), NULL, 'every check passes');
 

@@ -320,6 +320,23 @@ SELECT is((SELECT feature || ' ' || excess FROM qzpay.overage_state(:'fall_sub')
 SELECT qzpay.pause(:'fall_sub', 'now') \g /dev/null
 SELECT is(pg_temp.has('fall'), 'read', 'paused without access: what the default plan gives');
 
+-- 7. Restricted by dunning, lifted by payment
+INSERT INTO qzpay.dunning_policies (code, name, grace_days) VALUES ('strict', 'Strict', 20);
+INSERT INTO qzpay.dunning_steps (policy, step, after_days, action) VALUES ('strict', 1, 3, 'restrict'), ('strict', 2, 10, 'retry'), ('strict', 3, 20, 'cancel');
+SELECT qzpay.import_catalog('{"currency": "USD", "plans": [{"id": "strict", "name": "Strict", "prices": {"month": {"amount": 500}}, "dunningPolicy": "strict", "limitedFeatures": ["export"],
+    "entitlements": {"read": true, "export": true}, "limits": {"bots": 3}}]}') \g /dev/null
+SELECT pg_temp.begin_life('strict', 'strict') AS strict \gset
+SELECT qzpay.attach_payment_method(:'strict', 'sandbox', 'tok_decline') \g /dev/null
+SELECT pg_temp.go('strict', '2026-02-22 08:59:59.999999+00') \g /dev/null
+SELECT is(pg_temp.has('strict'), 'export read', 'in grace everything, until dunning restricts');
+SELECT pg_temp.go('strict', '2026-02-22 09:00+00') \g /dev/null
+SELECT is(pg_temp.has('strict') || '; ' || pg_temp.limits('strict', 'bots'), 'export; bots -', 'then what is kept');
+SELECT is((SELECT concat_ws(' ', is_restricted, restricted_reason, has_access, grace_days_remaining) FROM qzpay.subscription_overview WHERE customer_id = :'strict'), 't dunning t 17', 'and the overview says so');
+SELECT is((qzpay.check_limit('strict', 'bots', 0)).reason, 'no_access', 'no new rows');
+SELECT qzpay.attach_payment_method(:'strict', 'sandbox', 'tok_ok') \g /dev/null
+SELECT pg_temp.go('strict', '2026-02-22 09:00+00') \g /dev/null
+SELECT is(pg_temp.has('strict') || '; ' || pg_temp.limits('strict', 'bots'), 'export read; bots 3', 'paid: lifted');
+
 SELECT is_empty($$ SELECT check_name, evidence FROM qzpay.check_integrity() WHERE status <> 'pass' AND check_name <> 'nothing_is_billed_late' $$, 'the books agree');
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,6 +1,6 @@
 -- The rules of the house that the catalog can prove, for whatever the schema holds.
 BEGIN;
-SELECT plan(10);
+SELECT plan(11);
 
 CREATE TEMP VIEW routine AS
 SELECT p.oid::regprocedure::text AS name, p.*, l.lanname
@@ -37,6 +37,11 @@ SELECT is_empty($$
     WHERE t.typnamespace = 'qzpay'::regnamespace AND t.typtype IN ('e', 'd', 'c') AND obj_description(t.oid, 'pg_type') IS NULL
       AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind <> 'c')
 $$, 'every routine, table, view and type has a comment');
+
+SELECT is_empty($$
+    SELECT c.oid::regclass::text, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relnamespace = 'qzpay'::regnamespace AND c.relkind IN ('v', 'm') AND col_description(c.oid, a.attnum) IS NULL
+$$, 'every column of every view has a comment');
 
 -- A procedure that commits can neither SET nor be definer.
 SELECT is_empty($$

@@ -62,6 +62,13 @@ SELECT qzpay.add_invoice_line(:'j', description => 'Free', unit_amount => 0) \g 
 SELECT throws_ok(format('SELECT qzpay.finalize_invoice(%L)', :'j'), 'QZ204', NULL, 'nothing but zeros is no invoice');
 SELECT is((SELECT status FROM qzpay.invoices WHERE id = :'j'), 'draft', 'and stays a draft');
 
+-- A one-time charge
+SELECT invoice_id AS i, status FROM qzpay.charge(:'c', 1234, 'A coffee', idempotency_key => 'k1') \gset
+SELECT is(:'status'::text, 'paid', 'charged at once');
+SELECT is((SELECT concat_ws(' ', x.invoice_id = :'i', x.status, x.total) FROM qzpay.charge(:'c', 1234, 'A coffee', idempotency_key => 'k1') x), 't paid 1234', 'and once');
+SELECT throws_ok(format($$ SELECT qzpay.charge(%L, 1235, 'A coffee', idempotency_key => 'k1') $$, :'c'), 'QZ001', NULL, 'another amount under the key');
+SELECT throws_ok(format($$ SELECT qzpay.charge(%L, 0, 'Air') $$, :'c'), '22023', NULL, 'nothing');
+
 -- 2. Sent, not charged: due, overdue once, reminders; no status but its own
 SELECT pg_temp.buyer('net') AS c \gset
 SELECT (qzpay.subscribe(:'c', 'pro', trial_days => 0)).id AS s \gset

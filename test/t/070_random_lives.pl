@@ -42,7 +42,7 @@ none(q{SELECT p.subscription_id FROM qzpay.periods p WHERE p.cycle <> 'usage'
 	GROUP BY p.subscription_id HAVING max(p.period_end) - min(p.period_start) <> sum(p.period_end - p.period_start)}, 'and none is missing between the first and the last');
 none(q{SELECT s.id, s.status, s.current_period_end FROM qzpay.subscriptions s
 	WHERE s.status IN ('active', 'past_due') AND (s.current_period_end IS NULL OR s.current_period_end <= qzpay.now(s.customer_id))}, 'whoever has a contract has a period');
-none(q{SELECT l.subscription_item_id, l.period_start FROM qzpay.invoice_lines l WHERE l.kind = 'plan' GROUP BY 1, 2 HAVING count(*) > 1}, 'no period is billed twice');
+none(q{SELECT l.subscription_item_id, l.period_start FROM qzpay.invoice_lines l JOIN qzpay.invoices v ON v.id = l.invoice_id AND v.status <> 'void' WHERE l.kind = 'plan' GROUP BY 1, 2 HAVING count(*) > 1}, 'no period is billed twice');
 
 # Usage by a count of our own, for contracts that were paid, outside of their trial and with no other contract beside them.
 none(q{SELECT p.subscription_id, p.period_start, u.quantity, b.quantity
@@ -52,7 +52,7 @@ none(q{SELECT p.subscription_id, p.period_start, u.quantity, b.quantity
 	JOIN qzpay.charges c ON c.product_id = i.product_id
 	CROSS JOIN LATERAL (SELECT sum(u.quantity) AS quantity FROM lives.used u
 		WHERE u.customer = s.customer_id AND u.at >= p.period_start AND u.at < least(p.period_end, s.ended_at)) u
-	CROSS JOIN LATERAL (SELECT coalesce(sum(l.quantity), 0) AS quantity FROM qzpay.invoice_lines l JOIN qzpay.invoices v ON v.id = l.invoice_id
+	CROSS JOIN LATERAL (SELECT coalesce(sum(l.quantity), 0) AS quantity FROM qzpay.invoice_lines l JOIN qzpay.invoices v ON v.id = l.invoice_id AND v.status <> 'void'
 		WHERE v.customer_id = s.customer_id AND l.kind = 'usage' AND l.period_start = p.period_start) b
 	WHERE p.cycle = 'usage' AND least(p.period_end, s.ended_at) <= qzpay.now(s.customer_id) AND u.quantity > c.included AND u.quantity <> b.quantity
 	AND p.period_start IS DISTINCT FROM CASE WHEN s.trial_end IS NOT NULL THEN s.started_at END

@@ -12,6 +12,7 @@ SELECT count(*) AS objects FROM qzpay.import_catalog('{
             "quarter": {"amount": 25000, "currency": "USD"}, "year": {"amount": 99990, "currency": "USD"}},
          "usage": {"messages": {"included": 1000, "overageRate": 2, "unit": 1, "limitType": "none", "displayName": "Messages"}}}]}');
 
+SELECT qzpay.set_tax_rate('added', 21, country => 'ES'), qzpay.set_tax_rate('second', 3.5, country => 'ES'), qzpay.set_tax_rate('within', 19, inclusive => true, country => 'DE');
 CREATE TABLE lives.life (name text, customer uuid, told text DEFAULT '');
 CREATE TABLE lives.used (customer uuid, at timestamptz, quantity numeric);
 
@@ -20,7 +21,7 @@ CREATE FUNCTION lives.one_of(things text[]) RETURNS text LANGUAGE sql VOLATILE A
 -- One thing that a customer may do now.
 CREATE FUNCTION lives.act(v_customer uuid, v_plan text, v_interval text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-    v_what text := lives.one_of('{use,use,use,use,card,card,cancel,cancel_now,uncancel,pay,double,preview,detach}');
+    v_what text := lives.one_of('{use,use,use,use,card,card,cancel,cancel_now,uncancel,pay,double,preview,detach,credit,credit,void,give,grant,sell,reissue,refund,exempt}');
     v_subscription uuid := (SELECT s.id FROM qzpay.subscriptions s WHERE s.customer_id = v_customer AND s.ended_at IS NULL ORDER BY s.started_at DESC LIMIT 1);
     v_quantity numeric := floor(random() * 3000);
 BEGIN
@@ -48,13 +49,36 @@ BEGIN
         PERFORM qzpay.subscribe(v_customer, v_plan, v_interval, allow_multiple => random() < 0.2);
     WHEN 'preview' THEN
         PERFORM qzpay.preview_invoice(v_subscription);
+    WHEN 'credit' THEN
+        PERFORM qzpay.credit_invoice(i.id, amount => CASE WHEN random() < 0.7 THEN ceil(random() * i.total)::bigint END, mode => lives.one_of('{balance,refund,write_off}'))
+        FROM (SELECT i.id, i.total FROM qzpay.invoices i WHERE i.customer_id = v_customer AND i.total > 0 ORDER BY random() LIMIT 1) i;
+    WHEN 'void' THEN
+        PERFORM qzpay.void_invoice((SELECT i.id FROM qzpay.invoices i WHERE i.customer_id = v_customer AND i.kind = 'manual' ORDER BY random() LIMIT 1));
+    WHEN 'give' THEN
+        PERFORM qzpay.adjust_balance(v_customer, (floor(random() * 3000) - 800)::bigint, 'as it happens');
+    WHEN 'grant' THEN
+        PERFORM qzpay.grant_credit(v_customer, ceil(random() * 3000)::bigint, priority => floor(random() * 100)::integer, expires_at => qzpay.now(v_customer) + random() * interval '200 days');
+    WHEN 'sell' THEN
+        PERFORM qzpay.charge(v_customer, ceil(random() * 9000)::bigint, 'Something');
+    WHEN 'reissue' THEN
+        PERFORM qzpay.reissue_invoice((SELECT i.id FROM qzpay.invoices i WHERE i.customer_id = v_customer ORDER BY random() LIMIT 1));
+    WHEN 'refund' THEN
+        IF random() < 0.5 THEN
+            PERFORM qzpay.refund_balance(v_customer);
+        ELSIF random() < 0.5 THEN
+            PERFORM qzpay.record_refund((SELECT r.id FROM qzpay.refund_requests r WHERE r.customer_id = v_customer AND r.status = 'requested' LIMIT 1), 'by hand');
+        ELSE
+            PERFORM qzpay.cancel_refund((SELECT r.id FROM qzpay.refund_requests r WHERE r.customer_id = v_customer AND r.status = 'requested' LIMIT 1));
+        END IF;
+    WHEN 'exempt' THEN
+        PERFORM qzpay.set_billing_details(v_customer, tax_exempt => lives.one_of('{none,none,exempt,reverse}'));
     WHEN 'detach' THEN
         PERFORM qzpay.detach_payment_method((SELECT m.id FROM qzpay.payment_methods m WHERE m.customer_id = v_customer ORDER BY random() LIMIT 1));
     END CASE;
     RETURN v_what;
 EXCEPTION
     -- A refusal is an answer like any other; nothing else may come.
-    WHEN SQLSTATE 'QZ204' OR SQLSTATE 'QZ301' OR SQLSTATE 'QZ505' OR null_value_not_allowed OR invalid_parameter_value THEN
+    WHEN SQLSTATE 'QZ204' OR SQLSTATE 'QZ301' OR SQLSTATE 'QZ505' OR SQLSTATE 'QZ103' OR null_value_not_allowed OR invalid_parameter_value THEN
         RETURN v_what || ' refused';
 END $$;
 
@@ -64,7 +88,7 @@ DECLARE
     v_at timestamptz := v_start;
     v_clock uuid := qzpay.create_test_clock(v_start, 'random ' || n);
     v_customer uuid := (qzpay.sync_customer('random_' || n, test_clock => v_clock,
-        timezone => lives.one_of('{UTC,America/Argentina/Buenos_Aires,Europe/Madrid,America/New_York,Asia/Kolkata,Pacific/Auckland}'))).id;
+        address => jsonb_build_object('country', lives.one_of('{ES,DE,FR}')), timezone => lives.one_of('{UTC,America/Argentina/Buenos_Aires,Europe/Madrid,America/New_York,Asia/Kolkata,Pacific/Auckland}'))).id;
     v_plan text := lives.one_of('{small,large}');
     -- One life by the day and one by the week: they have many times as many bills.
     v_interval text := CASE n WHEN 1 THEN 'day' WHEN 2 THEN 'week' ELSE lives.one_of('{month,month,month,quarter,year}') END;
