@@ -50,6 +50,7 @@ BEGIN
         JOIN qzpay.customers c ON c.tenant_id = s.tenant_id AND c.id = s.customer_id
         CROSS JOIN qzpay.installation n
         LEFT JOIN qzpay.subscription_changes h ON s.change_at <= k.due_at AND h.tenant_id = s.tenant_id AND h.subscription_id = s.id AND h.status = 'pending'
+        -- OFFSET 0 keeps the planner from writing each of these out wherever it is used, which made one row cost as much as a hundred.
         CROSS JOIN LATERAL (
             -- The end beats everything, the pause what is billed. A contract that a provider manages only has its usage closed here.
             SELECT e.end_reason IS NOT NULL AS ends, e.end_reason,
@@ -71,6 +72,7 @@ BEGIN
                       WHEN s.period_comped AND s.comp_until <= k.due_at AND NOT s.has_payment_method AND NOT s.is_free THEN 'comp_expired'
                       WHEN NOT s.auto_renew AND s.status <> 'trialing' AND s.current_period_end <= k.due_at THEN 'expired'
                   END AS end_reason) x) e
+            OFFSET 0
         ) f
         CROSS JOIN LATERAL (
             SELECT f.converts OR f.resumes OR f.comp_ends OR g.new_interval AS resets,
@@ -81,6 +83,7 @@ BEGIN
                          h.id IS NOT NULL AND f.goes_on AND NOT f.pauses AND s.status <> 'trialing'
                              AND (h.interval_unit, h.interval_count, h.usage_unit, h.usage_count)
                                  IS DISTINCT FROM (s.interval_unit, s.interval_count, s.usage_unit, s.usage_count) AS new_interval) g
+            OFFSET 0
         ) r
         LEFT JOIN qzpay.periods pb ON NOT r.resets AND pb.tenant_id = s.tenant_id AND pb.subscription_id = s.id
              AND pb.cycle = s.interval_count || ' ' || s.interval_unit AND pb.period_start = s.current_period_start
@@ -95,9 +98,10 @@ BEGIN
                    CASE WHEN r.resets THEN r.anchor WHEN fb.ordinal IS NOT NULL THEN greatest(fb.period_start, s.started_at) ELSE s.current_period_end END AS bill_start,
                    CASE WHEN r.resets THEN r.anchor WHEN fb.ordinal IS NOT NULL THEN fb.period_start ELSE s.current_period_end END AS full_start,
                    CASE WHEN r.resets THEN 0 ELSE coalesce(fb.ordinal, pb.ordinal + 1) END AS ordinal
+            OFFSET 0
         ) b
         -- Where a zone skips a day, a boundary may fall together with the next.
-        CROSS JOIN LATERAL (SELECT b.ordinal + CASE WHEN b.bills AND qzpay.period_boundary(r.anchor, r.unit, r.count, b.ordinal + 1, s.timezone) <= b.bill_start THEN 1 ELSE 0 END AS ordinal) o
+        CROSS JOIN LATERAL (SELECT b.ordinal + CASE WHEN b.bills AND qzpay.period_boundary(r.anchor, r.unit, r.count, b.ordinal + 1, s.timezone) <= b.bill_start THEN 1 ELSE 0 END AS ordinal OFFSET 0) o
         CROSS JOIN LATERAL (
             SELECT s.usage_period_end IS NOT NULL AND (f.ends OR r.resets OR f.pauses OR s.usage_period_end <= k.due_at) AS closes,
                    s.usage_period_start AS usage_start, least(s.usage_period_end, CASE WHEN f.ends OR r.resets OR f.pauses THEN k.due_at END) AS usage_end,
@@ -108,9 +112,10 @@ BEGIN
                         WHEN b.bills AND fu.ordinal IS NOT NULL THEN greatest(fu.period_start, s.started_at)
                         WHEN s.usage_period_end <= k.due_at THEN s.usage_period_end END AS next_start,
                    CASE WHEN r.resets OR f.starts_trial THEN 0 ELSE coalesce(fu.ordinal, pu.ordinal + 1) END AS next_ordinal
+            OFFSET 0
         ) u
         CROSS JOIN LATERAL (SELECT u.next_ordinal + CASE WHEN u.next_start IS NOT NULL AND NOT f.starts_trial
-                                AND qzpay.period_boundary(r.anchor, r.usage_unit, r.usage_count, u.next_ordinal + 1, s.timezone) <= u.next_start THEN 1 ELSE 0 END AS ordinal) w
+                                AND qzpay.period_boundary(r.anchor, r.usage_unit, r.usage_count, u.next_ordinal + 1, s.timezone) <= u.next_start THEN 1 ELSE 0 END AS ordinal OFFSET 0) w
     );
 END $$;
 COMMENT ON FUNCTION qzpay._plan_rolls(uuid[], uuid[], timestamptz[]) IS
