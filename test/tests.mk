@@ -15,6 +15,7 @@ REGRESS += entitlement
 REGRESS += usage
 ISOLATION += iso_billing
 ISOLATION += iso_catalog_cache
+ISOLATION += iso_change
 ISOLATION += iso_limit
 ISOLATION += iso_usage
 ISOLATION += iso_usage_close
