@@ -21,6 +21,7 @@ ISOLATION += iso_catalog_cache
 ISOLATION += iso_credit
 ISOLATION += iso_customer
 ISOLATION += iso_discount
+ISOLATION += iso_change
 ISOLATION += iso_limit
 ISOLATION += iso_usage
 ISOLATION += iso_usage_close

@@ -128,7 +128,10 @@ BEGIN
                 SELECT tenant_id, subscription_id, cycle, ordinal, period_start, lag(period_end) OVER (PARTITION BY tenant_id, subscription_id, cycle ORDER BY period_start) before
                 FROM qzpay.periods) p
             JOIN qzpay.subscriptions s ON s.tenant_id = p.tenant_id AND s.id = p.subscription_id
-            WHERE p.ordinal > 0 AND p.period_start <> p.before AND p.cycle IN ('usage', s.interval_count || ' ' || s.interval_unit)$q$),
+            WHERE p.ordinal > 0 AND p.period_start <> p.before AND p.cycle IN ('usage', s.interval_count || ' ' || s.interval_unit)
+              -- While the plan had another interval this was an add-on's, which may have been gone for a while.
+              AND NOT EXISTS (SELECT FROM qzpay.periods m WHERE p.cycle <> 'usage' AND m.tenant_id = p.tenant_id AND m.subscription_id = p.subscription_id AND m.cycle NOT IN ('usage', p.cycle)
+                              AND m.period_start < p.period_start AND m.period_end > p.before)$q$),
         ('nothing_is_billed_late', $q$
             SELECT id::text FROM qzpay.subscriptions
             WHERE test_clock_id IS NULL AND set_aside_at IS NULL AND next_due_at < qzpay.now() - interval '1 hour'$q$),

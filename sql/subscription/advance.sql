@@ -137,19 +137,22 @@ BEGIN
     END IF;
     RETURN v_main || (
         SELECT array_agg(ROW(r.tenant_id, r.subscription_id, r.invoice_id, x.cycle, x.interval_unit, x.interval_count, t.ordinal,
-                             t.period_start, t.period_start, qzpay.period_boundary(r.anchor, x.interval_unit, x.interval_count, t.ordinal + 1, s.timezone), coalesce(s.comp_until > t.period_start, false))::qzpay._cycle)
+                             t.full_start, t.period_start, qzpay.period_boundary(r.anchor, x.interval_unit, x.interval_count, t.ordinal + 1, s.timezone), coalesce(s.comp_until > t.period_start, false))::qzpay._cycle)
         FROM unnest(p_rolls) r
         JOIN qzpay.subscriptions s ON s.tenant_id = r.tenant_id AND s.id = r.subscription_id AND s.cycle_due_at IS NOT NULL
         CROSS JOIN LATERAL (
-            SELECT DISTINCT c.interval_unit, c.interval_count, c.interval_count || ' ' || c.interval_unit AS cycle
+            SELECT c.interval_unit, c.interval_count, c.interval_count || ' ' || c.interval_unit AS cycle, min(i.valid_from) AS since
             FROM qzpay.subscription_items i JOIN qzpay.prices c ON c.id = i.price_id
             WHERE i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id AND i.valid_from <= r.due_at AND i.valid_until > r.due_at
-              AND (c.interval_unit, c.interval_count) <> (r.interval_unit, r.interval_count)) x
+              AND (c.interval_unit, c.interval_count) <> (r.interval_unit, r.interval_count)
+            GROUP BY c.interval_unit, c.interval_count) x
         LEFT JOIN LATERAL (
             SELECT p.ordinal, p.period_end FROM qzpay.periods p
-            WHERE NOT r.resets AND p.tenant_id = r.tenant_id AND p.subscription_id = r.subscription_id AND p.cycle = x.cycle ORDER BY p.period_start DESC LIMIT 1) l ON true
+            WHERE NOT r.resets AND p.tenant_id = r.tenant_id AND p.subscription_id = r.subscription_id AND p.cycle = x.cycle AND p.period_end >= r.due_at ORDER BY p.period_start DESC LIMIT 1) l ON true
+        -- The first, or the first after a time without: the one that contains the instant, from where its items begin.
         CROSS JOIN LATERAL qzpay._period_containing(CASE WHEN l.ordinal IS NULL THEN r.anchor END, x.interval_unit, x.interval_count, s.timezone, r.due_at) f
-        CROSS JOIN LATERAL (SELECT coalesce(l.ordinal + 1, f.ordinal) AS ordinal, coalesce(l.period_end, f.period_start) AS period_start) t
+        CROSS JOIN LATERAL (SELECT coalesce(l.ordinal + 1, f.ordinal) AS ordinal, coalesce(l.period_end, f.period_start) AS full_start,
+                                   coalesce(l.period_end, CASE WHEN r.resets THEN f.period_start ELSE greatest(f.period_start, x.since) END) AS period_start) t
         WHERE NOT r.ends AND NOT r.pauses AND (r.bills OR s.status IN ('active', 'past_due', 'unpaid')) AND t.period_start <= r.due_at
     );
 END $$;
@@ -210,13 +213,14 @@ BEGIN
         resume_at = CASE WHEN r.activates THEN NULL ELSE s.resume_at END,
         comp_until = CASE WHEN s.comp_until <= r.due_at AND s.status <> 'trialing' THEN NULL ELSE s.comp_until END,
         change_at = CASE WHEN r.change_id IS NOT NULL THEN NULL ELSE s.change_at END,
-        cycle_due_at = CASE WHEN s.cycle_due_at IS NULL OR r.ends OR r.pauses THEN NULL
-                            ELSE (SELECT min(p.period_end) FROM (
-                                      SELECT max(q.period_end) AS period_end FROM qzpay.periods q
-                                      WHERE q.tenant_id = r.tenant_id AND q.subscription_id = r.subscription_id AND q.cycle <> 'usage' AND q.cycle <> r.cycle
-                                        AND q.cycle IN (SELECT c.interval_count || ' ' || c.interval_unit FROM qzpay.subscription_items i JOIN qzpay.prices c ON c.id = i.price_id
-                                                        WHERE i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id AND i.valid_until > r.due_at)
-                                      GROUP BY q.cycle) p) END,
+        cycle_due_at = CASE WHEN s.cycle_due_at IS NOT NULL AND NOT r.ends THEN (
+                                SELECT min(CASE WHEN i.valid_from > r.due_at THEN i.valid_from WHEN r.pauses OR r.starts_trial OR NOT r.activates AND s.status IN ('trialing', 'paused') THEN r.due_at
+                                                ELSE q.period_end END)
+                                FROM qzpay.subscription_items i
+                                JOIN qzpay.prices c ON c.id = i.price_id AND (c.interval_unit, c.interval_count) <> (r.interval_unit, r.interval_count)
+                                LEFT JOIN qzpay.periods q ON q.tenant_id = i.tenant_id AND q.subscription_id = i.subscription_id AND q.cycle = c.interval_count || ' ' || c.interval_unit
+                                     AND q.period_start <= r.due_at AND q.period_end > r.due_at
+                                WHERE i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id AND i.valid_until > r.due_at) END,
         canceled_at = CASE WHEN r.ends THEN coalesce(s.canceled_at, p_at) ELSE s.canceled_at END,
         ended_at = CASE WHEN r.ends THEN r.due_at ELSE s.ended_at END,
         dunning_next_at = CASE WHEN r.ends THEN NULL ELSE s.dunning_next_at END,

@@ -56,7 +56,8 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE qzpay.subscriptions s SET cycle_due_at = d.due_at
-    FROM (SELECT s.id, min(CASE WHEN s.status IN ('trialing', 'incomplete') OR s.anchor IS NULL THEN coalesce(s.trial_end, s.started_at) ELSE coalesce(q.period_end, n.period_end) END)
+    FROM (SELECT s.id, min(CASE WHEN s.status IN ('trialing', 'incomplete') OR s.anchor IS NULL THEN coalesce(s.trial_end, s.started_at)
+                                WHEN i.valid_from > p_at THEN i.valid_from ELSE coalesce(q.period_end, n.period_end) END)
                            FILTER (WHERE c.id IS NOT NULL) AS due_at
           FROM qzpay.subscriptions s
           LEFT JOIN (qzpay.subscription_items i JOIN qzpay.prices c ON c.id = i.price_id)
@@ -66,7 +67,7 @@ BEGIN
           WHERE s.tenant_id = p_tenant AND s.id = p_subscription GROUP BY s.id) d
     WHERE s.tenant_id = p_tenant AND s.id = d.id AND s.cycle_due_at IS DISTINCT FROM d.due_at;
 END $$;
-COMMENT ON FUNCTION qzpay._set_cycle_due(uuid, uuid, timestamptz) IS 'Notes the next boundary of items that have an interval of their own.';
+COMMENT ON FUNCTION qzpay._set_cycle_due(uuid, uuid, timestamptz) IS 'Notes the next boundary of items that have an interval of their own, or when one that is dated ahead begins.';
 
 CREATE OR REPLACE FUNCTION qzpay._begin_own_cycles(p_tenant uuid, p_subscription uuid, p_items uuid[], p_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -42,6 +42,25 @@ SELECT pg_temp.go('fleet', '2027-06-19 09:00+00') \g /dev/null
 SELECT is((SELECT max(issued_at) FROM qzpay.invoices WHERE subscription_id = pg_temp.of('fleet')), '2027-02-19 09:00+00', 'fleet: removed with its month, no bill after');
 SELECT is(pg_temp.has('fleet'), 'none', 'fleet: gone');
 
+-- Dated ahead to the year's end, after a time without; and over a pause.
+SELECT pg_temp.begin_life('slow', '2026-01-19 09:00+00', per => 'year', days => 0, token => 'tok_ok', addons => '{"extra-bots": 1}') \g /dev/null
+SELECT qzpay.remove_addon(pg_temp.of('slow'), 'extra-bots') \g /dev/null
+SELECT pg_temp.go('slow', '2026-06-05 09:00+00') \g /dev/null
+SELECT qzpay.add_addon(pg_temp.of('slow'), 'extra-bots', 2, effective => 'period_end') \g /dev/null
+SELECT pg_temp.go('slow', '2027-02-19 09:00+00') \g /dev/null
+SELECT is((SELECT string_agg(i.issued_at::date || ' ' || i.total, ', ' ORDER BY i.issued_at) FROM qzpay.invoices i WHERE i.subscription_id = pg_temp.of('slow')),
+          '2026-01-19 100500, 2027-01-19 102000, 2027-02-19 3000', 'slow: nothing for the months between');
+SELECT pg_temp.go('slow', '2027-03-05 09:00+00') \g /dev/null
+SELECT qzpay.pause(pg_temp.of('slow'), 'now') \g /dev/null
+SELECT pg_temp.go('slow', '2027-06-01 09:00+00') \g /dev/null
+SELECT qzpay.resume(pg_temp.of('slow')) \g /dev/null
+SELECT is(pg_temp.last_bill('slow'), 'plan 99000, addon 3000', 'slow: both begin anew with the resume');
+SELECT pg_temp.go('slow', '2027-07-01 09:00+00') \g /dev/null
+SELECT is(pg_temp.last_bill('slow'), 'addon 3000', 'slow: and the bots go on by the month');
+SELECT pg_temp.begin_life('slow_trial', '2026-01-01 09:00+00', per => 'year', token => 'tok_ok', addons => '{"extra-bots": 1}', start_at => '2026-01-05 09:00+00') \g /dev/null
+SELECT pg_temp.go('slow_trial', '2026-02-19 09:00+00') \g /dev/null
+SELECT is(pg_temp.bills('slow_trial'), '2026-01-19 100500 paid, 2026-02-19 1500 paid', 'slow trial: begun later, converted, and on by the month');
+
 -- 2. An add-on changed now: credited and debited by what is left; 0 removes.
 SELECT pg_temp.begin_life('buyer', '2026-01-19 09:00+00', days => 0, token => 'tok_ok') \g /dev/null
 SELECT qzpay.add_addon(pg_temp.of('buyer'), 'extra-seats', 3) \g /dev/null
