@@ -40,6 +40,7 @@ STORE_SRCS += src/store/relation.c
 STORE_SRCS += src/store/row.c
 STORE_SRCS += src/store/secrets.c
 STORE_SRCS += src/store/settings.c
+STORE_SRCS += src/store/shared.c
 STORE_SRCS += src/store/tenant_of.c
 STORE_SRCS += src/store/throttle.c
 STORE_SRCS += src/store/usage.c

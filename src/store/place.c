@@ -11,12 +11,10 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
-#include "storage/ipc.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
 
 #include "compat.h"
 #include "store/place.h"
+#include "store/shared.h"
 
 #define PLACES (1 << 19)		/* 4 MB */
 #define EPOCHS 1024
@@ -31,48 +29,26 @@ typedef struct Memory
 	pg_atomic_uint64 places[PLACES];	/* 0: nothing */
 } Memory;
 
-static Memory *memory = NULL;
-
-static shmem_request_hook_type next_shmem_request_hook = NULL;
-static shmem_startup_hook_type next_shmem_startup_hook = NULL;
-
 static void
-request_memory(void)
+begin_memory(void *start)
 {
-	if (next_shmem_request_hook)
-		next_shmem_request_hook();
-	RequestAddinShmemSpace(sizeof(Memory));
+	Memory	   *memory = start;
+
+	for (int i = 0; i < EPOCHS; i++)
+		pg_atomic_init_u32(&memory->epochs[i], 0);
+	for (int i = 0; i < PLACES; i++)
+		pg_atomic_init_u64(&memory->places[i], 0);
 }
 
-static void
-attach_memory(void)
-{
-	bool		found;
+static QzpayShared shared = {.name = "qzpay_place",.size = sizeof(Memory),.begin = begin_memory};
 
-	if (next_shmem_startup_hook)
-		next_shmem_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	memory = ShmemInitStruct("qzpay places", sizeof(Memory), &found);
-	if (!found)
-	{
-		for (int i = 0; i < EPOCHS; i++)
-			pg_atomic_init_u32(&memory->epochs[i], 0);
-		for (int i = 0; i < PLACES; i++)
-			pg_atomic_init_u64(&memory->places[i], 0);
-	}
-	LWLockRelease(AddinShmemInitLock);
-}
+#define memory ((Memory *) shared.memory)
 
 /* Called once, by _PG_init. */
 void
 qzpay_place_init(void)
 {
-	if (!process_shared_preload_libraries_in_progress)
-		return;
-	next_shmem_request_hook = shmem_request_hook;
-	shmem_request_hook = request_memory;
-	next_shmem_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = attach_memory;
+	qzpay_shared_reserve(&shared);
 }
 
 static inline pg_atomic_uint32 *

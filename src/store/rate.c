@@ -10,17 +10,14 @@
 
 #include "common/hashfn.h"
 #include "miscadmin.h"
-#include "storage/ipc.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "utils/memutils.h"
 
 #include "store/rate.h"
+#include "store/shared.h"
 
 #define ROW 8
 #define ROWS 2048				/* 16384 entries, 2 MB */
 #define LOCKS 64
-#define TRANCHE "qzpay_rate"
 
 typedef struct Entry
 {
@@ -30,53 +27,21 @@ typedef struct Entry
 	QzpayRate	rate;
 } Entry;
 
-static Entry *entries = NULL;	/* ROWS × ROW */
-static LWLockPadded *locks = NULL;	/* NULL: the entries are this session's */
-
-static shmem_request_hook_type next_shmem_request_hook = NULL;
-static shmem_startup_hook_type next_shmem_startup_hook = NULL;
-
-static void
-request_memory(void)
-{
-	if (next_shmem_request_hook)
-		next_shmem_request_hook();
-	RequestAddinShmemSpace(ROWS * ROW * sizeof(Entry));
-	RequestNamedLWLockTranche(TRANCHE, LOCKS);
-}
-
-static void
-attach_memory(void)
-{
-	bool		found;
-
-	if (next_shmem_startup_hook)
-		next_shmem_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	entries = ShmemInitStruct("qzpay rates", ROWS * ROW * sizeof(Entry), &found);
-	if (!found)
-		memset(entries, 0, ROWS * ROW * sizeof(Entry));
-	locks = GetNamedLWLockTranche(TRANCHE);
-	LWLockRelease(AddinShmemInitLock);
-}
+static QzpayShared shared = {.name = "qzpay_rate",.size = ROWS * ROW * sizeof(Entry),.n_locks = LOCKS};
+static Entry *own = NULL;		/* of a session without shared memory */
 
 /* Called once, by _PG_init. */
 void
 qzpay_rate_init(void)
 {
-	if (!process_shared_preload_libraries_in_progress)
-		return;
-	next_shmem_request_hook = shmem_request_hook;
-	shmem_request_hook = request_memory;
-	next_shmem_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = attach_memory;
+	qzpay_shared_reserve(&shared);
 }
 
 /* Whether all sessions count together. */
 bool
 qzpay_rate_is_shared(void)
 {
-	return locks != NULL;
+	return shared.memory != NULL;
 }
 
 /* The entry of this key in its row. */
@@ -113,12 +78,14 @@ qzpay_rate_take_for(const pg_uuid_t *customer, const char *feature, int64 now, u
 	uint64		feature_hash = hash_bytes_extended((const unsigned char *) feature, strlen(feature), 0);
 	uint64		hash = hash_bytes_extended(customer->data, UUID_LEN, feature_hash ^ MyDatabaseId);
 	uint32		n = hash % ROWS;
+	Entry	   *entries;
 
-	if (entries == NULL)
-		entries = MemoryContextAllocZero(TopMemoryContext, ROWS * ROW * sizeof(Entry));
-	if (locks != NULL)
-		LWLockAcquire(&locks[n % LOCKS].lock, LW_EXCLUSIVE);
+	if (shared.memory == NULL && own == NULL)
+		own = MemoryContextAllocZero(TopMemoryContext, ROWS * ROW * sizeof(Entry));
+	entries = shared.memory != NULL ? shared.memory : own;
+	if (shared.memory != NULL)
+		LWLockAcquire(&shared.locks[n % LOCKS].lock, LW_EXCLUSIVE);
 	qzpay_rate_take(&find_entry(&entries[n * ROW], customer, feature_hash, now)->rate, now, limit, cost, answer);
-	if (locks != NULL)
-		LWLockRelease(&locks[n % LOCKS].lock);
+	if (shared.memory != NULL)
+		LWLockRelease(&shared.locks[n % LOCKS].lock);
 }

@@ -11,12 +11,10 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "storage/ipc.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "utils/timestamp.h"
 
 #include "store/clock.h"
+#include "store/shared.h"
 #include "store/throttle.h"
 
 #define PLACES 4096
@@ -31,57 +29,14 @@ typedef struct Counter
 	int			failures;
 } Counter;
 
-typedef struct SharedCounters
-{
-	LWLock	   *lock;
-	Counter		counters[PLACES];
-} SharedCounters;
-
-static SharedCounters *shared = NULL;
+static QzpayShared shared = {.name = "qzpay_throttle",.size = PLACES * sizeof(Counter),.n_locks = 1};
 static Counter alone[PLACES_ALONE];
 
-static shmem_request_hook_type next_shmem_request_hook = NULL;
-static shmem_startup_hook_type next_shmem_startup_hook = NULL;
-
-static void
-request_memory(void)
-{
-	if (next_shmem_request_hook)
-		next_shmem_request_hook();
-	RequestAddinShmemSpace(MAXALIGN(sizeof(SharedCounters)));
-	RequestNamedLWLockTranche("qzpay_throttle", 1);
-}
-
-static void
-attach_memory(void)
-{
-	bool		found;
-
-	if (next_shmem_startup_hook)
-		next_shmem_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	shared = ShmemInitStruct("qzpay throttle", sizeof(SharedCounters), &found);
-	if (!found)
-	{
-		memset(shared, 0, sizeof(SharedCounters));
-		shared->lock = &GetNamedLWLockTranche("qzpay_throttle")->lock;
-	}
-	LWLockRelease(AddinShmemInitLock);
-}
-
-/*
- * qzpay_throttle_init
- *		Reserves the memory while the library is preloaded; does nothing otherwise.
- */
+/* Called once, by _PG_init. */
 void
 qzpay_throttle_init(void)
 {
-	if (!process_shared_preload_libraries_in_progress)
-		return;
-	next_shmem_request_hook = shmem_request_hook;
-	shmem_request_hook = request_memory;
-	next_shmem_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = attach_memory;
+	qzpay_shared_reserve(&shared);
 }
 
 /* The counter of a tenant among a few places that its id leads to, or the one that gives way to it. */
@@ -119,9 +74,9 @@ qzpay_throttle_failures(const pg_uuid_t *tenant, bool failed)
 	bool		known;
 	int			failures;
 
-	if (shared != NULL)
-		LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	counter = find_counter(shared != NULL ? shared->counters : alone, shared != NULL ? PLACES : PLACES_ALONE, tenant, now);
+	if (shared.memory != NULL)
+		LWLockAcquire(&shared.locks[0].lock, LW_EXCLUSIVE);
+	counter = find_counter(shared.memory != NULL ? shared.memory : alone, shared.memory != NULL ? PLACES : PLACES_ALONE, tenant, now);
 	known = counter->since != 0 && memcmp(&counter->tenant, tenant, sizeof(*tenant)) == 0;
 	if (!known && failed)
 	{
@@ -132,7 +87,7 @@ qzpay_throttle_failures(const pg_uuid_t *tenant, bool failed)
 	if (failed && counter->failures < PG_INT32_MAX)
 		counter->failures++;
 	failures = known || failed ? counter->failures : 0;
-	if (shared != NULL)
-		LWLockRelease(shared->lock);
+	if (shared.memory != NULL)
+		LWLockRelease(&shared.locks[0].lock);
 	return failures;
 }
