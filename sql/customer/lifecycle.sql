@@ -217,7 +217,9 @@ BEGIN
         'tax_answers', (SELECT jsonb_agg(to_jsonb(x)) FROM qzpay.tax_answers x WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'redemptions', (SELECT jsonb_agg(to_jsonb(x) ORDER BY x.id) FROM qzpay.redemptions x WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'usage_archived', (SELECT jsonb_agg(to_jsonb(x)) FROM qzpay.usage_archived x WHERE x.tenant_id = t AND x.customer_id = p_customer),
+        'usage_marks', (SELECT jsonb_agg(to_jsonb(x)) FROM qzpay.usage_marks x WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'usage_late', (SELECT jsonb_agg(to_jsonb(x)) FROM qzpay.usage_late x WHERE x.tenant_id = t AND x.customer_id = p_customer),
+        'usage_marks', (SELECT jsonb_agg(to_jsonb(x)) FROM qzpay.usage_marks x WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'usage_values', CASE WHEN p_usage_events THEN (SELECT jsonb_agg(to_jsonb(x)) FROM qzpay.usage_values x WHERE x.tenant_id = t AND x.customer_id = p_customer) END,
         'invoices', (SELECT jsonb_agg(to_jsonb(x) ORDER BY x.id) FROM qzpay.invoices x WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'invoice_lines', (SELECT jsonb_agg(to_jsonb(x) ORDER BY x.invoice_id, x.position) FROM qzpay.invoice_lines x JOIN qzpay.invoices i ON i.tenant_id = x.tenant_id AND i.id = x.invoice_id

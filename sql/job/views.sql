@@ -7,3 +7,15 @@ FROM qzpay.billing_runs r
 CROSS JOIN LATERAL (SELECT greatest(extract(epoch FROM coalesce(r.finished_at, r.updated_at) - r.started_at), 0.001)::double precision AS seconds) s;
 COMMENT ON VIEW qzpay.billing_progress IS
 'Billing runs, from any session: subscriptions done of those due at the start, rate, and when it should end at that rate. stopped: the session is gone; run_billing() again goes on where it was.';
+COMMENT ON COLUMN qzpay.billing_progress.id IS 'The run.';
+COMMENT ON COLUMN qzpay.billing_progress.state IS 'running, finished, or stopped: its session is gone.';
+COMMENT ON COLUMN qzpay.billing_progress.as_of IS 'Up to which instant it bills.';
+COMMENT ON COLUMN qzpay.billing_progress.total IS 'Subscriptions that were due at its start.';
+COMMENT ON COLUMN qzpay.billing_progress.done IS 'Subscriptions done so far.';
+COMMENT ON COLUMN qzpay.billing_progress.percent IS 'done of total, at most 100; NULL where nothing was due.';
+COMMENT ON COLUMN qzpay.billing_progress.per_second IS 'Subscriptions per second so far.';
+COMMENT ON COLUMN qzpay.billing_progress.started_at IS 'When it began.';
+COMMENT ON COLUMN qzpay.billing_progress.updated_at IS 'When its last batch ended.';
+COMMENT ON COLUMN qzpay.billing_progress.finished_at IS 'When it ended; NULL: it has not.';
+COMMENT ON COLUMN qzpay.billing_progress.estimated_end IS 'When it will have ended at its rate so far; NULL when it has, or nothing is done yet.';
+COMMENT ON COLUMN qzpay.billing_progress.pid IS 'Process of its session.';

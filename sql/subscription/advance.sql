@@ -50,6 +50,7 @@ BEGIN
         JOIN qzpay.customers c ON c.tenant_id = s.tenant_id AND c.id = s.customer_id
         CROSS JOIN qzpay.installation n
         LEFT JOIN qzpay.subscription_changes h ON s.change_at <= k.due_at AND h.tenant_id = s.tenant_id AND h.subscription_id = s.id AND h.status = 'pending'
+        -- OFFSET 0 keeps the planner from writing each of these out wherever it is used, which made one row cost as much as a hundred.
         CROSS JOIN LATERAL (
             -- The end beats everything, the pause what is billed. A contract that a provider manages only has its usage closed here.
             SELECT e.end_reason IS NOT NULL AS ends, e.end_reason,
@@ -116,7 +117,7 @@ BEGIN
             OFFSET 0
         ) u
         CROSS JOIN LATERAL (SELECT u.next_ordinal + CASE WHEN u.next_start IS NOT NULL AND NOT f.starts_trial
-                                AND qzpay.period_boundary(r.anchor, r.usage_unit, r.usage_count, u.next_ordinal + 1, s.timezone) <= u.next_start THEN 1 ELSE 0 END AS ordinal) w
+                                AND qzpay.period_boundary(r.anchor, r.usage_unit, r.usage_count, u.next_ordinal + 1, s.timezone) <= u.next_start THEN 1 ELSE 0 END AS ordinal OFFSET 0) w
     );
 END $$;
 COMMENT ON FUNCTION qzpay._plan_rolls(uuid[], uuid[], timestamptz[]) IS

@@ -137,7 +137,7 @@ BEGIN
     END IF;
     IF v_sub.status = 'paused' THEN
         PERFORM qzpay._schedule_change(v_sub, p_request, v_proration, NULL);
-    ELSIF v_sub.status <> 'incomplete' AND v_sub.current_period_end IS NULL AND v_sub.status <> 'trialing' THEN
+    ELSIF v_sub.status <> 'trialing' AND v_sub.current_period_end IS NULL THEN
         RAISE EXCEPTION 'subscription % has not begun', p_subscription USING ERRCODE = 'QZ204';
     ELSE
         v_effective := CASE WHEN v_sub.status = 'trialing' THEN 'now'

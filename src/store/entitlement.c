@@ -497,11 +497,8 @@ read_by_text(const pg_uuid_t *tenant, Datum external_id, bool with_usage, QzpayE
 	TupleTableSlot *slot;
 	bool		found;
 
-	ItemPointerData tid;
-
 	/* The text of an id that was seen before needs no derivation. */
-	if (buckets != NULL && qzpay_uuid_parse_text(external_id, &customer) && find_place(&customer, &tid) &&
-		probe(tenant, &customer, with_usage, qzpay_scan_snapshot(), result))
+	if (qzpay_uuid_parse_text(external_id, &customer) && probe_place(tenant, &customer, with_usage, qzpay_scan_snapshot(), result))
 		return true;
 	if (tenant == NULL)
 		qzpay_uuid_derive_text(&derived, qzpay_installation_id(), external_id);

@@ -318,7 +318,7 @@ BEGIN
     END LOOP;
 END $$;
 SELECT count(*) FROM base, qzpay.import_catalog(doc) \g /dev/null
-CREATE TEMP TABLE fuzzed AS SELECT * FROM pg_temp.fuzz(0.42, 60);
+CREATE TEMP TABLE fuzzed AS SELECT * FROM pg_temp.fuzz(0.42, 40);
 SELECT is_empty($$ SELECT * FROM fuzzed WHERE code NOT IN ('taken', 'refused') $$, 'random documents: taken, or refused with QZ601');
 SELECT ok(count(*) FILTER (WHERE code = 'taken') > 5 AND count(*) FILTER (WHERE code = 'refused') > 5, 'random documents: some of each') FROM fuzzed;
 

@@ -109,6 +109,23 @@ INSERT INTO wrong (path, value) VALUES
     ('{plans,2,trial}', '14'),
     ('{plans,2,trial}', '{"requiresPaymentMethod": true}'),
     ('{plans,2,trial,endBehavior}', '"explode"'),
+    ('{plans,2,trial,reuse}', '"sometimes"'),
+    ('{plans,2,trial,reminderDays}', '[7, 0]'),
+    ('{plans,2,trial,reminderDays}', '[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]'),
+    ('{plans,2,trial,price}', '"100"'),
+    ('{plans,2,trial,price}', '{"usd": 100}'),
+    ('{plans,2,trial,price}', '{"EUR": 100}'),
+    ('{plans,2,trial}', '{"days": 0, "price": 100}'),
+    ('{plans,2,setupFee}', '-5'),
+    ('{plans,2,setupFee}', '{"USD": {"amount": 5}}'),
+    ('{plans,2,setupFee}', '[500]'),
+    ('{plans,2,tenant}', '"nobody"'),
+    ('{plans,2,includesAddons}', '["plugin-crm"]'),
+    ('{plans,2,expiringReminderDays}', '7'),
+    ('{plans,2,lateRenewalDays}', '-1'),
+    ('{plans,2,prorationUnit}', '"hour"'),
+    ('{plans,2,invoiceDraftHours}', '721'),
+    ('{plans,2,metadata}', '{"card": "4242 4242 4242 4242"}'),
     ('{plans,2,graceDays}', '3651'),
     ('{plans,2,dunningPolicy}', '"nobody-wrote-it"'),
     ('{plans,2,usageInterval}', '"once"'),
@@ -144,6 +161,8 @@ INSERT INTO wrong (path, value) VALUES
     ('{plugins,faq,aliases}', '["pro"]'),
     ('{addons,extraBots,pricePerUnit}', '-1'),
     ('{addons,extraBots,interval}', '"lunar"'),
+    ('{addons,extraBots,prorate}', '"yes"'),
+    ('{services,setupBasic,setupFee}', '1'),
     ('{services,setupBasic,prices}', '{"month": {"amount": 1}}'),
     ('{services,setupBasic,id}', '"pro"'),
     ('{promoCodes,WELCOME30,value}', '101'),
@@ -214,6 +233,17 @@ SELECT i.action, i.kind, i.code, i.after FROM qzpay.import_catalog('{
                     "restrictions": {"startsAt": "2026-03-01T10:00:00.5-03:00", "validIntervals": ["mensual", "14 day"]}}]}') i;
 SELECT code, currency, monthly_amount, prices, entitlements, limits, usage, visible FROM qzpay.plans WHERE code = 'fax' ORDER BY currency;
 SELECT usage_interval_unit, usage_interval_count, trial_end_behavior, tier_rank, display, metadata FROM qzpay.products WHERE code = 'fax';
+-- fees, a paid trial and terms of the plan; a number alone is in the currency of the prices
+SELECT i.action, i.kind, i.code, i.after FROM qzpay.import_catalog('{
+    "plans": [{"id": "telex", "name": "Telex", "prices": {"month": {"amount": 900, "currency": "EUR"}}, "setupFee": 500, "trial": {"days": 5, "price": 99, "reuse": "per_plan", "reminderDays": [1, 3.0, 3]},
+               "expiringReminderDays": [], "lateRenewalDays": 4, "prorationUnit": "day", "invoiceDraftHours": 6, "graceDays": 2.0}],
+    "addons": [{"id": "paper", "name": "Paper", "prices": {"year": [{"amount": 100, "currency": "EUR"}, {"amount": 120, "currency": "USD"}]}, "setupFee": {"EUR": 10, "USD": 0}, "prorate": false}]}') i;
+SELECT code, currency, prices, setup_fee, trial_price FROM qzpay.plans WHERE code = 'telex';
+SELECT code, currency, yearly_per_month, setup_fee, is_prorated FROM qzpay.addons WHERE code = 'paper' ORDER BY currency;
+SELECT trial_reuse, trial_reminder_days, expiring_reminder_days, late_renewal_days, proration_unit, invoice_draft_hours, grace_days FROM qzpay.products WHERE code = 'telex';
+SELECT e.product -> 'setupFee' AS setup_fee, e.product -> 'trial' AS trial, e.product -> 'prices' AS prices
+FROM jsonb_path_query(qzpay.export_catalog(), '$.*[*] ? (@.id == "telex" || @.id == "paper")') AS e (product) ORDER BY 1;
+SELECT part, billing_interval, unit_amount, is_sold, subscriptions FROM qzpay.price_history WHERE code = 'telex' ORDER BY 1;
 SELECT conditions, valid_from AT TIME ZONE 'UTC' AS valid_from, forever, stackable FROM qzpay.discounts WHERE code = 'FAX';
 SELECT count(*) AS differences FROM qzpay.import_catalog(qzpay.export_catalog()) i;
 -- the kind of a product never changes, nor does the type of a feature

@@ -1,5 +1,6 @@
-# Twenty random lives of three years each: afterwards the books hold, no period is missing, overlaps or is billed twice, and
-# what was used is what was billed. QZPAY_SEED (0 to 1) repeats a run.
+# Random lives of three years each: afterwards the books hold, no period is missing, overlaps or is billed twice, previews were the bills
+# that followed, debits less credits are price x time, and what was used is what was billed. LIVES=n lives n of them (default 16),
+# QZPAY_SEED (0 to 1) repeats a run; a life depends on the seed and its own number alone.
 use strict;
 use warnings;
 
@@ -8,7 +9,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $seed = $ENV{QZPAY_SEED} // 0.20261121;
-note "QZPAY_SEED=$seed";
+my $lives = $ENV{LIVES} // 16;
+note "QZPAY_SEED=$seed LIVES=$lives";
 
 my $node = PostgreSQL::Test::Cluster->new('lives');
 $node->init;
@@ -17,15 +19,23 @@ $node->start;
 $node->safe_psql('postgres', 'SET client_min_messages = warning; CREATE EXTENSION qzpay CASCADE; SELECT qzpay.install()');
 $node->safe_psql('postgres', slurp_file("test/t/lives.sql"));
 
-my $failed = 0;
-my $at = $seed;
-for my $n (1 .. 20) {
-	my ($rc, $out, $err) = $node->psql('postgres', "SELECT setseed(($at + 0.0437 * $n)::numeric % 1); SELECT lives.live($n);");
-	next if $rc == 0;
-	$failed++;
-	diag "life $n: $err";
+# Two sessions, each life in a transaction of its own; one that fails says so and the others go on.
+my $started = time;
+my @children;
+for my $half (0, 1) {
+	my $pid = fork() // die "fork: $!";
+	if (!$pid) {
+		open my $psql, '|-', 'psql', '-X', '-q', '-d', $node->connstr('postgres'), '-o', '/dev/null' or die "psql: $!";
+		print $psql 'SELECT setseed((', $seed, " + 0.0437 * $_)::numeric % 1); SELECT lives.live($_);\n" for grep { $_ % 2 == $half } 1 .. $lives;
+		close $psql;
+		require POSIX;
+		POSIX::_exit(0);
+	}
+	push @children, $pid;
 }
-is($failed, 0, 'twenty lives are lived');
+waitpid $_, 0 for @children;
+note sprintf '%d lives in %d s', $lives, time - $started;
+is($node->safe_psql('postgres', 'SELECT count(*) FROM lives.life'), $lives, 'every life is lived');
 
 sub none {
 	my ($query, $name) = @_;
@@ -33,22 +43,77 @@ sub none {
 }
 none(q{SELECT check_name, evidence FROM qzpay.check_integrity() WHERE status <> 'pass'}, 'the books are in order');
 none('SELECT error_message FROM qzpay.billing_errors', 'no subscription was set aside');
+none('SELECT name, at, what, previewed, billed FROM lives.broken_promises', 'every bill is what its preview said');
 
 # Told again from the periods themselves.
-none(q{SELECT a.subscription_id, a.cycle, a.period_start FROM qzpay.periods a
-	JOIN qzpay.periods b ON b.subscription_id = a.subscription_id AND b.cycle = a.cycle AND b.period_start > a.period_start AND b.period_start < a.period_end
-	WHERE b.ordinal > 0}, 'no two periods of a subscription overlap');
-none(q{SELECT p.subscription_id FROM qzpay.periods p WHERE p.cycle <> 'usage'
-	GROUP BY p.subscription_id HAVING max(p.period_end) - min(p.period_start) <> sum(p.period_end - p.period_start)}, 'and none is missing between the first and the last');
+none(q{SELECT p.subscription_id, p.period_start FROM qzpay.periods p
+	JOIN qzpay.subscriptions s ON s.id = p.subscription_id
+	WHERE p.cycle = 'usage' AND p.period_start IS DISTINCT FROM CASE WHEN s.trial_end IS NOT NULL THEN s.started_at END
+	AND NOT EXISTS (SELECT FROM qzpay.periods m WHERE m.subscription_id = p.subscription_id AND m.cycle <> 'usage' AND m.period_start <= p.period_start AND m.period_end >= p.period_end)
+	AND NOT EXISTS (SELECT FROM qzpay.periods m JOIN qzpay.periods n ON n.subscription_id = m.subscription_id AND n.cycle = m.cycle AND n.period_start = m.period_end
+		WHERE m.subscription_id = p.subscription_id AND m.cycle <> 'usage' AND m.period_start <= p.period_start AND n.period_end >= p.period_end)},
+	'no usage period without a period that is billed in advance');
+none(q{SELECT g.subscription_id, g.period_end, g.next FROM (
+		SELECT p.*, lead(p.period_start) OVER (PARTITION BY p.subscription_id ORDER BY p.period_start) AS next FROM qzpay.periods p WHERE p.cycle = 'usage') g
+	WHERE g.next <> g.period_end AND NOT (g.next > g.period_end AND EXISTS (SELECT FROM qzpay.transitions t WHERE t.object_id = g.subscription_id AND t.to_status = 'paused' AND t.occurred_at = g.period_end)
+		AND EXISTS (SELECT FROM qzpay.transitions t WHERE t.object_id = g.subscription_id AND t.from_status = 'paused' AND t.occurred_at = g.next))},
+	'usage periods follow each other, but for pauses');
 none(q{SELECT s.id, s.status, s.current_period_end FROM qzpay.subscriptions s
 	WHERE s.status IN ('active', 'past_due') AND (s.current_period_end IS NULL OR s.current_period_end <= qzpay.now(s.customer_id))}, 'whoever has a contract has a period');
-none(q{SELECT l.subscription_item_id, l.period_start FROM qzpay.invoice_lines l JOIN qzpay.invoices v ON v.id = l.invoice_id AND v.status <> 'void' WHERE l.kind = 'plan' GROUP BY 1, 2 HAVING count(*) > 1}, 'no period is billed twice');
+none(q{SELECT e.customer_id FROM qzpay.events e WHERE e.type = 'trial.started' GROUP BY 1 HAVING count(*) > 1}, 'nobody had two trials');
 
-# Usage by a count of our own, for contracts that were paid, outside of their trial and with no other contract beside them.
+# Price x time, of the items as they were valid in the periods as they were begun, against the lines. Left out: packs (never prorated), free
+# access, changes asked for without proration, first payments never made. Time that was paid and forfeited by an end is taken off.
+$node->safe_psql('postgres', q{
+	CREATE VIEW lives.lines AS
+		SELECT i.tenant_id, i.subscription_id, l.id, l.subscription_item_id, l.product_id, l.quantity, l.unit_amount, l.amount, l.period_start, l.period_end, l.source_line_id
+		FROM qzpay.invoice_lines l JOIN qzpay.invoices i ON i.tenant_id = l.tenant_id AND i.id = l.invoice_id AND i.status <> 'void' WHERE l.kind IN ('plan', 'addon')
+		UNION ALL SELECT l.tenant_id, l.subscription_id, l.id, l.subscription_item_id, l.product_id, l.quantity, l.unit_amount, l.amount, l.period_start, l.period_end, l.source_line_id
+		FROM qzpay.pending_lines l WHERE l.kind IN ('plan', 'addon');
+	CREATE TABLE lives.items AS
+		SELECT i.*, c.interval_count || ' ' || c.interval_unit AS cycle, coalesce(i.unit_amount, c.unit_amount) * i.quantity AS rate
+		FROM qzpay.subscription_items i JOIN qzpay.prices c ON c.id = i.price_id;
+	CREATE TABLE lives.debits AS
+		SELECT d.*, d.unit_amount * d.quantity AS rate, coalesce((SELECT min(c.period_start) FROM lives.lines c WHERE c.source_line_id = d.id), d.period_end) AS until,
+			coalesce((SELECT sum(c.amount) FROM lives.lines c WHERE c.source_line_id = d.id), 0) AS credited
+		FROM lives.lines d WHERE d.amount > 0 AND d.product_id NOT IN (SELECT p.id FROM qzpay.products p WHERE p.code = 'pack');
+	CREATE TABLE lives.judged AS
+		SELECT s.id, s.tenant_id FROM qzpay.subscriptions s
+		WHERE NOT EXISTS (SELECT FROM qzpay.events e WHERE e.aggregate_id = s.id AND e.type = 'subscription.comped')
+		AND NOT EXISTS (SELECT FROM qzpay.subscription_changes h WHERE h.subscription_id = s.id AND h.status = 'applied' AND h.proration = 'none')
+		AND NOT EXISTS (SELECT FROM qzpay.transitions t WHERE t.object_id = s.id AND t.from_status = 'incomplete' AND t.to_status IN ('canceled', 'incomplete_expired'));
+	CREATE INDEX ON lives.debits (subscription_id); CREATE INDEX ON lives.items (subscription_id); ANALYZE lives.debits; ANALYZE lives.items;});
+none(q{SELECT a.subscription_id, a.id, b.id, a.period_start, a.until, b.period_start FROM lives.judged j JOIN lives.debits a ON a.subscription_id = j.id
+	JOIN lives.debits b ON b.subscription_id = a.subscription_id AND b.subscription_item_id = a.subscription_item_id AND b.id <> a.id
+	WHERE a.period_start < b.until AND b.period_start < a.until AND (a.period_start, a.id) < (b.period_start, b.id)}, 'no time of an item is billed twice');
+my $judged = q{
+	WITH spans AS (
+		SELECT p.subscription_id, p.cycle, p.period_start, p.period_end, extract(epoch FROM coalesce(max(d.period_end), p.period_end) - p.period_start) AS whole
+		FROM lives.judged j JOIN qzpay.periods p ON p.subscription_id = j.id AND p.cycle <> 'usage'
+		LEFT JOIN (lives.debits d JOIN lives.items i ON i.id = d.subscription_item_id) ON d.subscription_id = p.subscription_id AND i.cycle = p.cycle AND d.period_start >= p.period_start AND d.period_start < p.period_end
+		GROUP BY 1, 2, 3, 4
+	), due AS (
+		SELECT i.subscription_id, sum(i.rate * extract(epoch FROM least(i.valid_until, p.period_end) - greatest(i.valid_from, p.period_start)) / p.whole) AS amount, count(*) AS n
+		FROM lives.items i JOIN spans p ON p.subscription_id = i.subscription_id AND p.cycle = i.cycle AND i.valid_from < p.period_end AND i.valid_until > p.period_start
+		WHERE i.product_id NOT IN (SELECT p.id FROM qzpay.products p WHERE p.code = 'pack') AND i.valid_from <= (SELECT qzpay.now(s.customer_id) FROM qzpay.subscriptions s WHERE s.id = i.subscription_id)
+		GROUP BY 1
+	), billed AS (
+		SELECT d.subscription_id, sum(d.amount + d.credited - CASE WHEN i.id IS NOT NULL AND d.until > least(i.valid_until, p.period_end)
+			THEN d.rate * extract(epoch FROM d.until - least(i.valid_until, p.period_end)) / p.whole ELSE 0 END) AS amount, count(*) AS n
+		FROM lives.debits d LEFT JOIN lives.items i ON i.id = d.subscription_item_id
+		LEFT JOIN spans p ON p.subscription_id = d.subscription_id AND p.cycle = i.cycle AND p.period_start <= d.period_start AND p.period_end > d.period_start
+		GROUP BY 1
+	)
+	SELECT j.id, round(coalesce(due.amount, 0), 2) AS due, round(coalesce(billed.amount, 0), 2) AS billed, coalesce(due.n, 0) + coalesce(billed.n, 0) AS n
+	FROM lives.judged j LEFT JOIN due ON due.subscription_id = j.id LEFT JOIN billed ON billed.subscription_id = j.id};
+none("SELECT * FROM ($judged) x WHERE abs(due - billed) > n", 'debits less credits are price x time, to a minor unit for each line');
+is($node->safe_psql('postgres', "SELECT count(*) > $lives / 4 FROM ($judged) x WHERE due > 0"), 't', 'and many were judged');
+
+# Usage by a count of our own, for contracts that were paid, outside of their trial, with no other contract beside them and the plan they began with.
 none(q{SELECT p.subscription_id, p.period_start, u.quantity, b.quantity
 	FROM qzpay.periods p
 	JOIN qzpay.subscriptions s ON s.id = p.subscription_id
-	JOIN qzpay.subscription_items i ON i.subscription_id = s.id
+	JOIN qzpay.subscription_items i ON i.subscription_id = s.id AND i.kind = 'plan'
 	JOIN qzpay.charges c ON c.product_id = i.product_id
 	CROSS JOIN LATERAL (SELECT sum(u.quantity) AS quantity FROM lives.used u
 		WHERE u.customer = s.customer_id AND u.at >= p.period_start AND u.at < least(p.period_end, s.ended_at)) u
@@ -56,11 +121,14 @@ none(q{SELECT p.subscription_id, p.period_start, u.quantity, b.quantity
 		WHERE v.customer_id = s.customer_id AND l.kind = 'usage' AND l.period_start = p.period_start) b
 	WHERE p.cycle = 'usage' AND least(p.period_end, s.ended_at) <= qzpay.now(s.customer_id) AND u.quantity > c.included AND u.quantity <> b.quantity
 	AND p.period_start IS DISTINCT FROM CASE WHEN s.trial_end IS NOT NULL THEN s.started_at END
+	AND NOT EXISTS (SELECT FROM qzpay.subscription_changes h WHERE h.subscription_id = s.id AND h.status = 'applied')
+	AND NOT EXISTS (SELECT FROM qzpay.events e WHERE e.aggregate_id = s.id AND e.type = 'subscription.comped')
 	AND NOT EXISTS (SELECT FROM qzpay.transitions t WHERE t.object_id = s.id AND t.from_status = 'incomplete' AND t.to_status IN ('canceled', 'incomplete_expired'))
 	AND NOT EXISTS (SELECT FROM qzpay.subscriptions o WHERE o.customer_id = s.customer_id AND o.id <> s.id
 		AND o.started_at < coalesce(s.ended_at, 'infinity') AND s.started_at < coalesce(o.ended_at, 'infinity'))}, 'what was used is what was billed');
-is($node->safe_psql('postgres', q{SELECT count(*) > 500, (SELECT count(*) > 10 FROM qzpay.invoice_lines WHERE kind = 'usage' AND amount > 0),
-	(SELECT count(DISTINCT status) > 2 FROM qzpay.subscriptions) FROM qzpay.invoices}), 't|t|t', 'the lives were eventful');
+is($node->safe_psql('postgres', q{SELECT count(*) > 10 * (SELECT count(*) FROM lives.life), (SELECT count(*) > 5 FROM qzpay.invoice_lines WHERE kind = 'usage' AND amount > 0),
+	(SELECT count(DISTINCT status) > 2 FROM qzpay.subscriptions), (SELECT count(DISTINCT regexp_replace(t, '^\\S+ \\S+ ', '')) > 25 FROM lives.life, regexp_split_to_table(told, E'\\n') t WHERE t !~ 'refused'),
+	(SELECT last_value > 20 FROM lives.kept_promises) FROM qzpay.invoices}), 't|t|t|t|t', 'the lives were eventful');
 my ($rc, undef, $err) = $node->psql('postgres', 'TRUNCATE qzpay.usage_events', on_error_die => 0);
 like($err, qr/rows of qzpay\.usage_events are never removed/, 'usage is not truncated');
 $node->stop;
