@@ -173,6 +173,7 @@ BEGIN
     UPDATE qzpay.subscriptions s SET metadata = '{}' WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.metadata <> '{}';
     UPDATE qzpay.subscription_items i SET metadata = '{}'
     FROM qzpay.subscriptions s WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND i.tenant_id = s.tenant_id AND i.subscription_id = s.id AND i.metadata <> '{}';
+    UPDATE qzpay.limit_slots l SET holder = NULL WHERE l.tenant_id = c.tenant_id AND l.customer_id = c.id AND l.holder IS NOT NULL;
     UPDATE qzpay.entitlement_overrides o SET reason = NULL WHERE o.tenant_id = c.tenant_id AND o.customer_id = c.id;
     UPDATE qzpay.invoices i SET metadata = '{}' WHERE i.tenant_id = c.tenant_id AND i.customer_id = c.id AND i.metadata <> '{}';
     UPDATE qzpay.invoice_parties b SET name = NULL, email = NULL, billing_emails = '{}', address = '{}', tax_ids = '[]'
@@ -205,6 +206,7 @@ BEGIN
         'periods', (SELECT jsonb_agg(to_jsonb(x) ORDER BY x.subscription_id, x.cycle, x.period_start) FROM qzpay.periods x JOIN qzpay.subscriptions s ON s.tenant_id = x.tenant_id AND s.id = x.subscription_id
                     WHERE s.tenant_id = t AND s.customer_id = p_customer),
         'entitlement_overrides', (SELECT jsonb_agg(to_jsonb(x) ORDER BY x.feature_code) FROM qzpay.entitlement_overrides x WHERE x.tenant_id = t AND x.customer_id = p_customer),
+        'limit_slots', (SELECT jsonb_agg(to_jsonb(x) ORDER BY x.id) FROM qzpay.limit_slots x WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'limit_counters', (SELECT jsonb_agg(to_jsonb(x) ORDER BY x.feature_code, x.relation, x.scope) FROM qzpay.limit_counters x WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'usage_totals', (SELECT jsonb_agg(to_jsonb(x) || jsonb_build_object('meter', m.code) ORDER BY x.period_start, m.code, x.shard) FROM qzpay.usage_totals x JOIN qzpay.meters m ON m.id = x.meter_id
                          WHERE x.tenant_id = t AND x.customer_id = p_customer),

@@ -118,7 +118,7 @@ SELECT ok(NOT :'doc' ~ 'tok_ok|tok_lost', 'no token');
 SELECT is(qzpay.export_customer(:'p') -> 'usage_events', 'null'::jsonb, 'usage events only on request');
 SELECT is_empty(format($$ SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'customer_id'
     WHERE c.relnamespace = 'qzpay'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND NOT %L::jsonb ? c.relname
-      AND c.relname NOT IN ('entitlements', 'ledger_transfers', 'usage_alerts', 'overages', 'limit_slots', 'revenue_schedules') $$, :'doc'), 'every table of customers is in it, but for what is derived from them');
+      AND c.relname NOT IN ('entitlements', 'ledger_transfers', 'usage_alerts', 'overages', 'revenue_schedules', 'usage_marks') $$, :'doc'), 'every table of customers is in it, but for what is derived from them');
 
 -- 6. Erasure
 CREATE FUNCTION pg_temp.traces(what text) RETURNS text LANGUAGE plpgsql AS $$
