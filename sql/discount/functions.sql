@@ -1,3 +1,4 @@
+-- IMMUTABLE as the server's own timezone(text, timestamptz): the result changes only with an update of the zones' definitions.
 CREATE OR REPLACE FUNCTION qzpay.apply_discounts(cart jsonb, discounts jsonb, options jsonb DEFAULT '{}') RETURNS jsonb
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'qzpay_discounts_on_cart';
