@@ -31,19 +31,30 @@ BEGIN
         RETURN p_lines;
     END IF;
     PERFORM qzpay._use_redemptions(v_judged, v_limited, p_at);
+    RETURN qzpay._with_discounts(p_lines, v_judged);
+END $$;
+COMMENT ON FUNCTION qzpay._discount_lines(qzpay._bill[], qzpay._line[], timestamptz) IS
+'The lines of invoices about to be written with their discounts: automatic ones are judged afresh, redeemed codes as far as they reach. Writes what was considered for each invoice, and marks what was used. '
+'Lines that give a debit back, and credits, stay as they are. Nothing but two lookups where there is no discount.';
+
+CREATE OR REPLACE FUNCTION qzpay._with_discounts(p_lines qzpay._line[], p_judged qzpay._judged_bill[]) RETURNS qzpay._line[]
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+-- How long the arrays are is not known to the plan, so no loop over one inside the other. What must loop all the same then looks expensive, which is no reason to compile it.
+SET enable_nestloop = off
+SET jit = off
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     RETURN (
         SELECT array_agg(ROW(l.tenant_id, l.invoice_id, l.kind, l.product_id, l.price_id, l.charge_id, l.subscription_item_id, l.meter_id, l.description, l.period_start, l.period_end,
                              l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id, coalesce(x.discount, l.discount_amount), l.tax_amount,
                              coalesce(x.discounts, l.discounts), l.taxes, l.metadata, l.id)::qzpay._line ORDER BY l.ordinality)
         FROM unnest(p_lines) WITH ORDINALITY l
         LEFT JOIN (SELECT j.positions[x.ordinality] AS position, (x.item -> 'discount')::bigint AS discount, x.item -> 'discounts' AS discounts
-                   FROM unnest(v_judged) j CROSS JOIN LATERAL jsonb_array_elements(j.result -> 'lines') WITH ORDINALITY x (item)
+                   FROM unnest(p_judged) j CROSS JOIN LATERAL jsonb_array_elements(j.result -> 'lines') WITH ORDINALITY x (item)
                    WHERE j.result -> 'discount' <> '0' AND x.item -> 'discount' <> '0') x ON x.position = l.ordinality
     );
 END $$;
-COMMENT ON FUNCTION qzpay._discount_lines(qzpay._bill[], qzpay._line[], timestamptz) IS
-'The lines of invoices about to be written with their discounts: automatic ones are judged afresh, redeemed codes as far as they reach. Writes what was considered for each invoice, and marks what was used. '
-'Lines that give a debit back, and credits, stay as they are. Nothing but two lookups where there is no discount.';
+COMMENT ON FUNCTION qzpay._with_discounts(qzpay._line[], qzpay._judged_bill[]) IS 'Lines with what the judged invoices take off each.';
 
 CREATE OR REPLACE FUNCTION qzpay._judge_bills(p_bills qzpay._bill[], p_lines qzpay._line[], p_automatic jsonb, p_limited uuid[]) RETURNS qzpay._judged_bill[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -55,17 +66,18 @@ DECLARE
         JOIN qzpay.redemptions r ON r.tenant_id = b.tenant_id AND r.subscription_id = b.subscription_id AND r.ended_at IS NULL), '[]');
     v_options jsonb := qzpay._discount_options(p_bills[1].due_at, 'UTC');
 BEGIN
-    SELECT array_agg(ROW(b.tenant_id, b.invoice_id, b.customer_id, b.subscription_id, b.due_at, k.cart, k.positions, k.period_end, t.terms,
-                         f.facts, s.timezone, qzpay.apply_discounts(k.cart, t.terms, v_options
+    SELECT array_agg(ROW(b.tenant_id, b.invoice_id, b.customer_id, b.subscription_id, b.due_at, b.cart, b.positions, b.billed_until, t.terms,
+                         f.facts, s.timezone, qzpay.apply_discounts(b.cart, t.terms, v_options
                              || jsonb_build_object('at', (to_jsonb(b.due_at AT TIME ZONE 'UTC') #>> '{}') || 'Z', 'timezone', s.timezone, 'redemptions', f.facts)))::qzpay._judged_bill
                      ORDER BY b.due_at, b.tenant_id, b.subscription_id, b.invoice_id) INTO v_judged
-    FROM (SELECT b.*, row_number() OVER (PARTITION BY b.tenant_id, b.subscription_id ORDER BY b.due_at, b.invoice_id) AS nth FROM unnest(p_bills) b) b
-    JOIN qzpay._discount_carts(p_bills, p_lines, v_terms) k ON k.invoice_id = b.invoice_id
+    FROM (SELECT (k.bill).*, k.cart, k.positions, k.period_end AS billed_until, k.proration_end,
+                 row_number() OVER (PARTITION BY (k.bill).tenant_id, (k.bill).subscription_id ORDER BY (k.bill).due_at, (k.bill).invoice_id) AS nth
+          FROM qzpay._discount_carts(p_bills, p_lines, v_terms) k) b
     JOIN qzpay.sellers s ON s.id = b.seller_id
     LEFT JOIN LATERAL (
         SELECT jsonb_agg(r.terms ORDER BY r.code COLLATE "C") AS terms,
                jsonb_object_agg((r.terms ->> 'trigger') || ':' || r.code,
-                   jsonb_build_object('redeemed', true, 'periodsUsed', r.periods_used, 'covered', coalesce(r.covered_until >= k.proration_end, false))) AS facts,
+                   jsonb_build_object('redeemed', true, 'periodsUsed', r.periods_used, 'covered', coalesce(r.covered_until >= b.proration_end, false))) AS facts,
                coalesce(array_agg(r.code) FILTER (WHERE r.terms ->> 'trigger' = 'automatic'), '{}') AS automatic
         -- Once per run: what the first bill of a subscription uses, the second does not see yet.
         FROM qzpay.redemptions r WHERE r.tenant_id = b.tenant_id AND r.subscription_id = b.subscription_id AND r.ended_at IS NULL AND b.nth = 1

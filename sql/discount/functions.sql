@@ -1,3 +1,4 @@
+-- IMMUTABLE as the server's own timezone(text, timestamptz): the result changes only with an update of the zones' definitions.
 CREATE OR REPLACE FUNCTION qzpay.apply_discounts(cart jsonb, discounts jsonb, options jsonb DEFAULT '{}') RETURNS jsonb
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'qzpay_discounts_on_cart';
@@ -92,7 +93,7 @@ COMMENT ON FUNCTION qzpay._failed_guesses(uuid, boolean) IS
 'How many wrong promo codes a tenant has tried in the last ten minutes, counting one more if failed. A ROLLBACK takes none back. Where the library is not preloaded each session counts for itself.';
 
 CREATE OR REPLACE FUNCTION qzpay._discount_carts(p_bills qzpay._bill[], p_lines qzpay._line[], p_terms jsonb, p_says jsonb DEFAULT '{}')
-RETURNS TABLE (invoice_id uuid, cart jsonb, positions bigint[], proration_end timestamptz, period_end timestamptz)
+RETURNS TABLE (bill qzpay._bill, cart jsonb, positions bigint[], proration_end timestamptz, period_end timestamptz)
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -104,49 +105,57 @@ DECLARE
                         WHERE m.code IN (SELECT x #>> '{}' FROM jsonb_path_query(p_terms, '$[*].conditions.*.metric') x UNION ALL SELECT x #>> '{}' FROM jsonb_path_query(p_terms, '$[*].conditions.of') x));
 BEGIN
     RETURN QUERY
-    WITH debit AS MATERIALIZED (
-        SELECT l.invoice_id, array_agg(l.ordinality ORDER BY l.ordinality) AS positions,
-               jsonb_agg(jsonb_build_object('kind', CASE l.kind WHEN 'proration' THEN 'plan' ELSE l.kind END, 'product', p.code,
-                                            'categories', coalesce(nullif(to_jsonb(p.categories), '[]'), CASE jsonb_typeof(l.metadata -> 'categories') WHEN 'array' THEN l.metadata -> 'categories' END),
-                                            'quantity', least(round(l.quantity, 12), 999999999999999), 'amount', l.amount - coalesce(c.amount, 0), 'proration', l.proration) ORDER BY l.ordinality) AS lines,
-               max(l.period_end) FILTER (WHERE l.proration) AS proration_end, max(l.period_end) FILTER (WHERE l.kind IN ('plan', 'addon')) AS period_end
-        FROM unnest(p_lines) WITH ORDINALITY l
-        LEFT JOIN qzpay.products p ON p.id = l.product_id
+    -- Arrays are brought together by grouping, never by a join: how long they are is not known to the plan.
+    WITH debit AS (
         -- What gives a debit back is net of that debit's discount; where both are new the debit counts with what is left of it.
-        LEFT JOIN (SELECT c.invoice_id, c.source_line_id, -sum(c.amount) AS amount FROM unnest(p_lines) c WHERE c.source_line_id IS NOT NULL GROUP BY 1, 2) c
-             ON c.invoice_id = l.invoice_id AND c.source_line_id = l.id AND c.amount BETWEEN 0 AND l.amount
-        WHERE l.source_line_id IS NULL AND l.amount >= 0 AND l.kind <> 'balance'
-        GROUP BY l.invoice_id
+        SELECT l.invoice_id, l.ordinality, l.kind, l.product_id, l.quantity, l.proration, l.period_end, l.metadata, l.amount, l.source_line_id,
+               CASE WHEN l.id IS NOT NULL OR l.source_line_id IS NOT NULL
+                    THEN sum(CASE WHEN l.source_line_id IS NOT NULL THEN l.amount ELSE 0 END) OVER (PARTITION BY l.invoice_id, coalesce(l.source_line_id, l.id)) ELSE 0 END AS credit
+        FROM unnest(p_lines) WITH ORDINALITY l
+    ), whole AS (
+        SELECT u.invoice_id, (array_agg(u.bill) FILTER (WHERE u.ordinality IS NULL))[1] AS bill, array_agg(u.ordinality ORDER BY u.ordinality) FILTER (WHERE u.ordinality IS NOT NULL) AS positions,
+               jsonb_agg(u.line ORDER BY u.ordinality) FILTER (WHERE u.ordinality IS NOT NULL) AS lines, max(u.proration_end) AS proration_end, max(u.period_end) AS period_end
+        FROM (SELECT (b.bill).invoice_id, b.bill, NULL::bigint AS ordinality, NULL::jsonb AS line, NULL::timestamptz AS proration_end, NULL::timestamptz AS period_end
+              FROM (SELECT b AS bill FROM unnest(p_bills) b) b
+              UNION ALL
+              SELECT l.invoice_id, NULL, l.ordinality,
+                     jsonb_build_object('kind', CASE l.kind WHEN 'proration' THEN 'plan' ELSE l.kind END, 'product', p.code,
+                                        'categories', coalesce(nullif(to_jsonb(p.categories), '[]'), CASE jsonb_typeof(l.metadata -> 'categories') WHEN 'array' THEN l.metadata -> 'categories' END),
+                                        'quantity', least(round(l.quantity, 12), 999999999999999), 'amount', l.amount + greatest(l.credit, -l.amount), 'proration', l.proration),
+                     CASE WHEN l.proration THEN l.period_end END, CASE WHEN l.kind IN ('plan', 'addon') THEN l.period_end END
+              FROM debit l LEFT JOIN qzpay.products p ON p.id = l.product_id
+              WHERE l.source_line_id IS NULL AND l.amount >= 0 AND l.kind <> 'balance') u
+        GROUP BY u.invoice_id
     )
-    SELECT b.invoice_id,
+    SELECT b.bill,
            jsonb_build_object(
-               'currency', b.currency, 'plan', n.code, 'interval', s.interval_count || ' ' || s.interval_unit, 'lines', d.lines,
+               'currency', (b.bill).currency, 'plan', n.code, 'interval', s.interval_count || ' ' || s.interval_unit, 'lines', b.lines,
                'customer', jsonb_build_object('segments', to_jsonb(c.segments), 'registeredAt', (to_jsonb(c.created_at AT TIME ZONE 'UTC') #>> '{}') || 'Z',
                    'firstPurchase', CASE WHEN v_first THEN
-                       NOT EXISTS (SELECT FROM qzpay.invoices i WHERE i.tenant_id = b.tenant_id AND i.customer_id = b.customer_id AND i.status = 'paid' AND i.total > 0)
-                       AND NOT EXISTS (SELECT FROM qzpay.payments y WHERE y.tenant_id = b.tenant_id AND y.customer_id = b.customer_id AND y.status = 'succeeded') END),
+                       NOT EXISTS (SELECT FROM qzpay.invoices i WHERE i.tenant_id = c.tenant_id AND i.customer_id = c.id AND i.status = 'paid' AND i.total > 0)
+                       AND NOT EXISTS (SELECT FROM qzpay.payments y WHERE y.tenant_id = c.tenant_id AND y.customer_id = c.id AND y.status = 'succeeded') END),
                'usage', CASE WHEN v_meters IS NOT NULL AND u.period_start IS NOT NULL THEN
                    (SELECT jsonb_object_agg(m.code, coalesce(t.quantity, CASE WHEN m.aggregation IN ('sum', 'count') THEN 0 END))
                     FROM qzpay.meters m
-                    CROSS JOIN LATERAL (SELECT sum(t.quantity) AS quantity FROM qzpay.usage_totals t WHERE t.tenant_id = b.tenant_id AND t.customer_id = b.customer_id
+                    CROSS JOIN LATERAL (SELECT sum(t.quantity) AS quantity FROM qzpay.usage_totals t WHERE t.tenant_id = c.tenant_id AND t.customer_id = c.id
                                         AND t.meter_id = m.id AND t.period_start = u.period_start) t
                     WHERE m.id = ANY (v_meters)) END,
                'change', CASE WHEN v_change THEN coalesce(
                    (SELECT jsonb_build_object('from', o.code, 'to', n.code, 'upgrade', n.tier_rank > o.tier_rank)
                     FROM qzpay.subscription_items i JOIN qzpay.products o ON o.id = i.product_id
-                    WHERE i.tenant_id = b.tenant_id AND i.subscription_id = b.subscription_id AND i.kind = 'plan' AND i.valid_until = b.due_at AND n.valid_from = b.due_at
+                    WHERE i.tenant_id = s.tenant_id AND i.subscription_id = s.id AND i.kind = 'plan' AND i.valid_until = (b.bill).due_at AND n.valid_from = (b.bill).due_at
                     ORDER BY i.valid_from DESC LIMIT 1), '{"upgrade": false}') END) || p_says,
-           d.positions, d.proration_end, d.period_end
-    FROM unnest(p_bills) b
-    JOIN debit d ON d.invoice_id = b.invoice_id
-    JOIN qzpay.customers c ON c.tenant_id = b.tenant_id AND c.id = b.customer_id
-    LEFT JOIN qzpay.subscriptions s ON s.tenant_id = b.tenant_id AND s.id = b.subscription_id
+           b.positions, b.proration_end, b.period_end
+    FROM whole b
+    JOIN qzpay.customers c ON c.tenant_id = (b.bill).tenant_id AND c.id = (b.bill).customer_id
+    LEFT JOIN qzpay.subscriptions s ON s.tenant_id = (b.bill).tenant_id AND s.id = (b.bill).subscription_id
     -- The usage period that ends at this instant, or runs.
     LEFT JOIN LATERAL (SELECT max(p.period_start) AS period_start FROM qzpay.periods p
-                       WHERE p.tenant_id = b.tenant_id AND p.subscription_id = b.subscription_id AND p.cycle = 'usage' AND p.period_start < b.due_at AND p.period_end >= b.due_at) u ON v_meters IS NOT NULL
+                       WHERE p.tenant_id = s.tenant_id AND p.subscription_id = s.id AND p.cycle = 'usage' AND p.period_start < (b.bill).due_at AND p.period_end >= (b.bill).due_at) u ON v_meters IS NOT NULL
     LEFT JOIN LATERAL (SELECT p.code, p.tier_rank, i.valid_from FROM qzpay.subscription_items i JOIN qzpay.products p ON p.id = i.product_id
-                       WHERE i.tenant_id = b.tenant_id AND i.subscription_id = b.subscription_id AND i.kind = 'plan' AND i.valid_from <= b.due_at AND i.valid_until > b.due_at
-                       ORDER BY i.valid_from DESC LIMIT 1) n ON true;
+                       WHERE i.tenant_id = s.tenant_id AND i.subscription_id = s.id AND i.kind = 'plan' AND i.valid_from <= (b.bill).due_at AND i.valid_until > (b.bill).due_at
+                       ORDER BY i.valid_from DESC LIMIT 1) n ON true
+    WHERE b.lines IS NOT NULL;
 END $$;
 COMMENT ON FUNCTION qzpay._discount_carts(qzpay._bill[], qzpay._line[], jsonb, jsonb) IS
 'The carts of invoices that are about to be written, for apply_discounts(): their debit lines (positions: where in p_lines they stand), and those facts that these discounts ask for. p_says is merged into each cart.';

@@ -447,6 +447,8 @@ BEGIN
     SELECT l.tenant_id, qzpay.uuid_v7(), v_new, l.position, l.kind, l.product_id, l.price_id, l.charge_id, l.subscription_item_id, l.meter_id, l.description, l.period_start, l.period_end, l.quantity,
            l.unit_amount, l.exact_amount, l.amount, l.discount_amount, l.tax_amount, l.tax_included, l.proration, l.discounts, l.taxes, l.metadata
     FROM qzpay.invoice_lines l WHERE l.tenant_id = v_tenant AND l.invoice_id = p_invoice;
+    INSERT INTO qzpay.invoice_discounts (tenant_id, invoice_id, considered)
+    SELECT d.tenant_id, v_new, d.considered FROM qzpay.invoice_discounts d WHERE d.tenant_id = v_tenant AND d.invoice_id = p_invoice;
     v_lines := qzpay._lines_of_invoice(v_tenant, v_new);
     PERFORM qzpay._post_invoices(ARRAY[qzpay._bill_of_invoice(v_tenant, v_new)], v_lines, v_block.issued_at);
     PERFORM qzpay._reopen_schedules(v_tenant, p_invoice);

@@ -10,7 +10,7 @@
 
 #include "core/discount.h"
 
-#define QZPAY_MAX_CART_LINES 1000
+#define QZPAY_MAX_CART_LINES 10000
 #define QZPAY_MAX_DISCOUNTS 1000
 
 /* Texts point into the JSON that was read. */

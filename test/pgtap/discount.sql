@@ -1,6 +1,6 @@
 -- Discounts on invoices of Asist.IA: the acceptance numbers, what a code may and may not, and what is explained.
 BEGIN;
-SELECT plan(112);
+SELECT plan(116);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -261,6 +261,14 @@ SELECT isnt((SELECT (qzpay.change_plan(l.subscription, 'pro', proration => 'crea
 SELECT isnt((SELECT (qzpay.change_plan(l.subscription, 'starter', effective => 'now', proration => 'create_prorations')).id FROM life l WHERE l.name = 'waits_next'), NULL, 'and back at the same instant');
 SELECT pg_temp.go('waits_next', '2026-02-05 09:00+00') \g /dev/null
 SELECT is((SELECT sum(i.total) FROM life l JOIN qzpay.invoices i ON i.subscription_id = l.subscription WHERE l.name = 'waits_next'), 2900::numeric, 'there and back is nothing: two halves of Starter');
+
+SELECT pg_temp.begin_life('regrets', '2025-06-02 00:00+00', 'pro', 'WELCOME30') \g /dev/null
+SELECT isnt((SELECT (qzpay.cancel(l.subscription, 'now', settle => 'credit')).id FROM life l WHERE l.name = 'regrets'), NULL, 'bought with WELCOME30 and canceled at the same instant');
+SELECT is((SELECT b.amount FROM life l JOIN qzpay.balances b ON b.customer_id = l.customer WHERE l.name = 'regrets'), 6930::bigint, 'what comes back is what was paid, 6930');
+
+SELECT isnt((SELECT qzpay.reissue_invoice(i.id) FROM life l JOIN qzpay.invoices i ON i.subscription_id = l.subscription WHERE l.name = 'pro25'), NULL, 'an invoice is issued anew');
+SELECT is((SELECT string_agg(i.discount_total || ' ' || i.status || ' ' || (SELECT count(*) FROM qzpay.considered_discounts c WHERE c.invoice_id = i.id AND c.applied), ', ' ORDER BY i.series_number)
+           FROM life l JOIN qzpay.invoices i ON i.subscription_id = l.subscription WHERE l.name = 'pro25'), '2500 void 1, 2500 paid 1', 'with its discount, explained');
 
 -- 12. Guessing.
 SELECT pg_temp.begin_life('guesser', '2025-06-02 00:00+00', 'starter') \g /dev/null
