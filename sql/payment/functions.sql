@@ -9,7 +9,8 @@ BEGIN
     SELECT i.tenant_id, qzpay.uuid_v5(n.id, 'attempt:' || i.id || ':' || t.attempt_no || ':charge'), i.customer_id, i.id, t.attempt_no, 'charge', p_trigger, m.provider, p.account, m.id,
            i.livemode, c.test_clock_id, i.currency, t.rest, 'planned', CASE WHEN p.transport = 'internal' AND c.test_clock_id IS NOT NULL THEN p_at ELSE qzpay._recorded_at() END, p_at
     FROM unnest(p_tenant_ids, p_invoice_ids) AS k (tenant_id, invoice_id)
-    JOIN qzpay.invoices i ON i.tenant_id = k.tenant_id AND i.id = k.invoice_id
+    -- By key, and not by the partial index of what is open, which grows with every batch of a run.
+    CROSS JOIN LATERAL (SELECT i.* FROM qzpay.invoices i WHERE i.tenant_id = k.tenant_id AND i.id = k.invoice_id OFFSET 0) i
     JOIN qzpay.customers c ON c.tenant_id = i.tenant_id AND c.id = i.customer_id
     JOIN qzpay.payment_methods m ON m.tenant_id = i.tenant_id AND m.customer_id = i.customer_id AND m.detached_at IS NULL
          AND CASE WHEN p_payment_method IS NULL THEN m.is_default ELSE m.id = p_payment_method END

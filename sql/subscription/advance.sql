@@ -332,9 +332,10 @@ BEGIN
     FOR v_row IN
         SELECT i.tenant_id, i.id
         FROM unnest(p_tenants, p_invoices) AS k (tenant_id, invoice_id)
-        JOIN qzpay.invoices i ON i.tenant_id = k.tenant_id AND i.id = k.invoice_id AND i.status = 'open' AND i.collection = 'charge_automatically'
+        -- By key, whatever few open invoices the planner believes there are: each batch would read those of all before it.
+        CROSS JOIN LATERAL (SELECT i.* FROM qzpay.invoices i WHERE i.tenant_id = k.tenant_id AND i.id = k.invoice_id OFFSET 0) i
         JOIN qzpay.subscriptions s ON s.tenant_id = i.tenant_id AND s.id = i.subscription_id AND s.ended_at IS NULL
-        WHERE NOT EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = i.tenant_id AND a.invoice_id = i.id)
+        WHERE i.status = 'open' AND i.collection = 'charge_automatically' AND NOT EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = i.tenant_id AND a.invoice_id = i.id)
     LOOP
         -- Nothing to charge: a definite failure that only the customer can mend.
         PERFORM qzpay._payment_failed(v_row.tenant_id, v_row.id, p_at);

@@ -215,6 +215,26 @@ SELECT throws_ok(format($$ SELECT qzpay.credit_invoice(%L, lines => '[{"line": "
 SELECT throws_ok(format($$ SELECT qzpay.credit_invoice(%L, lines => '[{"line": "1"}]', amount => 1) $$, :'i'), '22023', NULL, 'both');
 SELECT throws_ok(format('SELECT qzpay.credit_invoice(%L)', gen_random_uuid()), 'QZ404', NULL, 'no such invoice');
 
+-- 8. Worked examples: an upgrade with tax, coupon and tax and credits in their order
+SELECT qzpay.create_test_clock('2026-01-19 09:00+00') AS clock \gset
+SELECT id AS c FROM qzpay.sync_customer('cn_n4', address => '{"country": "ES"}', test_clock => :'clock') \gset
+SELECT qzpay.attach_payment_method(:'c', 'sandbox', 'tok_ok') \g /dev/null
+SELECT (qzpay.subscribe(:'c', 'starter', trial_days => 0)).id AS s \gset
+SELECT qzpay.advance_test_clock(:'clock', '2026-02-02 09:00+00') \g /dev/null
+SELECT qzpay.change_plan(:'s', 'pro', effective => 'now') \g /dev/null
+SELECT is((SELECT string_agg(concat_ws(' ', l.amount, l.tax_amount), ', ' ORDER BY l.amount) || ' = ' || min(i.total) FROM qzpay.invoices i JOIN qzpay.invoice_lines l ON l.invoice_id = i.id WHERE i.customer_id = :'c' AND i.kind = 'proration'),
+          '-1590 -334, 5429 1140 = 4645', '17 of 31 days left: 29.00 + 6.09 give back 15.90 + 3.34, 99.00 ask for 54.29 + 11.40');
+SELECT qzpay.change_plan(:'s', 'starter', effective => 'now') \g /dev/null
+SELECT is((SELECT concat_ws(' ', sum(l.amount), sum(l.tax_amount)) FROM qzpay.invoice_lines l JOIN qzpay.invoices i ON i.id = l.invoice_id WHERE i.customer_id = :'c' AND (l.description LIKE '%Pro' AND l.kind = 'plan')), '0 0',
+          'and back in the same instant: of the upgrade nothing stays, nor of its tax');
+-- 50 + 20, less 10; tax 10 %; less 20 of balance, less 30 of prepaid credit: 16 are left to pay
+SELECT qzpay.set_tax_rate('ten', 10, country => 'IT') \g /dev/null
+SELECT count(*) FROM qzpay.import_catalog('{"automaticDiscounts": [{"id": "ten-off", "name": "Ten off", "type": "fixed_amount", "value": 1000, "config": {"currency": "USD"}, "appliesTo": "one-time", "conditions": {"minPurchaseAmount": 7000}}]}') \g /dev/null
+SELECT pg_temp.buyer('cn_order', 'IT') AS c \gset
+SELECT qzpay.adjust_balance(:'c', 2000, 'given'), qzpay.grant_credit(:'c', 3000) \g /dev/null
+SELECT pg_temp.invoice(:'c', 5000, 2000) AS i \gset
+SELECT is((SELECT concat_ws(' ', subtotal, discount_total, tax_total, total, balance_applied, grants_applied, amount_due) FROM qzpay.invoices WHERE id = :'i'), '7000 1000 600 6600 2000 3000 1600', 'coupon, tax, balance, grants, the rest');
+
 SELECT is_empty($$ SELECT seller, livemode, currency, sum(balance) FROM qzpay.trial_balance() GROUP BY 1, 2, 3 HAVING sum(balance) <> 0 $$, 'the trial balance adds up to nothing');
 SELECT is_empty('SELECT check_name, evidence FROM qzpay.check_integrity() WHERE status <> ''pass''', 'the books are in order');
 SELECT * FROM finish();

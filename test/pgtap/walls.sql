@@ -64,7 +64,7 @@ BEGIN
         SELECT p.oid, p.proname, p.proargtypes, p.pronargs, p.pronargdefaults, p.proargnames, p.prosrc
         FROM pg_proc p WHERE p.pronamespace = 'qzpay'::regnamespace AND p.proname !~ '^_' AND p.prokind = 'f' AND p.pronargs > 0
           AND p.prorettype <> 'trigger'::regtype
-          AND p.proargnames[1] IN ('customer', 'subscription', 'invoice', 'payment_method', 'payment', 'attempt')
+          AND p.proargnames[1] IN ('customer', 'subscription', 'invoice', 'payment_method', 'payment', 'attempt', 'refund_request')
     LOOP
         SELECT string_agg(CASE
                    WHEN n = 1 THEN quote_literal(CASE f.proargnames[1] WHEN 'customer' THEN CASE WHEN f.proargtypes[0] = 'text'::regtype THEN t.name ELSE t.customer::text END
