@@ -69,7 +69,11 @@ $node->safe_psql('postgres', q{
 		SELECT i.tenant_id, i.subscription_id, l.id, l.subscription_item_id, l.product_id, l.quantity, l.unit_amount, l.amount, l.period_start, l.period_end, l.source_line_id
 		FROM qzpay.invoice_lines l JOIN qzpay.invoices i ON i.tenant_id = l.tenant_id AND i.id = l.invoice_id AND i.status <> 'void' WHERE l.kind IN ('plan', 'addon')
 		UNION ALL SELECT l.tenant_id, l.subscription_id, l.id, l.subscription_item_id, l.product_id, l.quantity, l.unit_amount, l.amount, l.period_start, l.period_end, l.source_line_id
-		FROM qzpay.pending_lines l WHERE l.kind IN ('plan', 'addon');
+		FROM qzpay.pending_lines l WHERE l.kind IN ('plan', 'addon')
+		-- What an end or a pause gives back stands on credit notes.
+		UNION ALL SELECT i.tenant_id, i.subscription_id, c.id, l.subscription_item_id, l.product_id, l.quantity, l.unit_amount, -c.amount, c.period_start, c.period_end, l.id
+		FROM qzpay.credit_note_lines c JOIN qzpay.credit_notes n ON n.tenant_id = c.tenant_id AND n.id = c.credit_note_id AND n.reason IN ('canceled', 'paused')
+		JOIN qzpay.invoice_lines l ON l.tenant_id = c.tenant_id AND l.id = c.invoice_line_id JOIN qzpay.invoices i ON i.tenant_id = l.tenant_id AND i.id = l.invoice_id;
 	CREATE TABLE lives.items AS
 		SELECT i.*, c.interval_count || ' ' || c.interval_unit AS cycle, coalesce(i.unit_amount, c.unit_amount) * i.quantity AS rate
 		FROM qzpay.subscription_items i JOIN qzpay.prices c ON c.id = i.price_id;
@@ -81,7 +85,10 @@ $node->safe_psql('postgres', q{
 		SELECT s.id, s.tenant_id FROM qzpay.subscriptions s
 		WHERE NOT EXISTS (SELECT FROM qzpay.events e WHERE e.aggregate_id = s.id AND e.type = 'subscription.comped')
 		AND NOT EXISTS (SELECT FROM qzpay.subscription_changes h WHERE h.subscription_id = s.id AND h.status = 'applied' AND h.proration = 'none')
-		AND NOT EXISTS (SELECT FROM qzpay.transitions t WHERE t.object_id = s.id AND t.from_status = 'incomplete' AND t.to_status IN ('canceled', 'incomplete_expired'));
+		AND NOT EXISTS (SELECT FROM qzpay.transitions t WHERE t.object_id = s.id AND t.from_status = 'incomplete' AND t.to_status IN ('canceled', 'incomplete_expired'))
+		-- Goodwill takes from lines whatever their time.
+		AND NOT EXISTS (SELECT FROM qzpay.credit_notes n JOIN qzpay.invoices i ON i.tenant_id = n.tenant_id AND i.id = n.invoice_id
+			WHERE i.subscription_id = s.id AND (n.reason IS NULL OR n.reason NOT IN ('canceled', 'paused')));
 	CREATE INDEX ON lives.debits (subscription_id); CREATE INDEX ON lives.items (subscription_id); ANALYZE lives.debits; ANALYZE lives.items;});
 none(q{SELECT a.subscription_id, a.id, b.id, a.period_start, a.until, b.period_start FROM lives.judged j JOIN lives.debits a ON a.subscription_id = j.id
 	JOIN lives.debits b ON b.subscription_id = a.subscription_id AND b.subscription_item_id = a.subscription_item_id AND b.id <> a.id
