@@ -16,8 +16,7 @@ BEGIN
         RETURN p_lines;
     END IF;
     IF v_limited IS NOT NULL THEN
-        -- One that can run out is decided by one run at a time.
-        PERFORM FROM qzpay.discounts d WHERE d.id = ANY (v_limited) AND d.uses < d.max_uses ORDER BY d.id FOR NO KEY UPDATE;
+        PERFORM qzpay._lock_limited_discounts();
     END IF;
     v_judged := qzpay._judge_bills(p_bills, p_lines, coalesce(v_automatic, '[]'), v_limited);
     IF v_judged IS NULL THEN

@@ -1,5 +1,14 @@
 -- Promo codes: asked about, redeemed, given back.
 
+CREATE OR REPLACE FUNCTION qzpay._lock_limited_discounts() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM FROM qzpay.discounts d WHERE d.trigger = 'automatic' AND d.active AND d.uses < d.max_uses ORDER BY d.id FOR NO KEY UPDATE;
+END $$;
+COMMENT ON FUNCTION qzpay._lock_limited_discounts() IS
+'Locks the automatic discounts that can run out, so that one run at a time decides who has the last of them. Always before a promo code is locked.';
+
 CREATE OR REPLACE FUNCTION qzpay._judge_promo_code(p_tenant uuid, p_customer uuid, p_discount uuid, p_uses bigint, p_bill qzpay._bill, p_lines qzpay._line[], p_says jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
@@ -149,8 +158,9 @@ BEGIN
     IF qzpay._failed_guesses(p_tenant, false) >= 20 THEN
         PERFORM qzpay._refuse_promo_code(p_code, '{"reason": "too_many_attempts"}');
     END IF;
-    -- The subscription first, as everywhere. Then the use: whoever comes next waits here, and then counts this one.
+    -- The subscription first, as everywhere, then what a bill of the same transaction may lock. Then the use: whoever comes next waits here, and then counts this one.
     SELECT * INTO STRICT v_sub FROM qzpay.subscriptions s WHERE s.tenant_id = p_tenant AND s.id = p_subscription FOR UPDATE;
+    PERFORM qzpay._lock_limited_discounts();
     UPDATE qzpay.discounts d SET uses = d.uses + 1
     WHERE d.trigger = 'promo_code' AND upper(d.code) = upper(p_code) AND (d.max_uses IS NULL OR d.uses < d.max_uses) RETURNING * INTO v_discount;
     IF NOT FOUND THEN
