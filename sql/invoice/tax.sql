@@ -273,7 +273,7 @@ BEGIN
     v_new.code := code;
     v_new.percentage := trim_scale(percentage);
     v_new.inclusive := coalesce(inclusive, false);
-    v_new.tax := coalesce(tax, code);
+    v_new.tax := coalesce(nullif(tax, ''), code);
     v_new.name := coalesce(name, code);
     v_new.country := upper(country);
     v_new.region := region;

@@ -8,6 +8,9 @@ DECLARE
     v_from timestamp := p_anchor AT TIME ZONE p_timezone;
     v_to timestamp := p_at AT TIME ZONE p_timezone;
 BEGIN
+    IF NOT (isfinite(p_anchor) AND isfinite(p_at)) THEN
+        RAISE EXCEPTION 'periods counted from % have none that contains %', p_anchor, p_at USING ERRCODE = '22023';
+    END IF;
     -- An estimate from the calendar, then the boundaries themselves decide.
     ordinal := floor(CASE WHEN p_unit IN ('month', 'year') THEN ((extract(year FROM v_to) - extract(year FROM v_from)) * 12 + extract(month FROM v_to) - extract(month FROM v_from))
                                                                 / (p_count * CASE p_unit WHEN 'year' THEN 12 ELSE 1 END)

@@ -70,7 +70,7 @@ BEGIN
     RETURN CASE lower(p_name) WHEN 'trial' THEN 'trialing' WHEN 'cancelled' THEN 'canceled' WHEN 'expired' THEN 'canceled' WHEN 'suspended' THEN 'unpaid' WHEN 'authorized' THEN 'active'
                 WHEN 'pending' THEN 'incomplete' ELSE lower(p_name) END::qzpay.subscription_status;
 EXCEPTION WHEN invalid_text_representation THEN
-    RAISE EXCEPTION 'unknown subscription status "%"', p_name USING ERRCODE = '22023';
+    RAISE EXCEPTION 'unknown subscription status "%"', p_name USING ERRCODE = '22023', HINT = format('One of %s.', array_to_string(enum_range(NULL::qzpay.subscription_status), ', '));
 END $$;
 COMMENT ON FUNCTION qzpay._status_of(text) IS 'A status by the names that providers and applications have for it.';
 
@@ -120,10 +120,19 @@ BEGIN
     SELECT * INTO v_price FROM qzpay._require_price(v_product.id, v_currency, v_interval.unit, v_interval.count);
     v_start := coalesce(p_period_start, p_started_at, v_now);
     v_end := CASE v_status WHEN 'trialing' THEN coalesce(p_trial_end, p_period_end) ELSE p_period_end END;
-    IF v_status NOT IN ('trialing', 'active', 'paused') THEN
+    IF v_status IS NULL THEN
+        RAISE EXCEPTION 'a contract needs a status' USING ERRCODE = '22004', HINT = 'Import it as active, trialing or paused.';
+    ELSIF v_status NOT IN ('trialing', 'active', 'paused') THEN
         RAISE EXCEPTION 'a contract that is % cannot be imported', v_status USING ERRCODE = '22023', HINT = 'Import it as active, trialing or paused; what is owed elsewhere is collected there.';
+    ELSIF NOT (isfinite(v_start) AND isfinite(v_end) AND isfinite(coalesce(p_started_at, v_start)) AND isfinite(coalesce(p_anchor, v_end)) AND isfinite(coalesce(p_trial_end, v_end))
+               AND isfinite(coalesce(p_cancel_at, v_end))) THEN
+        RAISE EXCEPTION 'a contract has no instant infinity' USING ERRCODE = '22023', DETAIL = format('It is the one of customer "%s".', v_customer.external_id),
+            HINT = 'Leave out what is not known, as NULL; a contract that does not renew has auto_renew => false.';
     ELSIF coalesce(v_start >= v_end OR v_start > v_now OR v_end <= v_now, true) THEN
-        RAISE EXCEPTION 'the running period [%, %) does not contain %', v_start, v_end, v_now USING ERRCODE = '22023';
+        RAISE EXCEPTION 'the running period [%, %) of customer "%" does not contain %', v_start, v_end, v_customer.external_id, v_now USING ERRCODE = '22023',
+            HINT = 'Give the period that the other system says is running now; what is due there already is billed there first.';
+    ELSIF p_started_at > v_start THEN
+        RAISE EXCEPTION 'a contract that started at % has no period from % on', p_started_at, v_start USING ERRCODE = '22023', HINT = 'started_at is the beginning of its first period.';
     ELSIF p_balance < 0 OR coalesce(p_managed_by, '') NOT IN ('engine', 'provider') OR p_managed_by = 'provider' AND p_provider_ref IS NULL THEN
         RAISE EXCEPTION 'balance % or manager "%" is not possible', p_balance, p_managed_by USING ERRCODE = '22023', HINT = 'What a provider manages needs its provider_ref.';
     ELSIF NOT coalesce(p_allow_multiple, false) AND EXISTS (SELECT FROM qzpay.subscriptions s WHERE s.tenant_id = v_customer.tenant_id AND s.customer_id = p_customer AND s.ended_at IS NULL) THEN
@@ -209,7 +218,7 @@ CREATE OR REPLACE FUNCTION qzpay.sync_subscription(subscription uuid, status tex
         cancel_at timestamptz DEFAULT NULL, reason text DEFAULT NULL, plan text DEFAULT NULL, quantity integer DEFAULT NULL) RETURNS qzpay.subscription_state
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_subscription';
 COMMENT ON FUNCTION qzpay.sync_subscription(uuid, text, timestamptz, timestamptz, timestamptz, text, text, integer) IS
-'Brings a provider-managed subscription to what its provider says: status (by any of the usual names), running period, pending end, plan, quantity; NULL leaves a fact. Nothing is billed. '
+'Brings a provider-managed subscription to what its provider says: status (by any of the usual names), running period, pending end, plan, quantity; NULL leaves a fact, but a pending end that is not said again is taken back. Nothing is billed. '
 'Saying the same again changes nothing, and a period older than the one known is ignored. Errors: QZ204 not managed by a provider, QZ201 a move no status table knows, QZ401, 22023.';
 
 CREATE OR REPLACE FUNCTION qzpay._sync_subscription(p_subscription uuid, p_status text, p_start timestamptz, p_end timestamptz, p_cancel_at timestamptz, p_reason text, p_plan text, p_quantity integer)
@@ -227,8 +236,10 @@ BEGIN
     PERFORM qzpay._refuse_pan(p_reason);
     IF v_sub.managed_by <> 'provider' THEN
         RAISE EXCEPTION 'subscription % is not managed by a provider', p_subscription USING ERRCODE = 'QZ204';
-    ELSIF (p_start IS NULL) <> (p_end IS NULL) OR p_start >= p_end THEN
+    ELSIF (p_start IS NULL) <> (p_end IS NULL) OR p_start >= p_end OR NOT isfinite(p_start) OR NOT isfinite(p_end) THEN
         RAISE EXCEPTION 'a period needs a beginning and a later end' USING ERRCODE = '22023';
+    ELSIF NOT isfinite(p_cancel_at) THEN
+        RAISE EXCEPTION 'a subscription does not end at %', p_cancel_at USING ERRCODE = '22023', HINT = 'NULL for no pending end.';
     END IF;
     IF v_sub.ended_at IS NULL AND (p_plan IS NOT NULL OR p_quantity IS NOT NULL) THEN
         v_items := qzpay._items_at(v_sub.tenant_id, v_sub.id, v_sub.now);

@@ -1,0 +1,47 @@
+-- Contracts brought from elsewhere with facts that cannot be: refused at once, by a code and a way out, and nothing is written.
+BEGIN;
+SELECT no_plan();
+SET LOCAL client_min_messages = warning;
+SET LOCAL statement_timeout = '60s';
+\set catalog `cat examples/asistia/catalog.json`
+SELECT count(*) FROM qzpay.import_catalog(:'catalog') \g /dev/null
+SELECT qzpay.create_test_clock('2026-03-10 10:00+00', 'import') AS clock \gset
+SELECT id AS customer FROM qzpay.sync_customer('brought', test_clock => :'clock') \gset
+
+CREATE FUNCTION pg_temp.bring(customer uuid, facts text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    hint text;
+BEGIN
+    EXECUTE format('SELECT qzpay.import_subscription(%L, %s)', customer, facts);
+    RETURN 'taken';
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+    RETURN SQLSTATE || CASE WHEN hint = '' THEN ' without a hint' ELSE '' END;
+END $$;
+
+SELECT is(pg_temp.bring(:'customer', facts), code, facts)
+FROM (VALUES ($$'pro', '2026-03-01', 'infinity'$$, '22023'),
+             ($$'pro', '-infinity', '2026-04-01'$$, '22023'),
+             ($$'pro', '2026-03-01', '2026-04-01', anchor => 'infinity'$$, '22023'),
+             ($$'pro', '2026-03-01', '2026-04-01', anchor => '-infinity'$$, '22023'),
+             ($$'pro', '2026-03-01', '2026-04-01', started_at => '-infinity'$$, '22023'),
+             ($$'pro', '2026-03-01', '2026-04-01', started_at => '2026-03-02'$$, '22023'),
+             ($$'pro', '2026-03-01', '2026-04-01', trial_end => 'infinity'$$, '22023'),
+             ($$'pro', '2026-03-01', '2026-04-01', status => 'trialing', trial_end => 'infinity'$$, '22023'),
+             ($$'pro', '2026-03-01', '2026-04-01', cancel_at => 'infinity'$$, '22023'),
+             ($$'pro', '2026-03-01', '2026-04-01', status => NULL$$, '22004'),
+             ($$'pro', '2026-03-01', '2026-04-01', status => 'asleep'$$, '22023'),
+             ($$'pro', '2026-02-01', '2026-03-01'$$, '22023'),
+             ($$'pro', '2026-04-01', '2026-05-01'$$, '22023')) AS f (facts, code);
+SELECT is((SELECT count(*) FROM qzpay.subscriptions s WHERE s.customer_id = :'customer'), 0::bigint, 'none of them left anything');
+SELECT throws_matching(format($$ SELECT qzpay.import_subscription(%L, 'pro', '2026-02-01', '2026-03-01') $$, :'customer'), 'customer "brought"', 'the one of three hundred is named');
+
+-- What a provider says of a contract it manages.
+SELECT id AS managed FROM qzpay.import_subscription(:'customer', 'pro', '2026-03-01', '2026-04-01', managed_by => 'provider', provider_ref => 'sub_1') \gset
+SELECT throws_ok(format($$ SELECT qzpay.sync_subscription(%L, cancel_at => 'infinity') $$, :'managed'), '22023', NULL, 'no end at infinity');
+SELECT throws_ok(format($$ SELECT qzpay.sync_subscription(%L, current_period_start => '2026-04-01', current_period_end => 'infinity') $$, :'managed'), '22023', NULL, 'no period without an end');
+SELECT throws_ok($$ SELECT qzpay._period_containing('2026-01-01', 'month', 1, 'UTC', 'infinity') $$, '22023', NULL, 'infinity is in no period');
+
+SELECT is((SELECT count(*) FROM qzpay.check_integrity() WHERE status <> 'pass'), 0::bigint, 'the books are proved');
+SELECT * FROM finish();
+ROLLBACK;
