@@ -325,17 +325,18 @@ COMMENT ON FUNCTION qzpay._after_ends(qzpay._roll[], timestamptz) IS
 
 CREATE OR REPLACE FUNCTION qzpay._collect(p_tenants uuid[], p_invoices uuid[], p_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off AS $$
 DECLARE
     v_row record;
 BEGIN
+    -- By key, never by scan: a plan that is made while there are no attempts yet would read those of all batches before it, again and again.
     -- An invoice that has been tried is of an earlier run at the same instant, such as that of a cancellation right after a renewal.
     PERFORM qzpay._plan_attempts(array_agg(k.tenant_id), array_agg(k.invoice_id), 'billing', p_at) FROM unnest(p_tenants, p_invoices) AS k (tenant_id, invoice_id)
     WHERE NOT EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = k.tenant_id AND a.invoice_id = k.invoice_id);
     FOR v_row IN
         SELECT i.tenant_id, i.id
         FROM unnest(p_tenants, p_invoices) AS k (tenant_id, invoice_id)
-        -- By key, whatever few open invoices the planner believes there are: each batch would read those of all before it.
         CROSS JOIN LATERAL (SELECT i.* FROM qzpay.invoices i WHERE i.tenant_id = k.tenant_id AND i.id = k.invoice_id OFFSET 0) i
         JOIN qzpay.subscriptions s ON s.tenant_id = i.tenant_id AND s.id = i.subscription_id AND s.ended_at IS NULL
         WHERE i.status = 'open' AND i.collection = 'charge_automatically' AND NOT EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = i.tenant_id AND a.invoice_id = i.id)
