@@ -43,5 +43,27 @@ SELECT throws_ok(format($$ SELECT qzpay.sync_subscription(%L, current_period_sta
 SELECT throws_ok($$ SELECT qzpay._period_containing('2026-01-01', 'month', 1, 'UTC', 'infinity') $$, '22023', NULL, 'infinity is in no period');
 
 SELECT is((SELECT count(*) FROM qzpay.check_integrity() WHERE status <> 'pass'), 0::bigint, 'the books are proved');
+
+-- Whoever writes past the functions is found out.
+CREATE FUNCTION pg_temp.found_out(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    answer text;
+BEGIN
+    EXECUTE statement;
+    answer := (SELECT string_agg(check_name, ' ') FROM qzpay.check_integrity() WHERE status <> 'pass');
+    RAISE EXCEPTION USING ERRCODE = 'QZ999', MESSAGE = coalesce(answer, 'nothing');
+EXCEPTION WHEN SQLSTATE 'QZ999' THEN
+    RETURN SQLERRM;
+END $$;
+SELECT qzpay.attach_payment_method((SELECT id FROM qzpay.sync_customer('bent', livemode => false)), 'sandbox', 'tok_ok') \g /dev/null
+SELECT id AS bent FROM qzpay.subscribe((SELECT id FROM qzpay.customers WHERE external_id = 'bent'), 'pro', trial_days => 0) \gset
+SELECT matches(pg_temp.found_out(format(statement, :'bent')), 'contracts_are_whole', statement)
+FROM unnest(ARRAY['UPDATE qzpay.subscriptions SET current_period_end = current_period_end + interval ''1 year'' WHERE id = %L',
+                  'UPDATE qzpay.subscriptions SET currency = ''EUR'' WHERE id = %L',
+                  'UPDATE qzpay.subscriptions SET interval_unit = ''year'' WHERE id = %L',
+                  'UPDATE qzpay.subscriptions SET livemode = true WHERE id = %L',
+                  'DELETE FROM qzpay.subscription_items WHERE subscription_id = %L',
+                  'DELETE FROM qzpay.periods WHERE subscription_id = %L']) statement;
+SELECT is((SELECT count(*) FROM qzpay.check_integrity() WHERE status <> 'pass'), 0::bigint, 'and everything is as it was');
 SELECT * FROM finish();
 ROLLBACK;
