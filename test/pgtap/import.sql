@@ -36,6 +36,12 @@ FROM (VALUES ($$'pro', '2026-03-01', 'infinity'$$, '22023'),
 SELECT is((SELECT count(*) FROM qzpay.subscriptions s WHERE s.customer_id = :'customer'), 0::bigint, 'none of them left anything');
 SELECT throws_matching(format($$ SELECT qzpay.import_subscription(%L, 'pro', '2026-02-01', '2026-03-01') $$, :'customer'), 'customer "brought"', 'the one of three hundred is named');
 
+-- One key, one contract.
+SELECT id AS keyed FROM qzpay.sync_customer('keyed', test_clock => :'clock') \gset
+SELECT lives_ok(format($$ SELECT qzpay.import_subscription(%L, 'pro', '2026-03-01', '2026-04-01', idempotency_key => 'k') $$, :'keyed'), 'brought by a key');
+SELECT lives_ok(format($$ SELECT qzpay.import_subscription(%L, 'pro', '2026-03-01', '2026-04-01', idempotency_key => 'k') $$, :'keyed'), 'and again');
+SELECT throws_ok(format($$ SELECT qzpay.import_subscription(%L, 'pro', '2026-03-01', '2026-04-01', auto_renew => false, idempotency_key => 'k') $$, :'keyed'), 'QZ001', NULL, 'the key is not for one that ends');
+
 -- What a provider says of a contract it manages.
 SELECT id AS managed FROM qzpay.import_subscription(:'customer', 'pro', '2026-03-01', '2026-04-01', managed_by => 'provider', provider_ref => 'sub_1') \gset
 SELECT throws_ok(format($$ SELECT qzpay.sync_subscription(%L, cancel_at => 'infinity') $$, :'managed'), '22023', NULL, 'no end at infinity');
