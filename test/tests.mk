@@ -18,6 +18,7 @@ REGRESS += example_rls
 REGRESS += usage
 ISOLATION += iso_billing
 ISOLATION += iso_catalog_cache
+ISOLATION += iso_clock
 ISOLATION += iso_credit
 ISOLATION += iso_customer
 ISOLATION += iso_discount

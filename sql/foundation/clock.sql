@@ -40,7 +40,7 @@ DECLARE
 BEGIN
     instants := 0;
     done := 0;
-    SELECT c.now_at INTO now_at FROM qzpay.test_clocks c WHERE c.id = clock FOR UPDATE;
+    SELECT c.now_at INTO now_at FROM qzpay.test_clocks c WHERE c.id = clock FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'test clock % not found', clock USING ERRCODE = 'QZ404';
     END IF;

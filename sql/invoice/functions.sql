@@ -372,14 +372,14 @@ COMMENT ON FUNCTION qzpay._write_off(uuid[], uuid[], text[], timestamptz) IS
 
 CREATE OR REPLACE FUNCTION qzpay.preview_invoice(subscription uuid)
 RETURNS TABLE (due_at timestamptz, line_position integer, kind text, description text, period_start timestamptz, period_end timestamptz,
-               quantity numeric, amount bigint, invoice_total bigint, currency text)
+               quantity numeric, amount bigint, discount_amount bigint, tax_amount bigint, invoice_total bigint, amount_due bigint, currency text)
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_subscription';
 COMMENT ON FUNCTION qzpay.preview_invoice(uuid) IS
-'Lines of the invoice that the next boundary of this subscription would make as things stand: the real run, rolled back. No row when nothing would be billed.';
+'Lines of the invoice that the next boundary of this subscription would make as things stand: the real run, rolled back. Amounts in minor units, before discount and tax, which stand beside; the total and what of it is due after balance and credit on every row. No row when nothing would be billed.';
 
 CREATE OR REPLACE FUNCTION qzpay._preview_invoice(p_subscription uuid)
 RETURNS TABLE (due_at timestamptz, line_position integer, kind text, description text, period_start timestamptz, period_end timestamptz,
-               quantity numeric, amount bigint, invoice_total bigint, currency text)
+               quantity numeric, amount bigint, discount_amount bigint, tax_amount bigint, invoice_total bigint, amount_due bigint, currency text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -397,7 +397,8 @@ BEGIN
         PERFORM qzpay._finalize_draft(i.tenant_id, i.id, v_due) FROM qzpay.invoices i
         WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id AND i.status = 'draft' AND i.id <> ALL (v_known);
         SELECT jsonb_agg(jsonb_build_object('due_at', v_due, 'line_position', l.position, 'kind', l.kind, 'description', l.description, 'period_start', l.period_start,
-                                            'period_end', l.period_end, 'quantity', l.quantity, 'amount', l.amount, 'invoice_total', i.total, 'currency', i.currency)
+                                            'period_end', l.period_end, 'quantity', l.quantity, 'amount', l.amount, 'discount_amount', l.discount_amount, 'tax_amount', l.tax_amount,
+                                            'invoice_total', i.total, 'amount_due', i.amount_due, 'currency', i.currency)
                          ORDER BY l.position) INTO v_rows
         FROM qzpay.invoices i JOIN qzpay.invoice_lines l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id
         WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id AND i.id <> ALL (v_known);
@@ -406,6 +407,6 @@ BEGIN
         NULL;
     END;
     RETURN QUERY SELECT x.* FROM jsonb_to_recordset(v_rows) AS x (due_at timestamptz, line_position integer, kind text, description text, period_start timestamptz,
-                                                                  period_end timestamptz, quantity numeric, amount bigint, invoice_total bigint, currency text);
+                                                                  period_end timestamptz, quantity numeric, amount bigint, discount_amount bigint, tax_amount bigint, invoice_total bigint, amount_due bigint, currency text);
 END $$;
 COMMENT ON FUNCTION qzpay._preview_invoice(uuid) IS 'Internal of preview_invoice(), inside the tenant''s context.';

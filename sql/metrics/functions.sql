@@ -132,6 +132,17 @@ BEGIN
               -- While the plan had another interval this was an add-on's, which may have been gone for a while.
               AND NOT EXISTS (SELECT FROM qzpay.periods m WHERE p.cycle <> 'usage' AND m.tenant_id = p.tenant_id AND m.subscription_id = p.subscription_id AND m.cycle NOT IN ('usage', p.cycle)
                               AND m.period_start < p.period_start AND m.period_end > p.before)$q$),
+        ('contracts_are_whole', $q$
+            SELECT s.id::text FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.tenant_id = s.tenant_id AND c.id = s.customer_id
+            WHERE s.livemode <> c.livemode
+               OR s.ended_at IS NULL AND NOT EXISTS (SELECT FROM qzpay.subscription_items i WHERE i.tenant_id = s.tenant_id AND i.subscription_id = s.id AND i.kind = 'plan'
+                                                     AND i.valid_until > coalesce(s.current_period_start, s.started_at))
+               OR s.ended_at IS NULL AND EXISTS (SELECT FROM qzpay.subscription_items i JOIN qzpay.prices p ON p.id = i.price_id AND p.currency <> s.currency
+                                                 WHERE i.tenant_id = s.tenant_id AND i.subscription_id = s.id AND i.valid_until = 'infinity')
+               -- What is paid for until when stands in the periods, which are only ever added to.
+               OR s.status IN ('active', 'past_due') AND s.managed_by = 'engine'
+                  AND NOT EXISTS (SELECT FROM qzpay.periods p WHERE p.tenant_id = s.tenant_id AND p.subscription_id = s.id AND p.cycle = s.interval_count || ' ' || s.interval_unit
+                                  AND p.period_start = s.current_period_start AND p.period_end = s.current_period_end)$q$),
         ('nothing_is_billed_late', $q$
             SELECT id::text FROM qzpay.subscriptions
             WHERE test_clock_id IS NULL AND set_aside_at IS NULL AND next_due_at < qzpay.now() - interval '1 hour'$q$),

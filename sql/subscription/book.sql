@@ -107,7 +107,8 @@ DECLARE
 BEGIN
     SELECT * INTO STRICT v_customer FROM qzpay.customers c WHERE c.id = p_customer FOR NO KEY UPDATE;
     v_first := qzpay._idempotent_begin(v_customer.tenant_id, 'import_subscription', p_key,
-        jsonb_build_array(p_customer, p_plan, p_period_start, p_period_end, p_interval, p_currency, p_quantity, p_status, p_trial_end, p_anchor, p_unit_amount, p_addons, p_balance, p_managed_by, p_provider_ref));
+        jsonb_build_array(p_customer, p_plan, p_period_start, p_period_end, p_interval, p_currency, p_quantity, p_status, p_trial_end, p_started_at, p_anchor, p_unit_amount, p_addons, p_auto_renew,
+                          p_cancel_at, p_balance, p_managed_by, p_provider_ref, p_allow_multiple, p_metadata));
     IF v_first IS NOT NULL THEN
         RETURN qzpay._subscription_row(v_customer.tenant_id, (v_first ->> 'id')::uuid);
     END IF;

@@ -1,6 +1,6 @@
 -- Discounts on invoices of Asist.IA: the acceptance numbers, what a code may and may not, and what is explained.
 BEGIN;
-SELECT plan(116);
+SELECT plan(117);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -213,6 +213,8 @@ SELECT is(pg_temp.asks('third', 'EURO'), 'currency_mismatch', 'a code in another
 SELECT pg_temp.begin_life('always', '2026-01-05 09:00+00', 'pro', 'ALWAYS') \g /dev/null
 SELECT pg_temp.go('always', '2026-03-05 09:00+00') \g /dev/null
 SELECT is(pg_temp.bills('always'), '9900 - 990 paid, 9900 - 990 paid, 9900 - 990 paid', 'ALWAYS: for ever');
+SELECT is((SELECT concat_ws(' ', n.amount, n.discount_amount, n.tax_amount, n.invoice_total, n.amount_due) FROM life l, qzpay.preview_invoice(l.subscription) n WHERE l.name = 'always'), '9900 990 0 8910 8910',
+          'ALWAYS: the preview says what is taken off');
 SELECT throws_ok($$SELECT qzpay.redeem_promo_code((SELECT subscription FROM life WHERE name = 'always'), 'always')$$, 'QZ701', 'promo code "always" cannot be redeemed: already_redeemed', 'ALWAYS: not twice');
 SELECT is((SELECT (qzpay.redeem_promo_code(l.subscription, 'ALONE')).amount FROM life l WHERE l.name = 'always'), 4950::bigint, 'ALONE: redeemed beside it');
 SELECT pg_temp.go('always', '2026-04-05 09:00+00') \g /dev/null

@@ -36,6 +36,12 @@ FROM (VALUES ($$'pro', '2026-03-01', 'infinity'$$, '22023'),
 SELECT is((SELECT count(*) FROM qzpay.subscriptions s WHERE s.customer_id = :'customer'), 0::bigint, 'none of them left anything');
 SELECT throws_matching(format($$ SELECT qzpay.import_subscription(%L, 'pro', '2026-02-01', '2026-03-01') $$, :'customer'), 'customer "brought"', 'the one of three hundred is named');
 
+-- One key, one contract.
+SELECT id AS keyed FROM qzpay.sync_customer('keyed', test_clock => :'clock') \gset
+SELECT lives_ok(format($$ SELECT qzpay.import_subscription(%L, 'pro', '2026-03-01', '2026-04-01', idempotency_key => 'k') $$, :'keyed'), 'brought by a key');
+SELECT lives_ok(format($$ SELECT qzpay.import_subscription(%L, 'pro', '2026-03-01', '2026-04-01', idempotency_key => 'k') $$, :'keyed'), 'and again');
+SELECT throws_ok(format($$ SELECT qzpay.import_subscription(%L, 'pro', '2026-03-01', '2026-04-01', auto_renew => false, idempotency_key => 'k') $$, :'keyed'), 'QZ001', NULL, 'the key is not for one that ends');
+
 -- What a provider says of a contract it manages.
 SELECT id AS managed FROM qzpay.import_subscription(:'customer', 'pro', '2026-03-01', '2026-04-01', managed_by => 'provider', provider_ref => 'sub_1') \gset
 SELECT throws_ok(format($$ SELECT qzpay.sync_subscription(%L, cancel_at => 'infinity') $$, :'managed'), '22023', NULL, 'no end at infinity');
@@ -43,5 +49,27 @@ SELECT throws_ok(format($$ SELECT qzpay.sync_subscription(%L, current_period_sta
 SELECT throws_ok($$ SELECT qzpay._period_containing('2026-01-01', 'month', 1, 'UTC', 'infinity') $$, '22023', NULL, 'infinity is in no period');
 
 SELECT is((SELECT count(*) FROM qzpay.check_integrity() WHERE status <> 'pass'), 0::bigint, 'the books are proved');
+
+-- Whoever writes past the functions is found out.
+CREATE FUNCTION pg_temp.found_out(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    answer text;
+BEGIN
+    EXECUTE statement;
+    answer := (SELECT string_agg(check_name, ' ') FROM qzpay.check_integrity() WHERE status <> 'pass');
+    RAISE EXCEPTION USING ERRCODE = 'QZ999', MESSAGE = coalesce(answer, 'nothing');
+EXCEPTION WHEN SQLSTATE 'QZ999' THEN
+    RETURN SQLERRM;
+END $$;
+SELECT qzpay.attach_payment_method((SELECT id FROM qzpay.sync_customer('bent', livemode => false)), 'sandbox', 'tok_ok') \g /dev/null
+SELECT id AS bent FROM qzpay.subscribe((SELECT id FROM qzpay.customers WHERE external_id = 'bent'), 'pro', trial_days => 0) \gset
+SELECT matches(pg_temp.found_out(format(statement, :'bent')), 'contracts_are_whole', statement)
+FROM unnest(ARRAY['UPDATE qzpay.subscriptions SET current_period_end = current_period_end + interval ''1 year'' WHERE id = %L',
+                  'UPDATE qzpay.subscriptions SET currency = ''EUR'' WHERE id = %L',
+                  'UPDATE qzpay.subscriptions SET interval_unit = ''year'' WHERE id = %L',
+                  'UPDATE qzpay.subscriptions SET livemode = true WHERE id = %L',
+                  'DELETE FROM qzpay.subscription_items WHERE subscription_id = %L',
+                  'DELETE FROM qzpay.periods WHERE subscription_id = %L']) statement;
+SELECT is((SELECT count(*) FROM qzpay.check_integrity() WHERE status <> 'pass'), 0::bigint, 'and everything is as it was');
 SELECT * FROM finish();
 ROLLBACK;
