@@ -179,6 +179,9 @@ BEGIN
     v_cycles := qzpay._plan_cycles(v_rolls);
     -- Nobody adds to the usage that is about to be read, and whoever had begun to has ended.
     PERFORM qzpay._close_usage(array_agg(r.tenant_id), array_agg(r.customer_id), array_agg(r.usage_start), array_agg(r.usage_end)) FROM unnest(v_rolls) r WHERE r.closes_usage HAVING count(*) > 0;
+    IF EXISTS (SELECT FROM unnest(v_rolls) r WHERE r.resets OR r.pauses) THEN
+        PERFORM qzpay._credit_cut(v_rolls);
+    END IF;
     v_lines := qzpay._take_pending_lines(v_rolls) || qzpay._advance_lines(v_cycles) || qzpay._usage_lines(v_rolls);
     v_lines := v_lines || qzpay._commitment_lines(v_rolls, v_lines);
     IF EXISTS (SELECT FROM unnest(v_rolls) r WHERE r.resets OR r.pauses) THEN
@@ -247,6 +250,27 @@ COMMENT ON FUNCTION qzpay._advance_subscriptions(uuid[], uuid[], timestamptz[], 
 'one invoice per subscription and instant (advance and arrears lines together), attempts planned. p_at dates the documents. '
 'A period that exists already is a unique violation, so nothing is billed twice. Returns the number of invoices.';
 
+CREATE OR REPLACE FUNCTION qzpay._credit_cut(p_rolls qzpay._roll[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_row record;
+    v_sub qzpay._sub;
+BEGIN
+    FOR v_row IN
+        SELECT r.subscription_id, r.due_at, r.pauses FROM unnest(p_rolls) r
+        JOIN qzpay.subscriptions s ON s.tenant_id = r.tenant_id AND s.id = r.subscription_id AND s.cycle_due_at IS NOT NULL AND s.status IN ('active', 'past_due', 'unpaid')
+        LEFT JOIN qzpay.subscription_changes h ON h.tenant_id = r.tenant_id AND h.id = r.change_id
+        WHERE (r.pauses OR r.resets) AND h.proration IS DISTINCT FROM 'none'
+    LOOP
+        v_sub := qzpay._read_sub(v_row.subscription_id);
+        v_sub.now := v_row.due_at;
+        PERFORM qzpay._credit_rest(v_sub, 'balance', CASE WHEN v_row.pauses THEN 'paused' ELSE 'changed' END);
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION qzpay._credit_cut(qzpay._roll[]) IS
+'Credits what add-ons with an interval of their own were debited beyond an instant at which all periods are cut, such as a year beside a plan''s month. What was credited already is not again.';
+
 CREATE OR REPLACE FUNCTION qzpay._cut_periods(p_rolls qzpay._roll[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -299,8 +323,9 @@ BEGIN
     IF NOT EXISTS (SELECT FROM unnest(p_rolls) r WHERE r.ends) THEN
         RETURN;
     END IF;
+    -- A change dated for the very instant of the end is overtaken like a later one.
     DELETE FROM qzpay.subscription_items i USING unnest(p_rolls) r
-    WHERE r.ends AND i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id AND i.valid_from > r.due_at;
+    WHERE r.ends AND i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id AND (i.valid_from > r.due_at OR i.valid_from = r.due_at AND r.change_id IS NOT NULL);
     UPDATE qzpay.subscription_items i SET valid_until = greatest(r.due_at, i.valid_from + interval '1 microsecond')
     FROM unnest(p_rolls) r
     WHERE r.ends AND i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id AND i.valid_until > r.due_at;

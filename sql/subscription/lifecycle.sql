@@ -49,7 +49,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_lines qzpay._line[] := qzpay._credit_lines(p_sub.tenant_id, p_sub.id,
-        (SELECT array_agg(i.id) FROM qzpay.subscription_items i WHERE i.tenant_id = p_sub.tenant_id AND i.subscription_id = p_sub.id AND i.valid_from <= p_sub.now AND i.valid_until > p_sub.now), p_sub.now);
+        (SELECT array_agg(i.id) FROM qzpay.subscription_items i WHERE i.tenant_id = p_sub.tenant_id AND i.subscription_id = p_sub.id AND i.valid_from <= p_sub.now AND i.valid_until >= p_sub.now), p_sub.now);
     v_row record;
 BEGIN
     FOR v_row IN

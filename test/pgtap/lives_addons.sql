@@ -61,6 +61,21 @@ SELECT pg_temp.begin_life('slow_trial', '2026-01-01 09:00+00', per => 'year', to
 SELECT pg_temp.go('slow_trial', '2026-02-19 09:00+00') \g /dev/null
 SELECT is(pg_temp.bills('slow_trial'), '2026-01-19 100500 paid, 2026-02-19 1500 paid', 'slow trial: begun later, converted, and on by the month');
 
+-- The other way round: an add-on by the year beside a plan by the month gives back its rest where a pause or a new interval cuts it.
+SELECT pg_temp.begin_life('mixed', '2026-01-19 09:00+00', plan => 'base', days => 0, token => 'tok_ok') \g /dev/null
+UPDATE qzpay.prices c SET active = false FROM qzpay.products p WHERE p.id = c.product_id AND p.code = 'eco' AND c.interval_unit = 'month' \g /dev/null
+SELECT qzpay.add_addon(pg_temp.of('mixed'), 'eco') \g /dev/null
+SELECT is(pg_temp.last_bill('mixed'), 'addon 3650', 'mixed: a year of it');
+SELECT qzpay.pause(pg_temp.of('mixed'), resume_at => '2026-05-01 00:00+00') \g /dev/null
+SELECT pg_temp.go('mixed', '2026-02-19 09:00+00') \g /dev/null
+SELECT is(pg_temp.balance('mixed'), 3340::bigint, 'mixed: 334 days of 365 back with the pause at the month''s end');
+SELECT pg_temp.go('mixed', '2026-05-01 00:00+00') \g /dev/null
+SELECT is(pg_temp.last_bill('mixed') || ' ' || pg_temp.balance('mixed'), 'plan 3100, addon 3650 0', 'mixed: and a new year after it');
+SELECT qzpay.change_plan(pg_temp.of('mixed'), 'base', 'year', effective => 'period_end') \g /dev/null
+SELECT pg_temp.go('mixed', '2026-06-01 00:00+00') \g /dev/null
+SELECT is(pg_temp.last_bill('mixed') || ' ' || pg_temp.paid('mixed') + pg_temp.balance('mixed'), 'plan 36500, addon 3650 46970', 'mixed: the rest of it is back too where the plan goes over to the year');
+UPDATE qzpay.prices c SET active = true FROM qzpay.products p WHERE p.id = c.product_id AND p.code = 'eco' \g /dev/null
+
 -- 2. An add-on changed now: credited and debited by what is left; 0 removes.
 SELECT pg_temp.begin_life('buyer', '2026-01-19 09:00+00', days => 0, token => 'tok_ok') \g /dev/null
 SELECT qzpay.add_addon(pg_temp.of('buyer'), 'extra-seats', 3) \g /dev/null

@@ -104,6 +104,9 @@ SELECT is(pg_temp.state('torn') || ', ' || pg_temp.bills('torn'),
           'canceled/requested no access, 2026-01-19 9900 paid, 2026-02-19 2900 paid, 2026-02-19 7000 paid', 'torn: in the end the end wins');
 SELECT is((SELECT count(*) FROM qzpay.subscription_changes WHERE subscription_id = pg_temp.of('torn') AND status = 'pending'), 0::bigint, 'torn: and closes what was scheduled');
 
+SELECT is((SELECT string_agg(p.code, ' ' ORDER BY i.valid_from) FROM qzpay.subscription_items i JOIN qzpay.products p ON p.id = i.product_id WHERE i.subscription_id = pg_temp.of('torn')), 'pro pro',
+          'torn: what was to begin with the end never was');
+
 -- 7. From the month to the year now: a new period and anchor at that instant.
 SELECT pg_temp.begin_life('committed', '2026-01-19 09:00+00', days => 0, token => 'tok_ok') \g /dev/null
 SELECT pg_temp.go('committed', '2026-02-02 09:00+00') \g /dev/null

@@ -95,7 +95,8 @@ none(q{SELECT a.subscription_id, a.id, b.id, a.period_start, a.until, b.period_s
 	WHERE a.period_start < b.until AND b.period_start < a.until AND (a.period_start, a.id) < (b.period_start, b.id)}, 'no time of an item is billed twice');
 my $judged = q{
 	WITH spans AS (
-		SELECT p.subscription_id, p.cycle, p.period_start, p.period_end, extract(epoch FROM coalesce(max(d.period_end), p.period_end) - p.period_start) AS whole
+		SELECT p.subscription_id, p.cycle, p.period_start, p.period_end, -- Of a first part, the whole period that it is a part of.
+			extract(epoch FROM coalesce(max(d.period_end), p.period_end) - CASE WHEN max(d.period_end) - p.cycle::interval < p.period_start - interval '4 days' THEN max(d.period_end) - p.cycle::interval ELSE p.period_start END) AS whole
 		FROM lives.judged j JOIN qzpay.periods p ON p.subscription_id = j.id AND p.cycle <> 'usage'
 		LEFT JOIN (lives.debits d JOIN lives.items i ON i.id = d.subscription_item_id) ON d.subscription_id = p.subscription_id AND i.cycle = p.cycle AND d.period_start >= p.period_start AND d.period_start < p.period_end
 		GROUP BY 1, 2, 3, 4
