@@ -262,7 +262,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_sub qzpay.subscriptions%ROWTYPE;
 BEGIN
-    SELECT * INTO STRICT v_sub FROM qzpay.subscriptions s WHERE s.id = p_subscription;
+    SELECT * INTO STRICT v_sub FROM qzpay.subscriptions s WHERE s.id = p_subscription FOR UPDATE;
     IF v_sub.ended_at IS NOT NULL THEN
         RAISE EXCEPTION 'subscription % has ended', p_subscription USING ERRCODE = 'QZ204', DETAIL = format('It is %s since %s.', v_sub.status, v_sub.ended_at);
     END IF;

@@ -217,7 +217,7 @@ BEGIN
         paused_at = CASE WHEN r.pauses OR NOT r.ends AND NOT r.activates AND s.status = 'trialing' AND s.trial_end <= r.due_at AND s.trial_end_behavior = 'pause' THEN r.due_at
                          WHEN r.activates THEN NULL ELSE s.paused_at END,
         resume_at = CASE WHEN r.activates THEN NULL ELSE s.resume_at END,
-        comp_until = CASE WHEN s.comp_until <= r.due_at AND s.status <> 'trialing' THEN NULL ELSE s.comp_until END,
+        comp_until = CASE WHEN s.comp_until <= r.due_at AND (s.status <> 'trialing' OR r.activates) THEN NULL ELSE s.comp_until END,
         change_at = CASE WHEN r.change_id IS NOT NULL THEN NULL ELSE s.change_at END,
         cycle_due_at = CASE WHEN s.cycle_due_at IS NOT NULL AND NOT r.ends THEN (
                                 SELECT min(CASE WHEN i.valid_from > r.due_at THEN i.valid_from WHEN r.pauses OR r.starts_trial OR NOT r.activates AND s.status IN ('trialing', 'paused') THEN r.due_at

@@ -205,6 +205,13 @@ SELECT qzpay.pause(pg_temp.of('nurse'), 'now') \g /dev/null
 SELECT qzpay.comp(pg_temp.of('nurse'), '2026-06-01', 'in the pause') \g /dev/null
 SELECT is(pg_temp.state('nurse'), 'paused/requested access', 'nurse: access while paused');
 
+-- Free access that is over before the trial is: the trial's end converts it as any other.
+SELECT pg_temp.begin_life('early_gift', '2026-01-05 09:00+00', token => 'tok_ok') \g /dev/null
+SELECT isnt((SELECT (qzpay.comp(subscription, '2026-01-12 09:00+00', 'gift')).id FROM life WHERE name = 'early_gift'), NULL, 'early gift: given');
+SELECT pg_temp.go('early_gift', '2026-01-20 09:00+00') \g /dev/null
+SELECT is(pg_temp.state('early_gift') || ', ' || pg_temp.bills('early_gift'), 'active access, 2026-01-19 9900 paid', 'early gift: converted and billed');
+SELECT is((SELECT s.set_aside_at FROM qzpay.subscriptions s JOIN life l ON l.subscription = s.id WHERE l.name = 'early_gift'), NULL, 'early gift: billing goes on');
+
 SELECT is_empty('SELECT * FROM pg_temp.unkept_previews()', 'every bill is what its preview said');
 SELECT is_empty('SELECT check_name, evidence FROM qzpay.check_integrity() WHERE status <> ''pass''', 'the books are in order');
 SELECT * FROM finish();
