@@ -1,7 +1,8 @@
 CREATE OR REPLACE FUNCTION qzpay._plan_attempts(p_tenant_ids uuid[], p_invoice_ids uuid[], p_trigger text, p_at timestamptz, p_payment_method uuid DEFAULT NULL) RETURNS integer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off AS $$
+SET enable_seqscan = off
+SET jit = off AS $$
 DECLARE
     v_rows integer;
 BEGIN

@@ -351,11 +351,13 @@ COMMENT ON FUNCTION qzpay._after_ends(qzpay._roll[], timestamptz) IS
 CREATE OR REPLACE FUNCTION qzpay._collect(p_tenants uuid[], p_invoices uuid[], p_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off AS $$
+SET enable_seqscan = off
+SET jit = off AS $$
 DECLARE
     v_row record;
 BEGIN
     -- By key, never by scan: a plan that is made while there are no attempts yet would read those of all batches before it, again and again.
+    -- (What has no index is still scanned, at a price at which everything would be compiled: hence no jit.)
     -- An invoice that has been tried is of an earlier run at the same instant, such as that of a cancellation right after a renewal.
     PERFORM qzpay._plan_attempts(array_agg(k.tenant_id), array_agg(k.invoice_id), 'billing', p_at) FROM unnest(p_tenants, p_invoices) AS k (tenant_id, invoice_id)
     WHERE NOT EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = k.tenant_id AND a.invoice_id = k.invoice_id);
