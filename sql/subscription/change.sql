@@ -432,7 +432,7 @@ CREATE OR REPLACE FUNCTION qzpay.add_addon(subscription uuid, addon text, quanti
         metadata jsonb DEFAULT '{}', idempotency_key text DEFAULT NULL) RETURNS qzpay.subscription_state
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_subscription';
 COMMENT ON FUNCTION qzpay.add_addon(uuid, text, integer, text, text, text, jsonb, text) IS
-'Adds so many more of an add-on, now unless told, prorated like change_plan(). scope tells several of one add-on apart (a bot, a project). An add-on is billed by the subscription''s interval where it has such a price, '
+'Adds so many more of an add-on, now unless told, prorated like change_plan(); called twice without a key it adds twice. scope tells several of one add-on apart (a bot, a project). An add-on is billed by the subscription''s interval where it has such a price, '
 'else by its own on the same anchor; one that sells quantity of a meter is charged and granted in full. Errors: QZ401 unknown add-on or no price; QZ204 included in the plan, not for it, requires or excludes another, not sold by itself; '
 '22023 bad quantity; and as change_plan().';
 
@@ -444,7 +444,7 @@ DECLARE
     v_tenant uuid := (SELECT s.tenant_id FROM qzpay.subscriptions s WHERE s.id = p_subscription FOR UPDATE);
     v_held integer;
 BEGIN
-    IF coalesce(p_quantity, 0) < 1 THEN
+    IF coalesce(p_quantity, 0) NOT BETWEEN 1 AND 1000000000 THEN
         RAISE EXCEPTION 'quantity % cannot be added', coalesce(p_quantity::text, 'NULL') USING ERRCODE = '22023', HINT = 'To lower it use set_addon_quantity() or remove_addon().';
     END IF;
     -- With a key the request is what was asked for, not what it comes to.

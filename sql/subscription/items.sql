@@ -370,6 +370,9 @@ BEGIN
                               ELSE i END) INTO items FROM unnest(items) i;
     END LOOP;
     SELECT array_agg(i ORDER BY i.kind DESC, i.product_id, i.scope) INTO items FROM unnest(items) i;
+    IF EXISTS (SELECT FROM unnest(items) i JOIN qzpay.prices c ON c.id = i.price_id WHERE coalesce(i.unit_amount, c.unit_amount) * i.quantity >= 9e15) THEN
+        RAISE EXCEPTION 'quantity and price come to more than can be billed' USING ERRCODE = '22023';
+    END IF;
     PERFORM qzpay._check_required(items);
     SELECT i.* INTO STRICT v_plan FROM unnest(items) i WHERE i.kind = 'plan';
     SELECT c.* INTO STRICT v_new_price FROM qzpay.prices c WHERE c.id = v_plan.price_id;
