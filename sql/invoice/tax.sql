@@ -61,8 +61,8 @@ BEGIN
         SELECT c.tenant_id, c.invoice_line_id, c.amount, c.tax_amount, c.tax_included, c.taxes, 1
         FROM source s JOIN qzpay.credit_note_lines c ON c.tenant_id = s.tenant_id AND c.invoice_line_id = s.id
     )
-    SELECT l.tenant_id, l.id, l.invoice_id, l.position, (l.amount - l.discount_amount - coalesce(t.net, 0))::bigint, (l.tax_amount - coalesce(t.tax, 0))::bigint,
-           (l.tax_included - coalesce(t.included, 0))::bigint,
+    SELECT l.tenant_id, l.id, l.invoice_id, l.position, r.net - coalesce(w.net, 0), r.tax - coalesce(qzpay._part_taken(r.tax, CASE WHEN w.net > 0 THEN least(w.net, r.net) END, r.net), 0),
+           r.included - coalesce(qzpay._part_taken(r.included, CASE WHEN w.net > 0 THEN least(w.net, r.net) END, r.net), 0),
            CASE WHEN t.net IS NULL THEN l.taxes ELSE (
                SELECT jsonb_agg(x.tax || jsonb_build_object('amount', (x.tax ->> 'amount')::bigint - coalesce((
                           SELECT sum(k.sign * (y.tax ->> 'amount')::bigint) FROM taken k CROSS JOIN LATERAL jsonb_array_elements(k.taxes) WITH ORDINALITY AS y (tax, n)
@@ -70,11 +70,15 @@ BEGIN
                FROM jsonb_array_elements(l.taxes) WITH ORDINALITY AS x (tax, n)) END
     FROM line l
     LEFT JOIN (SELECT k.tenant_id, k.id, sum(k.net) AS net, sum(k.tax) AS tax, sum(k.included) AS included FROM taken k GROUP BY k.tenant_id, k.id) t
-        ON t.tenant_id = l.tenant_id AND t.id = l.id;
+        ON t.tenant_id = l.tenant_id AND t.id = l.id
+    -- A credit that waits for its invoice has taken its part already, and of the tax what goes with it.
+    LEFT JOIN LATERAL (SELECT sum(-p.amount)::bigint AS net FROM qzpay.pending_lines p WHERE p.tenant_id = l.tenant_id AND p.source_line_id = l.id) w ON true
+    CROSS JOIN LATERAL (SELECT (l.amount - l.discount_amount - coalesce(t.net, 0))::bigint AS net, (l.tax_amount - coalesce(t.tax, 0))::bigint AS tax,
+                               (l.tax_included - coalesce(t.included, 0))::bigint AS included) r;
 END $$;
 COMMENT ON FUNCTION qzpay._rest_of_lines(uuid[], uuid[], uuid[], uuid) IS
 'What credits (lines of invoices, credit notes) have left of these lines: net of discount, tax added to it, tax it contains, and the taxes one by one. p_items: the subscription item of each line, or NULL; p_invoice: the invoice of all of them, where it is one. '
-'Credits that wait in pending_lines have not taken anything yet.';
+'Credits that wait in pending_lines have taken theirs.';
 
 CREATE OR REPLACE FUNCTION qzpay._tax_credits(p_lines qzpay._line[]) RETURNS qzpay._line[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED

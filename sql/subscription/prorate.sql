@@ -46,8 +46,9 @@ BEGIN
             WHERE l.tenant_id = p_tenant AND l.subscription_id = p_subscription AND l.subscription_item_id = ANY (p_items) AND l.source_line_id IS NULL
         ) d
         CROSS JOIN LATERAL (
+            -- Of a debit that waits itself; of an invoice's line this is in its rest.
             SELECT d.rest + coalesce(sum(l.amount), 0)::bigint AS rest FROM qzpay.pending_lines l
-            WHERE l.tenant_id = p_tenant AND l.subscription_id = p_subscription AND l.source_line_id = d.id) w
+            WHERE d.invoice_id IS NULL AND l.tenant_id = p_tenant AND l.subscription_id = p_subscription AND l.source_line_id = d.id) w
         CROSS JOIN LATERAL (
             SELECT greatest(qzpay._prorated(p_tenant, p_subscription, d.net, d.period_start, d.period_end, p_at) - (d.net - w.rest), 0) AS amount) c
         WHERE d.kind IN ('plan', 'addon') AND d.net > 0 AND d.period_start <= p_at AND d.period_end > p_at AND c.amount > 0 AND NOT qzpay._is_quantity_pack(d.product_id)

@@ -227,6 +227,20 @@ SELECT is((SELECT string_agg(concat_ws(' ', l.amount, l.tax_amount), ', ' ORDER 
 SELECT qzpay.change_plan(:'s', 'starter', effective => 'now') \g /dev/null
 SELECT is((SELECT concat_ws(' ', sum(l.amount), sum(l.tax_amount)) FROM qzpay.invoice_lines l JOIN qzpay.invoices i ON i.id = l.invoice_id WHERE i.customer_id = :'c' AND (l.description LIKE '%Pro' AND l.kind = 'plan')), '0 0',
           'and back in the same instant: of the upgrade nothing stays, nor of its tax');
+-- A credit that waits for its invoice has taken its part: a note takes what is left, and the tax of both is the debit's.
+SELECT qzpay.create_test_clock('2026-01-19 09:00+00') AS clock \gset
+SELECT id AS c FROM qzpay.sync_customer('cn_waits', address => '{"country": "ES"}', test_clock => :'clock') \gset
+SELECT qzpay.attach_payment_method(:'c', 'sandbox', 'tok_ok') \g /dev/null
+SELECT (qzpay.subscribe(:'c', 'pro', trial_days => 0)).id AS s \gset
+SELECT qzpay.advance_test_clock(:'clock', '2026-02-02 09:00+00') \g /dev/null
+SELECT qzpay.change_plan(:'s', NULL, quantity => 3, proration => 'create_prorations') \g /dev/null
+SELECT is((SELECT (qzpay.credit_invoice(i.id)).total FROM qzpay.invoices i WHERE i.customer_id = :'c'), 5410::bigint, '44.71 + 9.39 are left for a note');
+SELECT throws_ok(format('SELECT qzpay.credit_invoice(id) FROM qzpay.invoices WHERE customer_id = %L', :'c'), 'QZ103', NULL, 'and then nothing');
+SELECT qzpay.advance_test_clock(:'clock', '2026-02-20 09:00+00') \g /dev/null
+SELECT is((SELECT string_agg(concat_ws(' ', l.amount, l.tax_amount), ', ' ORDER BY l.amount) FROM qzpay.invoice_lines l JOIN qzpay.invoices i ON i.id = l.invoice_id WHERE i.customer_id = :'c' AND l.proration),
+          '-5429 -1140, 16287 3420', 'what waited comes with the rest of the tax');
+SELECT is_empty('SELECT error_message FROM qzpay.billing_errors', 'and nobody is set aside');
+
 -- 50 + 20, less 10; tax 10 %; less 20 of balance, less 30 of prepaid credit: 16 are left to pay
 SELECT qzpay.set_tax_rate('ten', 10, country => 'IT') \g /dev/null
 SELECT count(*) FROM qzpay.import_catalog('{"automaticDiscounts": [{"id": "ten-off", "name": "Ten off", "type": "fixed_amount", "value": 1000, "config": {"currency": "USD"}, "appliesTo": "one-time", "conditions": {"minPurchaseAmount": 7000}}]}') \g /dev/null
