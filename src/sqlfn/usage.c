@@ -218,6 +218,31 @@ string_of(BatchRow *row, const char *key, const JsonbValue *value)
 	return NULL;
 }
 
+/*
+ * DecodeDateTime(), which before 16 raises for a time zone that it doesn't know, where it returns any other fault.  It holds nothing that an
+ * error would leave behind, so that one can be caught without a subtransaction.
+ */
+static bool
+decode_time(char **fields, int *types, int n_fields, int *kind, struct pg_tm *tm, fsec_t *fsec, int *zone)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	volatile bool decoded = false;
+
+	PG_TRY();
+	{
+		decoded = qzpay_decode_datetime_compat(fields, types, n_fields, kind, tm, fsec, zone) == 0;
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != ERRCODE_INVALID_PARAMETER_VALUE)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(caller);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return decoded;
+}
+
 /* A timestamp's text; an error of its form is noted, not raised. */
 static bool
 parse_time(const char *text, TimestampTz *result)
@@ -232,7 +257,7 @@ parse_time(const char *text, TimestampTz *result)
 	fsec_t		fsec;
 
 	if (ParseDateTime(text, work, sizeof(work), fields, types, MAXDATEFIELDS, &n_fields) != 0 ||
-		qzpay_decode_datetime_compat(fields, types, n_fields, &kind, &tm, &fsec, &zone) != 0 || kind != DTK_DATE)
+		!decode_time(fields, types, n_fields, &kind, &tm, &fsec, &zone) || kind != DTK_DATE)
 		return false;
 	return tm2timestamp(&tm, fsec, &zone, result) == 0;
 }

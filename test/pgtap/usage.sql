@@ -1,6 +1,6 @@
 -- Usage by what it means: periods, trials, limits, late events, distinct values, means, dimensions, reports, and the way back from an invoice line.
 BEGIN;
-SELECT plan(81);
+SELECT plan(82);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -189,6 +189,13 @@ SELECT pg_temp.go('window', '2026-04-03 00:00+00') \g /dev/null
 SELECT matches(pg_temp.bills('window'), '2026-04-01 6', 'an end closes at once');
 
 -- 12. The books.
+-- The decoder of PostgreSQL 15 raises for a zone that it doesn't know, where it answers for anything else.
+SELECT pg_temp.make('zone', '2026-01-01 00:00+00', 'office', 0) \g /dev/null
+SELECT is((SELECT string_agg(concat_ws(' ', status, error), ', ' ORDER BY index) FROM qzpay.record_usage_batch(
+    '[{"customer": "zone", "meter": "scans", "quantity": 1, "occurred_at": "2026-01-01 00:00 Nowhere/Zone"},
+      {"customer": "zone", "meter": "scans", "quantity": 1, "occurred_at": "2026-01-01 02:00 Europe/Athens"},
+      {"customer": "zone", "meter": "scans", "quantity": 1}]')), 'refused 22007: "2026-01-01 00:00 Nowhere/Zone" is no timestamp, recorded, recorded',
+          'an unknown time zone in a batch is its own row''s fault');
 SELECT is((SELECT string_agg(check_name || ': ' || evidence, ', ') FROM qzpay.check_integrity() WHERE status <> 'pass'), NULL, 'every invariant holds');
 SELECT * FROM finish();
 ROLLBACK;
