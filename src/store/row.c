@@ -91,6 +91,14 @@ slot_of_values(QzpayRelation *relation, Datum *values, bool *nulls)
 	return slot;
 }
 
+/* What the executor asks for before it writes. */
+static void
+begin_write(QzpayRelation *relation, const char *command)
+{
+	PreventCommandIfReadOnly(command);
+	LockRelationOid(RelationGetRelid(relation->heap), RowExclusiveLock);
+}
+
 static bool
 insert(QzpayRelation *relation, Datum *values, bool *nulls, ItemPointer tid, bool tentative)
 {
@@ -98,7 +106,7 @@ insert(QzpayRelation *relation, Datum *values, bool *nulls, ItemPointer tid, boo
 	bool		is_unique;
 
 	qzpay_relation_open(relation);
-	LockRelationOid(RelationGetRelid(relation->heap), RowExclusiveLock);
+	begin_write(relation, "INSERT");
 	slot = slot_of_values(relation, values, nulls);
 	table_tuple_insert(relation->heap, slot, GetCurrentCommandId(true), 0, NULL);
 	is_unique = insert_index_entries(relation, slot, tentative);
@@ -146,7 +154,7 @@ qzpay_row_update(QzpayRelation *relation, ItemPointer tid, Datum *values, bool *
 	TM_Result	result;
 	qzpay_update_indexes_compat update_indexes;
 
-	LockRelationOid(RelationGetRelid(relation->heap), RowExclusiveLock);
+	begin_write(relation, "UPDATE");
 	slot = slot_of_values(relation, values, nulls);
 	result = table_tuple_update(relation->heap, tid, slot, GetCurrentCommandId(true), InvalidSnapshot, InvalidSnapshot, wait,
 								&failure, &lock_mode, &update_indexes);

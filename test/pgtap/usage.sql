@@ -1,6 +1,6 @@
 -- Usage by what it means: periods, trials, limits, late events, distinct values, means, dimensions, reports, and the way back from an invoice line.
 BEGIN;
-SELECT plan(82);
+SELECT plan(83);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -196,6 +196,18 @@ SELECT is((SELECT string_agg(concat_ws(' ', status, error), ', ' ORDER BY index)
       {"customer": "zone", "meter": "scans", "quantity": 1, "occurred_at": "2026-01-01 02:00 Europe/Athens"},
       {"customer": "zone", "meter": "scans", "quantity": 1}]')), 'refused 22007: "2026-01-01 00:00 Nowhere/Zone" is no timestamp, recorded, recorded',
           'an unknown time zone in a batch is its own row''s fault');
+-- Rows are written without the executor, which would have refused.
+CREATE FUNCTION pg_temp.when_read_only(command text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    SET LOCAL transaction_read_only = on;
+    EXECUTE command;
+    RAISE EXCEPTION 'it was done';
+EXCEPTION WHEN OTHERS THEN
+    RETURN sqlstate;
+END $$;
+SELECT is((SELECT array_agg(pg_temp.when_read_only(format('SELECT qzpay.%s', c)) ORDER BY n) FROM unnest(ARRAY[
+    $$record_usage('zone', 'scans', 1, 'first')$$, $$record_usage('zone', 'scans', 1, NULL)$$, $$record_usage_batch('[{"customer": "zone", "meter": "scans", "quantity": 1}]')$$])
+    WITH ORDINALITY AS k (c, n)), '{25006,25006,25006}', 'a read-only transaction records nothing');
 SELECT is((SELECT string_agg(check_name || ': ' || evidence, ', ') FROM qzpay.check_integrity() WHERE status <> 'pass'), NULL, 'every invariant holds');
 SELECT * FROM finish();
 ROLLBACK;
