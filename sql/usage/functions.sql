@@ -11,7 +11,7 @@ COMMENT ON FUNCTION qzpay.record_usage(uuid, text, numeric, text, timestamptz, t
 'A meter that counts distinct values (aggregation unique) takes the value from its property and leaves the quantity aside; total is the mean where it averages. '
 'amount is what the event is worth, in minor units of the currency it is billed in, for charges that rate amounts (percentage, graduated_percentage, dynamic); without it that is the quantity. '
 'Thresholds emit usage.warning, usage.limit.reached and usage.overage.started, each once per period. '
-'Errors: QZ401 unknown meter, QZ404 unknown customer, QZ501 the key was used for other content, QZ502 more than five minutes in the future, QZ503 the usage period is closed and late is not next, QZ504 quantity or amount negative or not finite, '
+'Errors: QZ401 unknown meter, QZ404 unknown customer, QZ501 the key was used for other content, QZ502 more than five minutes in the future, QZ503 the usage period is closed and late is not next, QZ504 quantity or amount negative or not finite, 22003 quantity from 10^15 or with more than 18 decimals, '
 'QZ505 a hard limit would be exceeded (in a trial every limit is hard), QZ204 increments and readings mixed, QZ403 paused without access, 22023 the property to count is missing, 40001 the contract changed meanwhile.';
 
 CREATE OR REPLACE FUNCTION qzpay.record_usage(customer text, meter text, quantity numeric, idempotency_key text, occurred_at timestamptz DEFAULT NULL,
