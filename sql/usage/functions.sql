@@ -212,22 +212,36 @@ COMMENT ON FUNCTION qzpay._raise_usage_alert(uuid, uuid, uuid, timestamptz, time
 CREATE OR REPLACE FUNCTION qzpay.usage_summary(customer uuid)
 RETURNS TABLE (meter text, name text, unit_name text, period_start timestamptz, period_end timestamptz, used numeric, included numeric, percent_used numeric,
                remaining numeric, overage numeric, limit_type text, amount bigint, currency text)
-    LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE c STABLE PARALLEL UNSAFE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
 COMMENT ON FUNCTION qzpay.usage_summary(uuid) IS
-'Usage of the running period, a row per active meter: what was used (the mean where it averages), what is included (NULL: unlimited), and what the usage would cost (minor units), as it stands, at the period''s end; nothing in a trial.';
+'Usage of the running period, a row per active meter: what was used (the mean where it averages), what is included (NULL: unlimited), percent_used of it (100 where nothing is), '
+'and what the usage would cost (minor units), as it stands, at the period''s end: nothing in a trial, NULL where it is more than an amount can be, which no bill could state either (it would be set aside with 22003).';
 
 CREATE OR REPLACE FUNCTION qzpay.usage_summary(customer text)
 RETURNS TABLE (meter text, name text, unit_name text, period_start timestamptz, period_end timestamptz, used numeric, included numeric, percent_used numeric,
                remaining numeric, overage numeric, limit_type text, amount bigint, currency text)
-    LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE c STABLE PARALLEL UNSAFE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer_ref';
 COMMENT ON FUNCTION qzpay.usage_summary(text) IS 'usage_summary() by external id, or by id as text.';
+
+CREATE OR REPLACE FUNCTION qzpay._estimate_usage(p_model text, p_pricing jsonb, p_included numeric, p_quantity numeric, p_events bigint, p_amount numeric, p_is_reading boolean,
+        p_tenant uuid, p_customer uuid, p_meter uuid, p_period_start timestamptz) RETURNS bigint
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN qzpay.round_amount(qzpay._rate_period(p_model, p_pricing, p_included, p_quantity, p_events, p_amount, p_is_reading, p_tenant, p_customer, p_meter, p_period_start),
+                              coalesce(p_pricing ->> 'rounding', 'half_up'));
+EXCEPTION WHEN numeric_value_out_of_range THEN
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION qzpay._estimate_usage(text, jsonb, numeric, numeric, bigint, numeric, boolean, uuid, uuid, uuid, timestamptz) IS
+'_rate_period() rounded to minor units as the charge says; NULL where that is more than an amount can be, so that one meter does not hide the others. Unsafe in parallel: it catches the error in a subtransaction.';
 
 CREATE OR REPLACE FUNCTION qzpay._usage_summary(p_customer uuid)
 RETURNS TABLE (meter text, name text, unit_name text, period_start timestamptz, period_end timestamptz, used numeric, included numeric, percent_used numeric,
                remaining numeric, overage numeric, limit_type text, amount bigint, currency text)
-LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -236,9 +250,8 @@ BEGIN
            CASE WHEN r.included = 0 THEN 100 ELSE round(100 * t.used / r.included) END,
            greatest(r.included - t.used, 0), coalesce(greatest(t.used - r.included, 0), 0), r.limit_type,
            CASE WHEN c.id IS NOT NULL AND NOT r.in_trial
-                THEN qzpay.round_amount(qzpay._rate_period(c.model, x.pricing,
-                                                           r.included, t.used, t.events, t.amount, t.gauge OR m.aggregation NOT IN ('sum', 'count'), u.tenant_id, u.id, m.id, r.period_start),
-                                        coalesce(c.pricing ->> 'rounding', 'half_up')) ELSE 0 END,
+                THEN qzpay._estimate_usage(c.model, x.pricing, r.included, t.used, t.events, t.amount, t.gauge OR m.aggregation NOT IN ('sum', 'count'), u.tenant_id, u.id, m.id, r.period_start)
+                ELSE 0 END,
            coalesce(c.currency, u.currency)
     FROM qzpay._usage_rules(p_customer) r
     JOIN qzpay.meters m ON m.id = r.meter_id
@@ -264,7 +277,7 @@ COMMENT ON FUNCTION qzpay._usage_summary(uuid) IS 'Internal of usage_summary(), 
 CREATE OR REPLACE FUNCTION qzpay._usage_summary(p_external_id text)
 RETURNS TABLE (meter text, name text, unit_name text, period_start timestamptz, period_end timestamptz, used numeric, included numeric, percent_used numeric,
                remaining numeric, overage numeric, limit_type text, amount bigint, currency text)
-LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY SELECT s.* FROM qzpay._usage_summary(qzpay._usage_customer(p_external_id)) s;

@@ -211,7 +211,7 @@ COMMENT ON FUNCTION qzpay._usage_report(text, timestamptz, timestamptz, text) IS
 
 CREATE OR REPLACE FUNCTION qzpay.usage_violations(customer uuid)
 RETURNS TABLE (limit_code text, meter text, kind text, scope text, current numeric, limit_value numeric, overage numeric, limit_type text, period_start timestamptz, period_end timestamptz)
-    LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE c STABLE PARALLEL UNSAFE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
 COMMENT ON FUNCTION qzpay.usage_violations(uuid) IS
 'What lies over its limit now. kind period: usage of the running period beyond what is included (limit_type none and soft: billed); kind stock: rows that enforce_limit() counts, more than the plan of now allows, '
@@ -219,13 +219,13 @@ COMMENT ON FUNCTION qzpay.usage_violations(uuid) IS
 
 CREATE OR REPLACE FUNCTION qzpay.usage_violations(customer text)
 RETURNS TABLE (limit_code text, meter text, kind text, scope text, current numeric, limit_value numeric, overage numeric, limit_type text, period_start timestamptz, period_end timestamptz)
-    LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    LANGUAGE c STABLE PARALLEL UNSAFE SECURITY DEFINER
     AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer_ref';
 COMMENT ON FUNCTION qzpay.usage_violations(text) IS 'usage_violations() by external id, or by id as text.';
 
 CREATE OR REPLACE FUNCTION qzpay._usage_violations(p_customer uuid)
 RETURNS TABLE (limit_code text, meter text, kind text, scope text, current numeric, limit_value numeric, overage numeric, limit_type text, period_start timestamptz, period_end timestamptz)
-LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -247,7 +247,7 @@ COMMENT ON FUNCTION qzpay._usage_violations(uuid) IS 'Internal of usage_violatio
 
 CREATE OR REPLACE FUNCTION qzpay._usage_violations(p_external_id text)
 RETURNS TABLE (limit_code text, meter text, kind text, scope text, current numeric, limit_value numeric, overage numeric, limit_type text, period_start timestamptz, period_end timestamptz)
-LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY SELECT v.* FROM qzpay._usage_violations(qzpay._usage_customer(p_external_id)) v;

@@ -1,6 +1,6 @@
 -- Usage by what it means: periods, trials, limits, late events, distinct values, means, dimensions, reports, and the way back from an invoice line.
 BEGIN;
-SELECT plan(83);
+SELECT plan(87);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -188,7 +188,23 @@ SELECT qzpay.cancel(s.id) FROM qzpay.subscriptions s JOIN qzpay.customers c ON c
 SELECT pg_temp.go('window', '2026-04-03 00:00+00') \g /dev/null
 SELECT matches(pg_temp.bills('window'), '2026-04-01 6', 'an end closes at once');
 
--- 12. The books.
+-- 12. More than an amount can be: quantity and price are possible, their product is not.
+SELECT qzpay.import_catalog('{"meters": {"gold": {"name": "Gold"}}, "plans": [
+    {"id": "mine", "name": "Mine", "prices": {"month": {"amount": 1000, "currency": "USD"}}, "usage": {
+        "gold": {"included": 0, "overageRate": 100000000, "unit": 1, "limitType": "none", "displayName": "Gold"},
+        "scans": {"included": 0, "overageRate": 3, "unit": 1, "limitType": "none", "displayName": "Scans"},
+        "faxes": {"included": 0, "overageRate": 3, "unit": 1, "limitType": "none", "displayName": "Faxes"}}},
+    {"id": "mint", "name": "Mint", "prices": {"month": {"amount": 2000, "currency": "USD"}}}]}') \g /dev/null
+SELECT pg_temp.make('gold', '2026-01-01 00:00+00', 'mine', 0) \g /dev/null
+SELECT is((SELECT string_agg(r.status, ' ') FROM (VALUES ('gold', 999999999999999), ('scans', 2)) u (m, q), qzpay.record_usage('gold', u.m, u.q, u.m) r), 'recorded recorded', 'absurd usage is recorded');
+SELECT is((SELECT string_agg(concat_ws(' ', s.meter, s.used, s.percent_used, coalesce(s.amount::text, 'no amount')), ', ') FROM qzpay.usage_summary('gold') s WHERE s.meter IN ('faxes', 'gold', 'scans')),
+          'faxes 0 100 0, gold 999999999999999 100 no amount, scans 2 100 6', 'its meter has no amount, the others have; and of nothing included everything is used (B9)');
+SELECT pg_temp.go('gold', '2026-02-02 00:00+00') \g /dev/null
+SELECT is((SELECT b.error_code FROM qzpay.billing_errors b JOIN qzpay.subscriptions s ON s.id = b.subscription_id JOIN qzpay.customers c ON c.id = s.customer_id WHERE c.external_id = 'gold'), '22003',
+          'the run sets the subscription aside and goes on');
+SELECT throws_ok($$ SELECT p.* FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id, qzpay.preview_invoice(s.id) p WHERE c.external_id = 'gold' $$, '22003', NULL, 'a preview says so too');
+
+-- 13. The books.
 -- The decoder of PostgreSQL 15 raises for a zone that it doesn't know, where it answers for anything else.
 SELECT pg_temp.make('zone', '2026-01-01 00:00+00', 'office', 0) \g /dev/null
 SELECT is((SELECT string_agg(concat_ws(' ', status, error), ', ' ORDER BY index) FROM qzpay.record_usage_batch(
@@ -208,6 +224,6 @@ END $$;
 SELECT is((SELECT array_agg(pg_temp.when_read_only(format('SELECT qzpay.%s', c)) ORDER BY n) FROM unnest(ARRAY[
     $$record_usage('zone', 'scans', 1, 'first')$$, $$record_usage('zone', 'scans', 1, NULL)$$, $$record_usage_batch('[{"customer": "zone", "meter": "scans", "quantity": 1}]')$$])
     WITH ORDINALITY AS k (c, n)), '{25006,25006,25006}', 'a read-only transaction records nothing');
-SELECT is((SELECT string_agg(check_name || ': ' || evidence, ', ') FROM qzpay.check_integrity() WHERE status <> 'pass'), NULL, 'every invariant holds');
+SELECT is((SELECT string_agg(check_name || ': ' || evidence, ', ') FROM qzpay.check_integrity() WHERE status <> 'pass' AND check_name <> 'nothing_is_set_aside'), NULL, 'every invariant holds');
 SELECT * FROM finish();
 ROLLBACK;
