@@ -172,9 +172,6 @@ BEGIN
         PERFORM qzpay._refuse_promo_code(p_code, jsonb_build_object('reason', 'max_uses', 'needed', v_discount.max_uses, 'is', v_discount.uses));
     END IF;
     SELECT c.seller_id INTO STRICT v_seller FROM qzpay.customers c WHERE c.tenant_id = p_tenant AND c.id = p_customer;
-    IF EXISTS (SELECT FROM qzpay.redemptions r WHERE r.tenant_id = p_tenant AND r.subscription_id = p_subscription AND r.discount_id = v_discount.id AND r.ended_at IS NULL) THEN
-        PERFORM qzpay._refuse_promo_code(p_code, '{"reason": "already_redeemed"}');
-    END IF;
     SELECT array_agg(ROW(p_tenant, v_id, i.kind, i.product_id, i.price_id, NULL, i.id, NULL, p.name, NULL, NULL, i.quantity, NULL, NULL,
                          qzpay.round_amount(coalesce(i.unit_amount, c.unit_amount) * i.quantity), false, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line) INTO v_lines
     FROM qzpay.subscription_items i JOIN qzpay.products p ON p.id = i.product_id JOIN qzpay.prices c ON c.id = i.price_id
@@ -183,7 +180,11 @@ BEGIN
         ROW(p_tenant, v_id, p_customer, p_subscription, v_seller, v_sub.livemode, v_sub.currency, NULL, p_at, NULL, NULL, NULL, NULL, NULL)::qzpay._bill, v_lines,
         -- A trial that waits for its payment method is one.
         jsonb_build_object('trialing', v_sub.trial_end IS NOT NULL AND v_sub.status IN ('trialing', 'incomplete')));
-    IF NOT (v_judgement -> 'applied')::boolean THEN
+    -- A code that is used up says so, as validate_promo_code() does, though this subscription has had one of its uses.
+    IF v_judgement ->> 'reason' IS DISTINCT FROM 'max_uses_per_customer'
+       AND EXISTS (SELECT FROM qzpay.redemptions r WHERE r.tenant_id = p_tenant AND r.subscription_id = p_subscription AND r.discount_id = v_discount.id AND r.ended_at IS NULL) THEN
+        PERFORM qzpay._refuse_promo_code(p_code, '{"reason": "already_redeemed"}');
+    ELSIF NOT (v_judgement -> 'applied')::boolean THEN
         PERFORM qzpay._refuse_promo_code(p_code, v_judgement);
     END IF;
     v_days := (v_judgement -> 'days')::integer;

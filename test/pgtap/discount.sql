@@ -1,6 +1,6 @@
 -- Discounts on invoices of Asist.IA: the acceptance numbers, what a code may and may not, and what is explained.
 BEGIN;
-SELECT plan(117);
+SELECT plan(120);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -216,6 +216,12 @@ SELECT is(pg_temp.bills('always'), '9900 - 990 paid, 9900 - 990 paid, 9900 - 990
 SELECT is((SELECT concat_ws(' ', n.amount, n.discount_amount, n.tax_amount, n.invoice_total, n.amount_due) FROM life l, qzpay.preview_invoice(l.subscription) n WHERE l.name = 'always'), '9900 990 0 8910 8910',
           'ALWAYS: the preview says what is taken off');
 SELECT throws_ok($$SELECT qzpay.redeem_promo_code((SELECT subscription FROM life WHERE name = 'always'), 'always')$$, 'QZ701', 'promo code "always" cannot be redeemed: already_redeemed', 'ALWAYS: not twice');
+SELECT qzpay.import_catalog('{"promoCodes": {"ONE": {"type": "percentage", "value": 10, "config": {"forever": true}, "restrictions": {"maxUses": 1}},
+    "MINE": {"type": "percentage", "value": 10, "config": {"forever": true}, "restrictions": {"maxUsesPerCustomer": 1}}}}') \g /dev/null
+SELECT qzpay.redeem_promo_code(l.subscription, c) FROM life l, unnest('{ONE,MINE}'::text[]) c WHERE l.name = 'third' \g /dev/null
+SELECT is((SELECT array_agg(pg_temp.asks('third', c) ORDER BY n) FROM unnest('{ONE,MINE}'::text[]) WITH ORDINALITY AS k (c, n)), '{max_uses,max_uses_per_customer}', 'a code that is used up is that before anything else');
+SELECT throws_ok($$SELECT qzpay.redeem_promo_code((SELECT subscription FROM life WHERE name = 'third'), 'ONE')$$, 'QZ701', 'promo code "ONE" cannot be redeemed: max_uses', 'also for who has it');
+SELECT throws_ok($$SELECT qzpay.redeem_promo_code((SELECT subscription FROM life WHERE name = 'third'), 'MINE')$$, 'QZ701', 'promo code "MINE" cannot be redeemed: max_uses_per_customer', 'and of one''s own uses');
 SELECT is((SELECT (qzpay.redeem_promo_code(l.subscription, 'ALONE')).amount FROM life l WHERE l.name = 'always'), 4950::bigint, 'ALONE: redeemed beside it');
 SELECT pg_temp.go('always', '2026-04-05 09:00+00') \g /dev/null
 SELECT is(pg_temp.considered('always', 4) ~ '^ALONE 4950, ALWAYS not_best', true, 'ALONE: stands alone, as it takes more');
