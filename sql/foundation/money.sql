@@ -21,7 +21,7 @@ CREATE OR REPLACE FUNCTION qzpay.split_amount(amount bigint, weights numeric[]) 
     AS 'MODULE_PATHNAME', 'qzpay_split_amounts';
 COMMENT ON FUNCTION qzpay.split_amount(bigint, numeric[]) IS
     'Splits an amount in proportion to weights into parts that add up to it exactly (largest remainder, among equals the first). '
-    '22023 for a negative weight, for no weights, or for weights that are all zero while the amount is not.';
+    '22023 for a negative weight, NaN, no weights, weights that are all zero while the amount is not, or an array of more than one dimension; 22004 for a weight of NULL; 22003 where they are out of range.';
 
 CREATE OR REPLACE FUNCTION qzpay.rate_usage(model text, pricing jsonb, quantity numeric, included numeric DEFAULT 0, events bigint DEFAULT NULL, amount numeric DEFAULT NULL,
         event_quantities numeric[] DEFAULT NULL, event_amounts numeric[] DEFAULT NULL) RETURNS numeric
@@ -35,7 +35,7 @@ COMMENT ON FUNCTION qzpay.rate_usage(text, jsonb, numeric, numeric, bigint, nume
     'dynamic {"multiplier"}, by default 1. Any pricing: "minimum_amount" and "maximum_amount" of the result, due without usage too, and "rounding" (half_up, half_even) of its one rounding, which is not done here. '
     'events is how many there were, amount what they are worth together (NULL: the quantity). Where single events decide, as with free ones, bounds of each, or own amounts beyond what is included, their quantities and amounts are wanted, '
     'in the order in which they occurred; an amount of NULL is the quantity. The units included are the first ones; an event in which they end is worth the part of its amount that lies beyond, by its units, to six decimals. '
-    '22023 for an unknown model, an invalid pricing, something negative or NaN, events that are wanted and not there, or that do not add up; 22003 where the exact result has too many digits.';
+    '22023 for an unknown model, an invalid pricing, something negative or NaN, events that are wanted and not there, that do not add up, or arrays of more than one dimension; 22004 where the quantity of an event is NULL; 22003 where a number or the exact result has too many digits.';
 
 CREATE OR REPLACE FUNCTION qzpay.usage_amount(model text, pricing jsonb, quantity numeric, included numeric DEFAULT 0, rounding text DEFAULT 'half_up', events bigint DEFAULT NULL,
         amount numeric DEFAULT NULL, event_quantities numeric[] DEFAULT NULL, event_amounts numeric[] DEFAULT NULL) RETURNS bigint

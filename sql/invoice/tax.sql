@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION qzpay.tax_amounts(amounts bigint[], percentage numeri
     AS 'MODULE_PATHNAME', 'qzpay_taxes_of_lines';
 COMMENT ON FUNCTION qzpay.tax_amounts(bigint[], numeric, numeric) IS
 'Tax of one rate on the lines of an invoice, in minor units: amount × percentage / (100 + included), where included is the sum of the percentages that the amounts contain (0: none). '
-'The sum is rounded once, half away from zero, and shared by largest remainder. Errors: 22023 a rate outside of 0 to 1000 or with more than six decimals, 22003 out of range.';
+'The sum is rounded once, half away from zero, and shared by largest remainder. Errors: 22023 a rate outside of 0 to 1000 or with more than six decimals, or an array of more than one dimension; 22004 an amount of NULL; 22003 out of range.';
 
 CREATE OR REPLACE FUNCTION qzpay._part_taken(p_amount bigint, p_taken bigint, p_whole bigint) RETURNS bigint
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

@@ -4,7 +4,9 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type_d.h"
 #include "mb/pg_wchar.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 
 #include "sqlfn/argument.h"
@@ -29,6 +31,33 @@ qzpay_argument_decimal(FunctionCallInfo fcinfo, int n, const char *what)
 	if (code != QZPAY_OK)
 		qzpay_core_error(code, what);
 	return value;
+}
+
+/*
+ * qzpay_argument_array
+ *		The elements of an array of numeric or bigint.  what names one of them.  Without nulls, a null is an error.
+ */
+Datum *
+qzpay_argument_array(FunctionCallInfo fcinfo, int n, Oid element, const char *what, bool **nulls, int *length)
+{
+	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(n);
+	Datum	   *elements;
+	bool	   *are_null;
+
+	if (ARR_NDIM(array) > 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("an array must have one dimension, that of each %s", what)));
+	if (element == INT8OID)
+		deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &elements, &are_null, length);
+	else
+		deconstruct_array(array, element, -1, false, TYPALIGN_INT, &elements, &are_null, length);
+	if (nulls != NULL)
+		*nulls = are_null;
+	for (int i = 0; nulls == NULL && i < *length; i++)
+	{
+		if (are_null[i])
+			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", what)));
+	}
+	return elements;
 }
 
 /* 'half_up' or 'half_even' */

@@ -34,23 +34,16 @@ Datum
 qzpay_split_amounts(PG_FUNCTION_ARGS)
 {
 	int64		amount = PG_GETARG_INT64(0);
-	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(1);
-	Datum	   *values;
-	bool	   *nulls;
 	int			n;
+	Datum	   *values = qzpay_argument_array(fcinfo, 1, NUMERICOID, "weight", NULL, &n);
 	QzpayDecimal *weights;
 	int64_t    *parts;
 	QzpayCode	code;
 
-	if (ARR_NDIM(array) > 1)
-		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR), errmsg("weights must be a one-dimensional array")));
-	deconstruct_array(array, NUMERICOID, -1, false, TYPALIGN_INT, &values, &nulls, &n);
 	weights = palloc(sizeof(QzpayDecimal) * Max(n, 1));
 	parts = palloc(sizeof(int64_t) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
-		if (nulls[i])
-			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("a weight must not be null")));
 		code = qzpay_decimal_from_numeric(values[i], &weights[i]);
 		if (code != QZPAY_OK)
 			qzpay_core_error(code, "weight");

@@ -341,24 +341,6 @@ pricing_argument(FunctionCallInfo fcinfo)
 	return &found->pricing;
 }
 
-/* The elements of an array argument; NULL for none. */
-static Datum *
-array_argument(FunctionCallInfo fcinfo, int n, bool **nulls, int *length)
-{
-	ArrayType  *array;
-	Datum	   *elements;
-
-	*nulls = NULL;
-	*length = 0;
-	if (PG_ARGISNULL(n))
-		return NULL;
-	array = PG_GETARG_ARRAYTYPE_P(n);
-	if (ARR_NDIM(array) > 1)
-		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR), errmsg("quantities and amounts of events must be arrays of one dimension")));
-	deconstruct_array(array, NUMERICOID, -1, false, TYPALIGN_INT, &elements, nulls, length);
-	return elements;
-}
-
 static QzpayDecimal
 decimal_element(Datum element, const char *what)
 {
@@ -390,12 +372,11 @@ check_sum(bool right, const char *what)
 static void
 read_events(FunctionCallInfo fcinfo, int quantities, QzpayUsage *usage)
 {
-	bool	   *null_quantities;
 	bool	   *null_amounts;
 	int			n_quantities;
 	int			n_amounts;
-	Datum	   *quantity = array_argument(fcinfo, quantities, &null_quantities, &n_quantities);
-	Datum	   *amount = array_argument(fcinfo, quantities + 1, &null_amounts, &n_amounts);
+	Datum	   *quantity = PG_ARGISNULL(quantities) ? NULL : qzpay_argument_array(fcinfo, quantities, NUMERICOID, "quantity of an event", NULL, &n_quantities);
+	Datum	   *amount = PG_ARGISNULL(quantities + 1) ? NULL : qzpay_argument_array(fcinfo, quantities + 1, NUMERICOID, "amount of an event", &null_amounts, &n_amounts);
 	bool		has_amount = usage->has_amount;
 	QzpayDecimal total_quantity = qzpay_decimal_int(0);
 	QzpayDecimal total_amount = qzpay_decimal_int(0);
@@ -408,8 +389,6 @@ read_events(FunctionCallInfo fcinfo, int quantities, QzpayUsage *usage)
 	events = MemoryContextAllocHuge(CurrentMemoryContext, Max(n_quantities, 1) * sizeof(QzpayUse));
 	for (int i = 0; i < n_quantities; i++)
 	{
-		if (null_quantities[i])
-			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the quantity of an event must not be null")));
 		events[i].quantity = events[i].amount = decimal_element(quantity[i], "quantity of an event");
 		if (amount != NULL && !null_amounts[i])
 		{

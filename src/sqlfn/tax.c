@@ -21,27 +21,18 @@ QZPAY_FUNCTION(qzpay_part_taken);
 Datum
 qzpay_taxes_of_lines(PG_FUNCTION_ARGS)
 {
-	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
+	int			n;
+	Datum	   *values = qzpay_argument_array(fcinfo, 0, INT8OID, "amount", NULL, &n);
 	QzpayDecimal percentage = qzpay_argument_decimal(fcinfo, 1, "percentage");
 	QzpayDecimal included = qzpay_argument_decimal(fcinfo, 2, "percentage");
-	Datum	   *values;
-	bool	   *nulls;
-	int			n;
 	int64_t    *bases;
 	int64_t    *parts;
 	QzpayCode	code;
 
-	if (ARR_NDIM(array) > 1)
-		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR), errmsg("amounts must be a one-dimensional array")));
-	deconstruct_array(array, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE, &values, &nulls, &n);
 	bases = palloc(sizeof(int64_t) * Max(n, 1));
 	parts = palloc(sizeof(int64_t) * Max(n, 1));
 	for (int i = 0; i < n; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("an amount must not be null")));
 		bases[i] = DatumGetInt64(values[i]);
-	}
 	code = qzpay_tax(bases, n, percentage, included, parts);
 	if (code == QZPAY_E_RANGE || code == QZPAY_E_SCALE)
 		ereport(ERROR,

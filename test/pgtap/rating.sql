@@ -52,8 +52,8 @@ SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 0, amount => 8, ev
 SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 0, 3, event_quantities => '{2,3}')$$, '22023', 'the events do not add up to the number of events');
 SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 0, event_quantities => '{2,3}', event_amounts => '{4}')$$, '22023', 'there must be as many quantities as amounts of events');
 SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 0, event_amounts => '{4}')$$, '22023', 'there must be as many quantities as amounts of events');
-SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 0, event_quantities => '{5,NULL}')$$, '22004', 'the quantity of an event must not be null');
-SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 0, event_quantities => '{{5},{0}}')$$, '2202E', 'quantities and amounts of events must be arrays of one dimension');
+SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 0, event_quantities => '{5,NULL}')$$, '22004', 'quantity of an event must not be null');
+SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 0, event_quantities => '{{5},{0}}')$$, '22023', 'an array must have one dimension, that of each quantity of an event');
 SELECT pg_temp.refused($$qzpay.rate_usage('percentage', '{"rate": 1, "free_events": 1}', 5, 0, event_quantities => '{6,-1}')$$, '22023', 'quantity or amount of an event must not be negative');
 SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 0, -1)$$, '22023', 'number of events must not be negative');
 SELECT pg_temp.refused($$qzpay.rate_usage('dynamic', '{}', 5, 0, 1, -1)$$, '22023', 'amount must not be negative');
