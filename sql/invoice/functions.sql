@@ -375,7 +375,7 @@ RETURNS TABLE (due_at timestamptz, line_position integer, kind text, description
                quantity numeric, amount bigint, discount_amount bigint, tax_amount bigint, invoice_total bigint, amount_due bigint, currency text)
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_subscription';
 COMMENT ON FUNCTION qzpay.preview_invoice(uuid) IS
-'Lines of the invoice that the next boundary of this subscription would make as things stand: the real run, rolled back. Amounts in minor units, before discount and tax, which stand beside; the total and what of it is due after balance and credit on every row. No row when nothing would be billed.';
+'Lines of the invoice that the next boundary of this subscription would make as things stand: the real run, rolled back. Usage that another contract of the customer will bill is not on it. Amounts in minor units, before discount and tax, which stand beside; the total and what of it is due after balance and credit on every row. No row when nothing would be billed.';
 
 CREATE OR REPLACE FUNCTION qzpay._preview_invoice(p_subscription uuid)
 RETURNS TABLE (due_at timestamptz, line_position integer, kind text, description text, period_start timestamptz, period_end timestamptz,
@@ -388,12 +388,25 @@ DECLARE
     v_due timestamptz;
     v_known uuid[];
     v_rows jsonb;
+    v_group record;
 BEGIN
     SELECT * INTO STRICT v_sub FROM qzpay.subscriptions s WHERE s.id = p_subscription FOR UPDATE;
     v_due := least(CASE WHEN v_sub.status = 'trialing' THEN v_sub.trial_end END, v_sub.current_period_end, qzpay._usage_closes_at(v_sub.status::text, v_sub.usage_period_end, v_sub.usage_late_hours), v_sub.cycle_due_at, v_sub.cancel_at, v_sub.pause_at);
     v_known := (SELECT coalesce(array_agg(i.id), '{}') FROM qzpay.invoices i WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id);
     BEGIN
-        PERFORM qzpay._advance_subscriptions(ARRAY[v_sub.tenant_id], ARRAY[v_sub.id], ARRAY[v_due], v_due);
+        -- Usage is the customer's, and one contract bills it: others that close the same usage period go along, as they will.
+        FOR v_group IN
+            SELECT k.closes_at, array_agg(k.id ORDER BY k.id) AS ids, array_agg(v_sub.tenant_id) AS tenants, array_agg(k.closes_at) AS dues
+            FROM (SELECT s.id, CASE WHEN s.id = v_sub.id THEN v_due ELSE qzpay._usage_closes_at(s.status::text, s.usage_period_end, s.usage_late_hours) END AS closes_at
+                  FROM qzpay.subscriptions s
+                  WHERE s.tenant_id = v_sub.tenant_id AND s.customer_id = v_sub.customer_id
+                    AND (s.id = v_sub.id OR s.usage_period_start = v_sub.usage_period_start AND s.set_aside_at IS NULL)
+                  ORDER BY s.id FOR UPDATE) k
+            WHERE k.closes_at <= v_due
+            GROUP BY k.closes_at ORDER BY k.closes_at
+        LOOP
+            PERFORM qzpay._advance_subscriptions(v_group.tenants, v_group.ids, v_group.dues, v_group.closes_at);
+        END LOOP;
         PERFORM qzpay._finalize_draft(i.tenant_id, i.id, v_due) FROM qzpay.invoices i
         WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id AND i.status = 'draft' AND i.id <> ALL (v_known);
         SELECT jsonb_agg(jsonb_build_object('due_at', v_due, 'line_position', l.position, 'kind', l.kind, 'description', l.description, 'period_start', l.period_start,

@@ -1,6 +1,6 @@
 -- What an attacker, an unlucky customer or an impatient one could do to the books.
 BEGIN;
-SELECT plan(24);
+SELECT plan(25);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 \set catalog `cat examples/asistia/catalog.json`
@@ -46,6 +46,8 @@ END $$;
 SELECT pg_temp.begin_life('twice') \g /dev/null
 SELECT qzpay.subscribe(customer, 'pro', trial_days => 0, allow_multiple => true) FROM life WHERE name = 'twice' \g /dev/null
 SELECT pg_temp.use('twice', 20000) \g /dev/null
+SELECT is((SELECT string_agg((SELECT string_agg(p.kind || ' ' || p.amount, ', ' ORDER BY p.line_position) FROM qzpay.preview_invoice(s.id) p), ' and ' ORDER BY s.started_at, s.id)
+           FROM life l JOIN qzpay.subscriptions s ON s.customer_id = l.customer WHERE l.name = 'twice'), 'plan 9900 and plan 9900, usage 15000', 'as their previews said');
 SELECT pg_temp.go('twice', '2026-02-02') \g /dev/null
 SELECT is(pg_temp.bills('twice'), 'paid 9900, paid 9900, paid 9900, paid 24900 usage 20000 for 15000', 'usage is billed once, by the later subscription');
 
