@@ -1,7 +1,7 @@
-CREATE OR REPLACE FUNCTION qzpay._full_access_until(status text, grace_access text, pause_access text, restricted_at timestamptz, comp_until timestamptz, access_until timestamptz) RETURNS timestamptz
+CREATE OR REPLACE FUNCTION qzpay._full_access_until(status text, grace_access text, pause_access text, pause_at timestamptz, restricted_at timestamptz, comp_until timestamptz, access_until timestamptz) RETURNS timestamptz
     LANGUAGE c IMMUTABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'qzpay_full_access_until';
-COMMENT ON FUNCTION qzpay._full_access_until(text, text, text, timestamptz, timestamptz, timestamptz) IS
+COMMENT ON FUNCTION qzpay._full_access_until(text, text, text, timestamptz, timestamptz, timestamptz, timestamptz) IS
 'First instant from which a subscription''s access, which ends at access_until, is limited (-infinity: from the beginning); access_until itself where it never is. Free access is full.';
 
 CREATE OR REPLACE FUNCTION qzpay._included_share(p_product uuid, p_currency text, p_created_at timestamptz, p_included jsonb, p_share numeric) RETURNS jsonb
@@ -38,7 +38,7 @@ BEGIN
                jsonb_object_agg(h.product_id, h.included ORDER BY h.since) FILTER (WHERE h.included IS NOT NULL) AS negotiated
         FROM (SELECT i.id, i.product_id, i.quantity, i.created_at, greatest(i.valid_from, s.started_at) AS since, least(i.valid_until, s.access_until) AS until,
                      CASE WHEN s.usage_share IS NULL THEN i.included ELSE qzpay._included_share(i.product_id, s.currency, i.created_at, i.included, s.usage_share) END AS included,
-                     least(i.valid_until, qzpay._full_access_until(s.status::text, s.grace_access, s.pause_access, s.restricted_at, s.comp_until, s.access_until)) AS full_until
+                     least(i.valid_until, qzpay._full_access_until(s.status::text, s.grace_access, s.pause_access, s.pause_at, s.restricted_at, s.comp_until, s.access_until)) AS full_until
               FROM qzpay.subscriptions s
               JOIN qzpay.subscription_items i ON i.tenant_id = s.tenant_id AND i.subscription_id = s.id
               WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.ended_at IS NULL AND s.access_until IS NOT NULL) h
@@ -101,9 +101,9 @@ BEGIN
                array_agg(n.customer_id) FILTER (WHERE n.status <> o.status OR n.access_until IS NULL OR n.change_at IS DISTINCT FROM o.change_at)
           INTO v_tenants, v_customers, v_look_tenants, v_look_customers
         FROM new_rows n JOIN old_rows o ON o.tenant_id = n.tenant_id AND o.id = n.id
-        WHERE (n.status, n.restricted_at, n.comp_until, n.grace_access, n.pause_access, n.access_until, n.started_at, n.ended_at, n.usage_period_start, n.usage_period_end,
+        WHERE (n.status, n.restricted_at, n.comp_until, n.grace_access, n.pause_access, n.pause_at, n.access_until, n.started_at, n.ended_at, n.usage_period_start, n.usage_period_end,
                n.anchor, n.usage_share, n.trial_end, n.usage_unit, n.usage_count, n.timezone, n.change_at)
-              IS DISTINCT FROM (o.status, o.restricted_at, o.comp_until, o.grace_access, o.pause_access, o.access_until, o.started_at, o.ended_at, o.usage_period_start, o.usage_period_end,
+              IS DISTINCT FROM (o.status, o.restricted_at, o.comp_until, o.grace_access, o.pause_access, o.pause_at, o.access_until, o.started_at, o.ended_at, o.usage_period_start, o.usage_period_end,
                o.anchor, o.usage_share, o.trial_end, o.usage_unit, o.usage_count, o.timezone, o.change_at);
     END IF;
     IF v_tenants IS NOT NULL THEN

@@ -113,7 +113,7 @@ BEGIN
     RETURN QUERY
     WITH held AS MATERIALIZED (
         SELECT i.product_id, i.quantity, h.since, h.until, CASE WHEN s.comp_until > v_now THEN 'comp' ELSE i.kind END AS source,
-               v_now >= qzpay._full_access_until(s.status::text, s.grace_access, s.pause_access, s.restricted_at, s.comp_until, s.access_until) AS limited
+               v_now >= qzpay._full_access_until(s.status::text, s.grace_access, s.pause_access, s.pause_at, s.restricted_at, s.comp_until, s.access_until) AS limited
         FROM qzpay.subscriptions s
         JOIN qzpay.subscription_items i ON i.tenant_id = s.tenant_id AND i.subscription_id = s.id
         CROSS JOIN LATERAL (SELECT greatest(i.valid_from, s.started_at) AS since, least(i.valid_until, s.access_until) AS until) h

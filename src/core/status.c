@@ -221,8 +221,13 @@ qzpay_full_until(const QzpayAccessFacts *f, int64_t until)
 	if ((strcmp(f->status, "past_due") == 0 && f->grace_access != QZPAY_ACCESS_FULL) ||
 		(strcmp(f->status, "paused") == 0 && f->pause_access != QZPAY_ACCESS_FULL))
 		full = QZPAY_INSTANT_NONE;
-	else if (f->restricted_at != QZPAY_INSTANT_NONE)
-		full = f->restricted_at;
+	else
+	{
+		/* A pause limits from its own instant on, though nothing has carried it out yet. */
+		if (strcmp(f->status, "active") == 0 && f->pause_access == QZPAY_ACCESS_LIMITED)
+			full = earlier(full, f->pause_at);
+		full = earlier(full, f->restricted_at);
+	}
 	full = later(full, f->comp_until);
 	return full < until ? full : until;
 }

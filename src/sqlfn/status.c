@@ -51,7 +51,7 @@ instant_argument(FunctionCallInfo fcinfo, int n)
 	return PG_ARGISNULL(n) ? QZPAY_INSTANT_NONE : PG_GETARG_TIMESTAMPTZ(n);
 }
 
-/* _full_access_until(status, grace_access, pause_access, restricted_at, comp_until, access_until) */
+/* _full_access_until(status, grace_access, pause_access, pause_at, restricted_at, comp_until, access_until) */
 Datum
 qzpay_full_access_until(PG_FUNCTION_ARGS)
 {
@@ -59,12 +59,13 @@ qzpay_full_access_until(PG_FUNCTION_ARGS)
 		.status = PG_ARGISNULL(0) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(0)),
 		.grace_access = access_argument(fcinfo, 1),
 		.pause_access = access_argument(fcinfo, 2),
-		.restricted_at = instant_argument(fcinfo, 3),
-		.comp_until = instant_argument(fcinfo, 4)
+		.pause_at = instant_argument(fcinfo, 3),
+		.restricted_at = instant_argument(fcinfo, 4),
+		.comp_until = instant_argument(fcinfo, 5)
 	};
 
-	if (PG_ARGISNULL(5))
+	if (PG_ARGISNULL(6))
 		PG_RETURN_NULL();
 	/* The core's "no instant" and "never" are the server's -infinity and infinity. */
-	PG_RETURN_TIMESTAMPTZ(qzpay_full_until(&facts, PG_GETARG_TIMESTAMPTZ(5)));
+	PG_RETURN_TIMESTAMPTZ(qzpay_full_until(&facts, PG_GETARG_TIMESTAMPTZ(6)));
 }

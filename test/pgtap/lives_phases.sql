@@ -107,6 +107,16 @@ SELECT qzpay.pause(pg_temp.of('fickle')) \g /dev/null
 SELECT qzpay.cancel(pg_temp.of('fickle')) \g /dev/null
 SELECT pg_temp.go('fickle', '2026-03-19 09:00+00') \g /dev/null
 SELECT is(pg_temp.state('fickle'), 'canceled/requested no access', 'fickle: the end beats the pause');
+UPDATE qzpay.products SET limited_features = '{canAccessAnalytics}' WHERE code = 'pro';
+SELECT pg_temp.begin_life('siesta', '2026-01-19 09:00+00', days => 0, token => 'tok_ok') \g /dev/null
+SELECT qzpay.pause(pg_temp.of('siesta'), access => 'limited') \g /dev/null
+SELECT pg_temp.sleep('siesta', '2026-02-19 08:59:59.999999+00') \g /dev/null
+SELECT is(pg_temp.state('siesta') || ' ' || pg_temp.can('siesta'), 'active access true', 'siesta: full to the last microsecond of the period');
+SELECT pg_temp.sleep('siesta', '2026-02-19 09:00+00') \g /dev/null
+SELECT is(pg_temp.state('siesta') || ' ' || pg_temp.can('siesta') || ' ' || pg_temp.can('siesta', 'canAccessAnalytics'), 'active access false true', 'siesta: limited in the instant of the pause, though no job has run');
+SELECT pg_temp.go('siesta', '2026-02-19 09:00+00') \g /dev/null
+SELECT is(pg_temp.state('siesta') || ' ' || pg_temp.can('siesta') || ' ' || pg_temp.can('siesta', 'canAccessAnalytics'), 'paused/requested access false true', 'siesta: and after it has');
+UPDATE qzpay.products SET limited_features = '{}' WHERE code = 'pro';
 SELECT pg_temp.begin_life('dormant', '2026-01-19 09:00+00', days => 0, token => 'tok_ok') \g /dev/null
 SELECT qzpay.pause(pg_temp.of('dormant'), 'now', access => 'full') \g /dev/null
 SELECT is(pg_temp.state('dormant') || ' ' || pg_temp.can('dormant'), 'paused/requested access true', 'dormant: access kept on request');

@@ -260,6 +260,17 @@ test_limited_access(void)
 	tap_int(qzpay_full_until(&f, 31 * DAY), 20 * DAY, "free access is full though restricted");
 	f.comp_until = NEVER;
 	tap_int(qzpay_full_until(&f, NEVER), NEVER, "free access for ever is full for ever");
+	f = facts("active");
+	f.period_end = f.pause_at = 31 * DAY;
+	f.pause_access = QZPAY_ACCESS_LIMITED;
+	tap_int(qzpay_full_until(&f, NEVER), 31 * DAY, "full until a pause with limited access begins, carried out or not");
+	tap_int(qzpay_access(&f, 31 * DAY - 1), QZPAY_ACCESS_FULL, "full in the last microsecond before the pause");
+	tap_int(qzpay_access(&f, 31 * DAY), QZPAY_ACCESS_LIMITED, "limited in the instant of the pause");
+	f.restricted_at = 10 * DAY;
+	tap_int(qzpay_full_until(&f, NEVER), 10 * DAY, "restricted before it");
+	f.restricted_at = NONE;
+	f.pause_access = QZPAY_ACCESS_FULL;
+	tap_int(qzpay_full_until(&f, NEVER), NEVER, "full through a pause with full access");
 	f = facts("past_due");
 	f.grace_until = 5 * DAY;
 	f.restricted_at = 2 * DAY;
