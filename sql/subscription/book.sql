@@ -219,7 +219,7 @@ CREATE OR REPLACE FUNCTION qzpay.sync_subscription(subscription uuid, status tex
         cancel_at timestamptz DEFAULT NULL, reason text DEFAULT NULL, plan text DEFAULT NULL, quantity integer DEFAULT NULL) RETURNS qzpay.subscription_state
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_subscription';
 COMMENT ON FUNCTION qzpay.sync_subscription(uuid, text, timestamptz, timestamptz, timestamptz, text, text, integer) IS
-'Brings a provider-managed subscription to what its provider says: status (by any of the usual names), running period, pending end, plan, quantity; NULL leaves a fact, but a pending end that is not said again is taken back. Nothing is billed. '
+'Brings a provider-managed subscription to what its provider says: status (by any of the usual names), running period, pending end, plan, quantity. NULL says nothing of a fact and leaves it; cancel_at infinity says that no end is pending. Nothing is billed. '
 'Saying the same again changes nothing, and a period older than the one known is ignored. Errors: QZ204 not managed by a provider, QZ201 a move no status table knows, QZ401, 22023.';
 
 CREATE OR REPLACE FUNCTION qzpay._sync_subscription(p_subscription uuid, p_status text, p_start timestamptz, p_end timestamptz, p_cancel_at timestamptz, p_reason text, p_plan text, p_quantity integer)
@@ -239,8 +239,8 @@ BEGIN
         RAISE EXCEPTION 'subscription % is not managed by a provider', p_subscription USING ERRCODE = 'QZ204';
     ELSIF (p_start IS NULL) <> (p_end IS NULL) OR p_start >= p_end OR NOT isfinite(p_start) OR NOT isfinite(p_end) THEN
         RAISE EXCEPTION 'a period needs a beginning and a later end' USING ERRCODE = '22023';
-    ELSIF NOT isfinite(p_cancel_at) THEN
-        RAISE EXCEPTION 'a subscription does not end at %', p_cancel_at USING ERRCODE = '22023', HINT = 'NULL for no pending end.';
+    ELSIF p_cancel_at = '-infinity' THEN
+        RAISE EXCEPTION 'a subscription does not end at %', p_cancel_at USING ERRCODE = '22023', HINT = 'infinity for no pending end, NULL where nothing is said of one.';
     END IF;
     IF v_sub.ended_at IS NULL AND (p_plan IS NOT NULL OR p_quantity IS NOT NULL) THEN
         v_items := qzpay._items_at(v_sub.tenant_id, v_sub.id, v_sub.now);
@@ -263,7 +263,7 @@ BEGIN
     UPDATE qzpay.subscriptions s SET status = v_status,
            status_reason = CASE WHEN v_status = s.status THEN s.status_reason ELSE coalesce(p_reason, CASE v_status WHEN 'past_due' THEN 'payment_failed' WHEN 'canceled' THEN 'requested' END) END,
            current_period_start = coalesce(p_start, s.current_period_start), current_period_end = coalesce(p_end, s.current_period_end),
-           anchor = coalesce(s.anchor, p_start), cancel_at = CASE WHEN v_status IN ('canceled', 'incomplete_expired') THEN s.cancel_at ELSE p_cancel_at END,
+           anchor = coalesce(s.anchor, p_start), cancel_at = CASE WHEN v_status IN ('canceled', 'incomplete_expired') THEN s.cancel_at ELSE nullif(coalesce(p_cancel_at, s.cancel_at), 'infinity') END,
            past_due_since = CASE v_status WHEN 'past_due' THEN coalesce(s.past_due_since, v_sub.now) WHEN 'active' THEN NULL ELSE s.past_due_since END,
            grace_until = CASE v_status WHEN 'past_due' THEN coalesce(s.grace_until, v_sub.now + v_grace * interval '24 hours') WHEN 'active' THEN NULL ELSE s.grace_until END,
            paused_at = CASE v_status WHEN 'paused' THEN coalesce(s.paused_at, v_sub.now) END,

@@ -44,7 +44,10 @@ SELECT throws_ok(format($$ SELECT qzpay.import_subscription(%L, 'pro', '2026-03-
 
 -- What a provider says of a contract it manages.
 SELECT id AS managed FROM qzpay.import_subscription(:'customer', 'pro', '2026-03-01', '2026-04-01', managed_by => 'provider', provider_ref => 'sub_1') \gset
-SELECT throws_ok(format($$ SELECT qzpay.sync_subscription(%L, cancel_at => 'infinity') $$, :'managed'), '22023', NULL, 'no end at infinity');
+SELECT throws_ok(format($$ SELECT qzpay.sync_subscription(%L, cancel_at => '-infinity') $$, :'managed'), '22023', NULL, 'no end before all time');
+SELECT is((qzpay.sync_subscription(:'managed', cancel_at => '2026-04-01')).cancel_at, '2026-04-01'::timestamptz, 'it is to end');
+SELECT is((qzpay.sync_subscription(:'managed', status => 'active')).cancel_at, '2026-04-01'::timestamptz, 'a message about something else leaves that');
+SELECT is((qzpay.sync_subscription(:'managed', cancel_at => 'infinity')).cancel_at, NULL, 'until it says that it is not');
 SELECT throws_ok(format($$ SELECT qzpay.sync_subscription(%L, current_period_start => '2026-04-01', current_period_end => 'infinity') $$, :'managed'), '22023', NULL, 'no period without an end');
 SELECT throws_ok($$ SELECT qzpay._period_containing('2026-01-01', 'month', 1, 'UTC', 'infinity') $$, '22023', NULL, 'infinity is in no period');
 
