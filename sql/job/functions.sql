@@ -140,6 +140,9 @@ BEGIN
     PERFORM qzpay._check_schema_version();
     IF until IS NULL OR NOT isfinite(until) OR until <= qzpay.now() THEN
         RAISE EXCEPTION 'there is nothing ahead to preview up to %', coalesce(until::text, 'NULL') USING ERRCODE = '22023', HINT = 'Give an instant in the future.';
+    ELSIF until > qzpay.now() + interval '13 months' THEN
+        RAISE EXCEPTION 'a preview up to % looks too far ahead', until USING ERRCODE = '22023', DETAIL = 'Every period of every customer up to then would be billed, and rolled back.',
+            HINT = 'Look ahead 13 months at most; beyond them, put a customer like it on a test clock.';
     END IF;
     BEGIN
         PERFORM qzpay._clock_set(until);
@@ -162,7 +165,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay.preview_billing(timestamptz) IS
 'The invoices that running billing up to an instant ahead would make for all customers in real time, as things stand and if nothing is paid meanwhile: the real run, rolled back. '
-'It holds the subscriptions in question until it returns. tax_total includes what prices contain. Error 22023 for an instant that is not ahead.';
+'It holds the subscriptions in question until it returns. tax_total includes what prices contain. Error 22023 for an instant that is not ahead, or more than 13 months, for every period up to it is billed and rolled back.';
 
 CREATE OR REPLACE FUNCTION qzpay._run_billing_batch(p_as_of timestamptz, p_batch integer) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -186,6 +186,7 @@ CREATE TEMP TABLE ahead AS SELECT * FROM qzpay.preview_billing(qzpay.now() + int
 SELECT is((SELECT array_agg(concat_ws(' ', external_id, kind, subtotal, total)) FROM ahead), '{"ahead subscription 10650 10650"}', 'the renewal and its usage');
 SELECT is((SELECT count(*) FROM qzpay.invoices WHERE customer_id = :'c'), 1::bigint, 'nothing of it has happened');
 SELECT throws_ok('SELECT qzpay.preview_billing(qzpay.now())', '22023', NULL, 'only what is ahead');
+SELECT throws_matching($$ SELECT qzpay.preview_billing('2200-01-01') $$, 'too far ahead', 'and not all of the future');
 SELECT is(qzpay._begin_run(NULL), NULL, 'nothing due, no run');
 SELECT is_empty('SELECT check_name, evidence FROM qzpay.check_integrity() WHERE status <> ''pass''', 'the books are in order');
 SELECT qzpay._clock_set(qzpay.now() + interval '40 days') \g /dev/null
