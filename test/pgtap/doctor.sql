@@ -1,7 +1,9 @@
 -- doctor() names what is wrong and the way out.
 BEGIN;
-SELECT plan(5);
+SELECT plan(7);
 SET LOCAL client_min_messages = warning;
+SELECT is((SELECT string_agg(check_name || ' ' || status, ', ' ORDER BY check_name) FROM qzpay.doctor() WHERE check_name = 'jobs' AND status <> 'ok'), NULL, 'right after the installation no job is late');
+SELECT is((SELECT count(*) FROM qzpay.jobs j WHERE j.enabled AND j.next_run_at > qzpay._real_now()), 0::bigint, 'though all of them are due');
 SELECT count(*) FROM qzpay.run_due_jobs() \g /dev/null
 SELECT is((SELECT string_agg(check_name || ' ' || status, ', ' ORDER BY check_name) FROM qzpay.doctor() WHERE status <> 'ok' AND check_name <> 'server'), 'worker warning',
           'a fresh installation without a worker has nothing but that to say');
