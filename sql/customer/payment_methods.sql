@@ -5,7 +5,18 @@ CREATE OR REPLACE FUNCTION qzpay.attach_payment_method(customer uuid, provider t
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
 COMMENT ON FUNCTION qzpay.attach_payment_method(uuid, text, text, text, text, integer, integer, boolean, jsonb) IS
 'Saves a way to pay by the provider''s token (never a card number) and returns its id; the same token again returns the same method, brought up to date, its metadata merged. The first one is the default whatever make_default says. '
-'Open invoices are tried with a new default at once. Errors: QZ404 unknown customer or provider, QZ204 a provider for tests on a live customer, 22023 a malformed value or what looks like a card number.';
+'Open invoices are tried with a new default at once. Errors: QZ404 unknown customer or provider, QZ204 a provider for tests on a live customer, 22023 a malformed value, a token that the sandbox does not know, or what looks like a card number.';
+
+CREATE OR REPLACE FUNCTION qzpay._check_token(p_provider text, p_capabilities jsonb, p_token text) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF p_token IS NULL OR p_capabilities -> 'tokens' IS NOT NULL AND NOT p_capabilities -> 'tokens' ? p_token THEN
+        RAISE EXCEPTION 'provider "%" has no token "%"', p_provider, p_token USING ERRCODE = '22023',
+            HINT = 'Its tokens are ' || (SELECT string_agg(t, ', ' ORDER BY n) FROM jsonb_array_elements_text(p_capabilities -> 'tokens') WITH ORDINALITY AS k (t, n)) || '.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION qzpay._check_token(text, jsonb, text) IS 'Raises 22023 for a token that a provider with a fixed list of them (capability tokens, as the sandbox has) does not know, with the list as HINT.';
 
 CREATE OR REPLACE FUNCTION qzpay._attach_payment_method(p_customer uuid, p_provider text, p_token text, p_brand text, p_last4 text,
         p_exp_month integer, p_exp_year integer, p_make_default boolean, p_metadata jsonb) RETURNS uuid
@@ -13,7 +24,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_customer qzpay.customers%ROWTYPE;
-    v_test_only boolean;
+    v_capabilities jsonb;
     v_at timestamptz := qzpay.now(p_customer);
     v_id uuid;
     v_text text;
@@ -34,14 +45,15 @@ BEGIN
     IF v_customer.deleted_at IS NOT NULL THEN
         RAISE EXCEPTION 'customer "%" is deleted', v_customer.external_id USING ERRCODE = 'QZ204';
     END IF;
-    SELECT coalesce(p.capabilities @> '{"test_only": true}', false) INTO v_test_only FROM qzpay.providers p WHERE p.code = p_provider AND p.kind = 'payment' AND p.enabled;
+    SELECT p.capabilities INTO v_capabilities FROM qzpay.providers p WHERE p.code = p_provider AND p.kind = 'payment' AND p.enabled;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'payment provider "%" not found', p_provider USING ERRCODE = 'QZ404',
             HINT = (SELECT 'One of ' || string_agg(p.code, ', ' ORDER BY p.code) || '.' FROM qzpay.providers p WHERE p.kind = 'payment' AND p.enabled);
-    ELSIF v_test_only AND v_customer.livemode THEN
+    ELSIF v_capabilities @> '{"test_only": true}' AND v_customer.livemode THEN
         RAISE EXCEPTION 'provider "%" moves no real money, and customer "%" is live', p_provider, v_customer.external_id USING ERRCODE = 'QZ204',
             HINT = 'Make customers for tests with sync_customer(livemode => false) or on a test clock.';
     END IF;
+    PERFORM qzpay._check_token(p_provider, v_capabilities, p_token);
     SELECT m.id INTO v_id FROM qzpay.payment_methods m
     WHERE m.tenant_id = v_customer.tenant_id AND m.customer_id = p_customer AND m.provider = p_provider AND m.token = p_token AND m.detached_at IS NULL;
     IF v_id IS NULL THEN

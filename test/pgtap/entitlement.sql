@@ -66,7 +66,7 @@ SELECT pg_temp.add('grace', 'more-seats', 2) \g /dev/null
 SELECT pg_temp.add('grace', 'gold') \g /dev/null
 SELECT is(pg_temp.limits('grace'), 'bots 12, monthly 1000, seats 9', 'add-ons add');
 SELECT is(qzpay.feature_value('grace', 'level'), '"gold"', 'an add-on''s text stands before the plan''s');
-SELECT qzpay.attach_payment_method(:'grace', 'sandbox', 'tok_declined') \g /dev/null
+SELECT qzpay.attach_payment_method(:'grace', 'sandbox', 'tok_decline') \g /dev/null
 SELECT pg_temp.go('grace', '2026-02-19 09:00+00') \g /dev/null
 SELECT is((SELECT status || ' ' || has_access FROM qzpay.subscription_overview WHERE external_id = 'grace'), 'past_due true', 'a renewal failed, grace runs');
 SELECT is(pg_temp.has('grace'), 'export level', 'limited access is what the plan keeps');

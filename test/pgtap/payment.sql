@@ -1,6 +1,6 @@
 -- Outcomes of attempts: every kind of answer in every phase, and what must never happen twice. Nothing here calls anybody.
 BEGIN;
-SELECT plan(188);
+SELECT plan(189);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -186,17 +186,20 @@ SELECT is(pg_temp.claim(:t), NULL, 'thirty cents are not sent');
 SELECT is(pg_temp.state(:t), 'rejected needs_customer open 0 0 0', 'but rejected');
 
 -- 6. The sandbox
-CREATE FUNCTION pg_temp.sandbox(token text) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.sandbox(card text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-    n integer := pg_temp.begin_trial('sandbox', token);
+    v_trial integer := pg_temp.begin_trial('sandbox', CASE card WHEN 'tok_gone' THEN 'tok_ok' ELSE card END);
 BEGIN
+    -- One that the sandbox knew when it was saved.
+    UPDATE qzpay.payment_methods m SET token = card FROM trial t WHERE t.n = v_trial AND m.id = t.method AND m.token <> card;
     PERFORM qzpay._run_internal_attempts(NULL, 100);
-    RETURN pg_temp.state(n);
+    RETURN pg_temp.state(v_trial);
 END $$;
 SELECT is(pg_temp.sandbox(token), expected, 'sandbox ' || token)
 FROM (VALUES ('tok_ok', 'succeeded - paid 0 9900 1'), ('tok_decline', 'declined later open 0 0 0'), ('tok_insufficient_funds', 'declined later open 0 0 0'), ('tok_lost', 'declined never open 0 0 0'),
              ('tok_expired', 'declined needs_customer open 0 0 0'), ('tok_3ds', 'requires_action needs_customer open 9900 0 0'), ('tok_timeout', 'unknown - open 9900 0 0'),
-             ('tok_unknown', 'unknown - open 9900 0 0'), ('tok_nonsense', 'rejected never open 0 0 0')) AS v (token, expected);
+             ('tok_unknown', 'unknown - open 9900 0 0'), ('tok_gone', 'rejected never open 0 0 0')) AS v (token, expected);
+SELECT throws_ok($$SELECT pg_temp.begin_trial('sandbox', 'tok_nonsense')$$, '22023', 'provider "sandbox" has no token "tok_nonsense"', 'a token that it does not know is not saved');
 UPDATE qzpay.payment_attempts SET next_at = qzpay._real_now() WHERE provider = 'sandbox' AND status = 'unknown';
 SELECT is(qzpay._run_internal_attempts(NULL, 100), 2, 'two are looked up');
 SELECT is((SELECT string_agg(a.status::text, ' ' ORDER BY m.token) FROM qzpay.payment_attempts a JOIN qzpay.payment_methods m ON m.id = a.payment_method_id WHERE m.token IN ('tok_timeout', 'tok_unknown')), 'succeeded unknown', 'one is found');

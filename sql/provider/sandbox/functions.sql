@@ -20,7 +20,7 @@ DECLARE
     v_charge qzpay.sandbox_charges%ROWTYPE;
 BEGIN
     IF operation = 'create' THEN
-        IF v_token NOT IN ('tok_ok', 'tok_decline', 'tok_insufficient_funds', 'tok_lost', 'tok_expired', 'tok_3ds', 'tok_timeout', 'tok_unknown') THEN
+        IF NOT coalesce(provider #> '{capabilities,tokens}' ? v_token, false) THEN
             RETURN jsonb_build_object('transport', 'ok', 'status', 400, 'body', jsonb_build_object('error', 'no such token')::text);
         END IF;
         INSERT INTO qzpay.sandbox_charges (tenant_id, id, idempotency_key, attempt_id, token, currency, amount, status, decline_code, created_at)
@@ -74,9 +74,7 @@ CREATE OR REPLACE FUNCTION qzpay._sandbox_set_token(p_payment_method uuid, p_tok
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF p_token IS NULL OR p_token NOT IN ('tok_ok', 'tok_decline', 'tok_insufficient_funds', 'tok_lost', 'tok_expired', 'tok_3ds', 'tok_timeout', 'tok_unknown') THEN
-        RAISE EXCEPTION 'the sandbox has no token "%"', p_token USING ERRCODE = '22023';
-    END IF;
+    PERFORM qzpay._check_token(p.code, p.capabilities, p_token) FROM qzpay.providers p WHERE p.code = 'sandbox';
     UPDATE qzpay.payment_methods m SET token = p_token WHERE m.id = p_payment_method AND m.provider = 'sandbox';
     IF NOT FOUND THEN
         RAISE EXCEPTION 'payment method % is not of the sandbox', p_payment_method USING ERRCODE = 'QZ204';
