@@ -26,8 +26,11 @@ BEGIN
         -- A row with a negative amount is refused before it is found to conflict.
         INSERT INTO qzpay.balances AS k (tenant_id, customer_id, currency, amount) VALUES (p_tenants[n], p_customers[n], p_currencies[n], 0)
         ON CONFLICT (tenant_id, customer_id, currency) DO NOTHING;
-        SELECT k.refundable INTO STRICT v_before FROM qzpay.balances k
+        SELECT k.refundable, k.amount INTO STRICT v_before, v_after FROM qzpay.balances k
         WHERE k.tenant_id = p_tenants[n] AND k.customer_id = p_customers[n] AND k.currency = p_currencies[n] FOR NO KEY UPDATE;
+        IF v_after::numeric + p_amounts[n] > 9223372036854775807 THEN
+            RAISE EXCEPTION 'balance of customer % is out of range', p_customers[n] USING ERRCODE = '22003', DETAIL = format('It is %s %s, and %s would be added.', v_after, p_currencies[n], p_amounts[n]);
+        END IF;
         -- What may not be paid out is used first.
         UPDATE qzpay.balances k SET amount = k.amount + p_amounts[n],
                refundable = greatest(least(k.refundable + coalesce(p_refundables[n], 0), k.amount + p_amounts[n]), 0)
@@ -43,7 +46,7 @@ BEGIN
     WHERE k.cause = 'invoice';
 END $$;
 COMMENT ON FUNCTION qzpay._move_balances(uuid[], uuid[], text[], bigint[], text[], uuid[], timestamptz, text, bigint[]) IS
-'Moves balances by signed amounts, one entry each, in the order given; a balance never falls below 0 (23514). p_refundables: how much of each stems from money received (or, negative, is paid out). '
+'Moves balances by signed amounts, one entry each, in the order given; a balance never falls below 0 (23514), nor does it exceed 2^63 - 1 (22003). p_refundables: how much of each stems from money received (or, negative, is paid out). '
 'Posts what pays an invoice; whoever gives credit posts where it comes from.';
 
 CREATE OR REPLACE FUNCTION qzpay._sources_paid_by_money(p_lines qzpay._line[], p_invoice uuid) RETURNS boolean

@@ -10,22 +10,24 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._post(uuid, uuid, text, text, text, bigint, text, uuid, timestamptz) IS 'Posts one transfer for a customer: debit account, credit account.';
 
-CREATE OR REPLACE FUNCTION qzpay._check_amount(p_amount bigint, p_currency text) RETURNS void
+CREATE OR REPLACE FUNCTION qzpay._check_amount(p_amount numeric, p_currency text) RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF p_amount IS NULL OR p_amount <= 0 THEN
         RAISE EXCEPTION 'amount must be positive, not %', coalesce(p_amount::text, 'NULL') USING ERRCODE = '22023';
+    ELSIF p_amount > 9223372036854775807 THEN
+        RAISE EXCEPTION 'amount % is out of range', p_amount USING ERRCODE = '22003';
     END IF;
     PERFORM qzpay.currency_exponent(p_currency);
 END $$;
-COMMENT ON FUNCTION qzpay._check_amount(bigint, text) IS 'Raises 22023 unless the amount is positive, QZ101 for an unknown currency.';
+COMMENT ON FUNCTION qzpay._check_amount(numeric, text) IS 'Raises 22023 unless the amount (minor units) is positive, 22003 where it is no bigint, QZ101 for an unknown currency.';
 
 CREATE OR REPLACE FUNCTION qzpay.adjust_balance(customer uuid, amount bigint, reason text, currency text DEFAULT NULL, idempotency_key text DEFAULT NULL) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
 COMMENT ON FUNCTION qzpay.adjust_balance(uuid, bigint, text, text, text) IS
 'Gives a customer credit out of goodwill, in minor units, or with a negative amount takes such credit back; never what stems from the customer''s own money. It pays the next invoices by itself and is never paid out. '
-'Returns the balance after. Errors: QZ404, 22023 no amount or no reason, QZ103 more would be taken back than was given and is left, QZ001.';
+'Returns the balance after. Errors: QZ404, 22023 no amount or no reason, QZ103 more would be taken back than was given and is left, 22003 a balance beyond 2^63 - 1, QZ001.';
 
 CREATE OR REPLACE FUNCTION qzpay._adjust_balance(p_customer uuid, p_amount bigint, p_reason text, p_currency text, p_key text) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -45,7 +47,7 @@ BEGIN
         RETURN (v_first ->> 'balance')::bigint;
     END IF;
     v_currency := coalesce(p_currency, c.currency);
-    PERFORM qzpay._check_amount(abs(p_amount), v_currency);
+    PERFORM qzpay._check_amount(abs(p_amount::numeric), v_currency);
     IF coalesce(btrim(p_reason), '') = '' THEN
         RAISE EXCEPTION 'a balance is not adjusted without a reason' USING ERRCODE = '22023';
     END IF;

@@ -79,6 +79,9 @@ SELECT is(pg_temp.balance(:'c'), '2614 of which 2614', 'and came back');
 
 -- 2. Balance pays by itself; goodwill first, and is never paid out
 SELECT is(qzpay.adjust_balance(:'c', 500, 'sorry'), 3114::bigint, 'goodwill');
+SELECT throws_matching(format($$ SELECT qzpay.adjust_balance(%L, 9223372036854775807, 'generous') $$, :'c'), '^balance of customer .* is out of range$', 'not beyond what an amount can be');
+SELECT throws_ok(format($$ SELECT qzpay.adjust_balance(%L, 9223372036854775807, 'generous') $$, :'c'), '22003', NULL, 'which is 22003');
+SELECT throws_ok(format($$ SELECT qzpay.adjust_balance(%L, -9223372036854775808, 'greedy') $$, :'c'), '22003', 'amount 9223372036854775808 is out of range', 'nor below');
 SELECT throws_ok(format($$ SELECT qzpay.adjust_balance(%L, 500, ' ') $$, :'c'), '22023', NULL, 'not without a reason');
 SELECT throws_ok(format($$ SELECT qzpay.adjust_balance(%L, 0, 'x') $$, :'c'), '22023', NULL, 'not by nothing');
 SELECT throws_ok(format($$ SELECT qzpay.adjust_balance(%L, -501, 'x') $$, :'c'), 'QZ103', NULL, 'the customer''s own money is not taken away');
