@@ -33,6 +33,7 @@ STORE_SRCS += src/store/entitlement.c
 STORE_SRCS += src/store/grant.c
 STORE_SRCS += src/store/installation.c
 STORE_SRCS += src/store/limit.c
+STORE_SRCS += src/store/pan.c
 STORE_SRCS += src/store/period.c
 STORE_SRCS += src/store/place.c
 STORE_SRCS += src/store/rate.c

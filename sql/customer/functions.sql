@@ -18,7 +18,6 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_old qzpay.customers%ROWTYPE;
     v_at timestamptz;
-    v_text text;
 BEGIN
     tenant_id := qzpay.current_tenant();
     id := qzpay._customer_id(tenant_id, p_external_id);
@@ -34,9 +33,6 @@ BEGIN
     IF NOT qzpay._known_timezone(p_timezone) THEN
         RAISE EXCEPTION 'unknown time zone "%"', p_timezone USING ERRCODE = '22023', HINT = 'Use a name of pg_timezone_names, such as America/Argentina/Buenos_Aires.';
     END IF;
-    FOREACH v_text IN ARRAY ARRAY[p_external_id, p_email, p_name, p_segments::text] LOOP
-        PERFORM qzpay._refuse_pan(v_text);
-    END LOOP;
     PERFORM qzpay._check_metadata(p_metadata);
     PERFORM qzpay._check_address(p_address);
     -- The tenant's row is the lock under which its customers are made, so two sessions never race for one.

@@ -31,8 +31,6 @@ BEGIN
     ELSIF p_until <= v_at OR NOT isfinite(p_until) THEN
         RAISE EXCEPTION 'a decision until % is none', p_until USING ERRCODE = '22023', DETAIL = format('For the customer it is %s.', v_at), HINT = 'Without until it holds for good.';
     END IF;
-    PERFORM qzpay._refuse_pan(p_value::text);
-    PERFORM qzpay._refuse_pan(p_reason);
     SELECT * INTO STRICT v_customer FROM qzpay.customers c WHERE c.id = p_customer FOR NO KEY UPDATE;
     IF v_customer.deleted_at IS NOT NULL THEN
         RAISE EXCEPTION 'customer "%" is deleted', v_customer.external_id USING ERRCODE = 'QZ204';
@@ -69,7 +67,6 @@ DECLARE
     v_tenant uuid;
     v_at timestamptz := qzpay.now(p_customer);
 BEGIN
-    PERFORM qzpay._refuse_pan(p_reason);
     SELECT c.tenant_id INTO STRICT v_tenant FROM qzpay.customers c WHERE c.id = p_customer FOR NO KEY UPDATE;
     DELETE FROM qzpay.entitlement_overrides o WHERE o.tenant_id = v_tenant AND o.customer_id = p_customer AND o.feature_code = p_feature;
     IF NOT FOUND THEN

@@ -42,7 +42,6 @@ DECLARE
     v_id uuid := qzpay.uuid_v7();
 BEGIN
     PERFORM qzpay._check_slot(p_feature, p_lease);
-    PERFORM qzpay._refuse_pan(p_holder);
     v_limit := qzpay.feature_limit(p_customer, p_feature);
     DELETE FROM qzpay.limit_slots s WHERE s.tenant_id = v_tenant AND s.customer_id = p_customer AND s.feature_code = p_feature AND s.lease_until <= qzpay._real_now();
     GET DIAGNOSTICS v_gone = ROW_COUNT;

@@ -16,7 +16,6 @@ BEGIN
     IF coalesce(btrim(p_reason), '') = '' THEN
         RAISE EXCEPTION 'a subscription is not restricted without a reason' USING ERRCODE = '22023';
     END IF;
-    PERFORM qzpay._refuse_pan(p_reason);
     SELECT * INTO STRICT v_sub FROM qzpay.subscriptions s WHERE s.id = p_subscription FOR UPDATE;
     v_at := qzpay.now(v_sub.customer_id);
     IF v_sub.ended_at IS NOT NULL THEN

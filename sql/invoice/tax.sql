@@ -357,9 +357,6 @@ DECLARE
     v_customer qzpay.customers%ROWTYPE;
     v_text text;
 BEGIN
-    FOREACH v_text IN ARRAY ARRAY[p_billing_emails::text, p_po_number] LOOP
-        PERFORM qzpay._refuse_pan(v_text);
-    END LOOP;
     PERFORM qzpay._check_tax_ids(p_tax_ids);
     IF p_tax_exempt NOT IN ('none', 'exempt', 'reverse') THEN
         RAISE EXCEPTION 'tax_exempt cannot be "%"', p_tax_exempt USING ERRCODE = '22023', HINT = 'One of none, exempt, reverse.';

@@ -113,7 +113,6 @@ BEGIN
         RETURN qzpay._subscription_row(v_customer.tenant_id, (v_first ->> 'id')::uuid);
     END IF;
     PERFORM qzpay._check_metadata(p_metadata);
-    PERFORM qzpay._refuse_pan(p_provider_ref);
     PERFORM qzpay._check_terms(jsonb_build_object('unit_amount', p_unit_amount));
     SELECT * INTO STRICT v_product FROM qzpay.products p WHERE p.id = qzpay._find_product(v_customer.tenant_id, 'plan', p_plan);
     SELECT * INTO v_interval FROM qzpay.interval_parse(p_interval);
@@ -203,7 +202,6 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_sub qzpay._sub := qzpay._sub_of(p_subscription);
 BEGIN
-    PERFORM qzpay._refuse_pan(p_provider_ref);
     IF coalesce(p_managed_by, '') NOT IN ('engine', 'provider') OR p_managed_by = 'provider' AND coalesce(p_provider_ref, '') = '' THEN
         RAISE EXCEPTION 'a subscription is managed by engine, or by provider under its provider_ref' USING ERRCODE = '22023';
     ELSIF v_sub.ended_at IS NOT NULL THEN
@@ -234,7 +232,6 @@ DECLARE
     v_rolls qzpay._roll[];
     r record;
 BEGIN
-    PERFORM qzpay._refuse_pan(p_reason);
     IF v_sub.managed_by <> 'provider' THEN
         RAISE EXCEPTION 'subscription % is not managed by a provider', p_subscription USING ERRCODE = 'QZ204';
     ELSIF (p_start IS NULL) <> (p_end IS NULL) OR p_start >= p_end OR NOT isfinite(p_start) OR NOT isfinite(p_end) THEN

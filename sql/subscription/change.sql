@@ -475,7 +475,6 @@ BEGIN
     ELSIF p_quantity < 0 THEN
         RAISE EXCEPTION 'quantity % is negative', p_quantity USING ERRCODE = '22023';
     END IF;
-    PERFORM qzpay._refuse_pan(p_scope);
     PERFORM qzpay._check_metadata(p_metadata);
     RETURN qzpay._change(p_subscription, jsonb_build_object('addons', jsonb_build_array(jsonb_strip_nulls(jsonb_build_object('addon', p_addon, 'scope', p_scope, 'quantity', p_quantity,
                          'metadata', p_metadata)))), p_effective, p_proration, false, p_key);

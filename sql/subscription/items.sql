@@ -248,7 +248,6 @@ BEGIN
         WHERE jsonb_typeof(e.value) <> 'number' OR e.value::text !~ '^[0-9]{1,15}([.][0-9]{1,12})?$' OR NOT EXISTS (SELECT FROM qzpay.meters m WHERE m.code = e.key)) THEN
         RAISE EXCEPTION 'included must be a JSON object of meters and quantities' USING ERRCODE = '22023';
     END IF;
-    PERFORM qzpay._refuse_pan(p_terms ->> 'name');
 END $$;
 COMMENT ON FUNCTION qzpay._check_terms(jsonb) IS '22023 for what are no negotiated terms: {unit_amount, name, included: {meter: quantity}}.';
 

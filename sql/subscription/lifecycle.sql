@@ -17,8 +17,6 @@ DECLARE
     v_when timestamptz;
 BEGIN
     PERFORM qzpay._refuse_unless_changeable(v_sub);
-    PERFORM qzpay._refuse_pan(p_reason);
-    PERFORM qzpay._refuse_pan(p_feedback);
     IF coalesce(p_settle, 'none') NOT IN ('none', 'credit', 'refund') THEN
         RAISE EXCEPTION 'no settle "%"', p_settle USING ERRCODE = '22023', HINT = 'none, credit or refund.';
     END IF;
@@ -250,7 +248,6 @@ DECLARE
     v_sub qzpay._sub := qzpay._sub_of(p_subscription);
 BEGIN
     PERFORM qzpay._refuse_unless_changeable(v_sub);
-    PERFORM qzpay._refuse_pan(p_reason);
     IF coalesce(btrim(p_reason), '') = '' THEN
         RAISE EXCEPTION 'free access is not given without a reason' USING ERRCODE = '22023';
     ELSIF p_until <= v_sub.now THEN

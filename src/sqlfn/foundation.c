@@ -6,7 +6,6 @@
 
 #include "commands/event_trigger.h"
 #include "fmgr.h"
-#include "utils/backend_status.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
@@ -16,6 +15,7 @@
 #include "store/clock.h"
 #include "store/context.h"
 #include "store/installation.h"
+#include "store/pan.h"
 #include "store/tenant_of.h"
 #include "store/uuid.h"
 
@@ -136,31 +136,17 @@ qzpay_new_uuid(PG_FUNCTION_ARGS)
 Datum
 qzpay_text_contains_pan(PG_FUNCTION_ARGS)
 {
-	text	   *value = PG_GETARG_TEXT_PP(0);
-
-	PG_RETURN_BOOL(qzpay_contains_pan(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)));
+	PG_RETURN_BOOL(qzpay_text_holds_pan(PG_GETARG_TEXT_PP(0)));
 }
 
 /* _refuse_pan(text) */
 Datum
 qzpay_refuse_pan(PG_FUNCTION_ARGS)
 {
-	text	   *value;
-
 	if (PG_ARGISNULL(0))
 		PG_RETURN_VOID();
-	value = PG_GETARG_TEXT_PP(0);
-	if (qzpay_contains_pan(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)))
-	{
-		/* The statement that brought it must not stay readable, neither in the log nor for who watches the session. */
-		pgstat_report_activity(STATE_RUNNING, QZPAY_REDACTED);
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a value looks like a card number"),
-				 errhint("Card numbers never belong here: save the provider's token with attach_payment_method()."),
-				 errhidestmt(true),
-				 errhidecontext(true)));
-	}
+	if (qzpay_text_holds_pan(PG_GETARG_TEXT_PP(0)))
+		qzpay_raise_pan(NULL);
 	PG_RETURN_VOID();
 }
 

@@ -23,6 +23,7 @@
 #include "errors.h"
 #include "qzpay.h"
 #include "store/number.h"
+#include "store/pan.h"
 #include "store/relation.h"
 #include "store/tenant_of.h"
 #include "store/usage.h"
@@ -125,6 +126,8 @@ read_report(FunctionCallInfo fcinfo, const QzpayCatalog *catalog, QzpayUsageRepo
 static void
 raise_refusal(const QzpayUsageResult *result)
 {
+	if (result->message == qzpay_pan_message)
+		qzpay_raise_pan(NULL);
 	ereport(ERROR,
 			(errcode(result->sqlstate),
 			 errmsg_internal("%s", result->message),

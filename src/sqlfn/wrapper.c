@@ -12,9 +12,13 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type_d.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "nodes/execnodes.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/uuid.h"
@@ -23,6 +27,7 @@
 #include "qzpay.h"
 #include "store/context.h"
 #include "store/installation.h"
+#include "store/pan.h"
 #include "store/tenant_of.h"
 #include "store/uuid.h"
 
@@ -41,7 +46,63 @@ typedef struct Target
 {
 	FmgrInfo	internal;
 	bool		is_volatile;	/* as the public function is declared */
+	Oid			texts[FUNC_MAX_ARGS];	/* types of the arguments in which somebody may write, 0 for the others */
+	char	  **names;			/* of the arguments */
 } Target;
+
+/*
+ * note_texts
+ *		Where free text enters: the arguments of a function that writes.  Tax ids have a rule of their own, as some look like a card's number.
+ */
+static void
+note_texts(Target *target, HeapTuple tuple)
+{
+	Oid		   *types;
+	char	   *modes;
+	int			n = get_func_arg_info(tuple, &types, &target->names, &modes);
+	int			argument = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (modes != NULL && modes[i] != PROARGMODE_IN)
+			continue;
+		if (target->names != NULL)
+			target->names[argument] = target->names[i];
+		if ((types[i] == TEXTOID || types[i] == TEXTARRAYOID || types[i] == JSONBOID) &&
+			!(target->names != NULL && strcmp(target->names[i], "tax_ids") == 0))
+			target->texts[argument] = types[i];
+		argument++;
+	}
+}
+
+/* Raises 22023 where an argument holds what passes for a card number. */
+static void
+refuse_pan(FunctionCallInfo fcinfo, const Target *target)
+{
+	for (int i = 0; i < fcinfo->nargs; i++)
+	{
+		bool		found = false;
+
+		if (target->texts[i] == InvalidOid || fcinfo->args[i].isnull)
+			continue;
+		if (target->texts[i] == TEXTOID)
+			found = qzpay_text_holds_pan(PG_GETARG_TEXT_PP(i));
+		else if (target->texts[i] == JSONBOID)
+			found = qzpay_jsonb_holds_pan(PG_GETARG_JSONB_P(i));
+		else
+		{
+			Datum	   *elements;
+			bool	   *nulls;
+			int			n;
+
+			deconstruct_array(PG_GETARG_ARRAYTYPE_P(i), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
+			for (int j = 0; j < n && !found; j++)
+				found = !nulls[j] && qzpay_text_holds_pan(DatumGetTextPP(elements[j]));
+		}
+		if (found)
+			qzpay_raise_pan(target->names != NULL ? target->names[i] : NULL);
+	}
+}
 
 /*
  * target_function
@@ -57,6 +118,7 @@ target_function(FunctionCallInfo fcinfo)
 	char	   *name;
 	Oid			internal_oid;
 	bool		is_volatile;
+	MemoryContext memory;
 
 	if (target != NULL)
 		return target;
@@ -68,18 +130,30 @@ target_function(FunctionCallInfo fcinfo)
 	internal_oid = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name), PointerGetDatum(&proc->proargtypes),
 								   ObjectIdGetDatum(proc->pronamespace));
 	is_volatile = proc->provolatile == PROVOLATILE_VOLATILE;
-	ReleaseSysCache(tuple);
 	if (!OidIsValid(internal_oid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("function qzpay.%s with the arguments of qzpay.%s does not exist", name, name + 1)));
-	target = MemoryContextAlloc(self->fn_mcxt, sizeof(Target));
+	memory = MemoryContextSwitchTo(self->fn_mcxt);
+	target = palloc0(sizeof(Target));
+	if (is_volatile)
+		note_texts(target, tuple);
+	MemoryContextSwitchTo(memory);
+	ReleaseSysCache(tuple);
 	fmgr_info_cxt(internal_oid, &target->internal, self->fn_mcxt);
 	target->internal.fn_expr = self->fn_expr;
 	target->is_volatile = is_volatile;
 	self->fn_extra = target;
 	pfree(name);
 	return target;
+}
+
+/* What is checked before anything is looked up, so that no message repeats it. */
+static void
+check_call(FunctionCallInfo fcinfo)
+{
+	qzpay_context_require();
+	refuse_pan(fcinfo, target_function(fcinfo));
 }
 
 /* The call itself, between opening and closing the context, whatever happens in it. */
@@ -162,7 +236,7 @@ in_tenant_of(FunctionCallInfo fcinfo, QzpayObject object)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must not be null", qzpay_object_name(object))));
 	id = PG_GETARG_UUID_P(0);
-	qzpay_context_require();
+	check_call(fcinfo);
 	if (!tenant_of(fcinfo, object, id, &tenant) || !qzpay_context_allows(&tenant))
 		qzpay_object_not_found(object, id);
 	return call_inside(fcinfo, &tenant);
@@ -219,7 +293,7 @@ qzpay_in_tenant_of_customer_ref(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("customer must not be null")));
-	qzpay_context_require();
+	check_call(fcinfo);
 	if (!qzpay_tenant_of_external_id(PG_GETARG_DATUM(0), &tenant) &&
 		!(qzpay_uuid_parse_text(PG_GETARG_DATUM(0), &id) &&
 		  tenant_of(fcinfo, QZPAY_OBJECT_CUSTOMER, &id, &tenant) && qzpay_context_allows(&tenant)))
@@ -237,7 +311,7 @@ qzpay_in_tenant_of_external_id(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("external id must not be null")));
-	qzpay_context_require();
+	check_call(fcinfo);
 	if (!qzpay_context_tenant(&tenant))
 		qzpay_uuid_derive_text(&tenant, qzpay_installation_id(), PG_GETARG_DATUM(0));
 	return call_inside(fcinfo, &tenant);

@@ -16,6 +16,7 @@
 #include "store/call.h"
 #include "store/clock.h"
 #include "store/number.h"
+#include "store/pan.h"
 #include "store/period.h"
 #include "store/relation.h"
 #include "store/row.h"
@@ -109,6 +110,8 @@ check_quantity(const QzpayUsageReport *report, QzpayUsageResult *result)
 																   report->meter->code, MAX_SCALE), NULL, NULL);
 	else if (report->key != NULL && (VARSIZE_ANY_EXHDR(report->key) == 0 || VARSIZE_ANY_EXHDR(report->key) > 255))
 		refuse(result, ERRCODE_INVALID_PARAMETER_VALUE, pstrdup("idempotency_key must have 1 to 255 bytes"), NULL, NULL);
+	else if ((report->key != NULL && qzpay_text_holds_pan(report->key)) || (report->properties != NULL && qzpay_jsonb_holds_pan(report->properties)))
+		refuse(result, ERRCODE_INVALID_PARAMETER_VALUE, (char *) qzpay_pan_message, NULL, NULL);
 	else if (!report->meter->active)
 		refuse(result, ERRCODE_QZPAY_UNKNOWN_CODE, psprintf("meter \"%s\" is not active", report->meter->code), NULL, NULL);
 	else if (report->meter->counts_rows)

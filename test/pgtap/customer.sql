@@ -17,6 +17,29 @@ SELECT lives_ok($$ SELECT qzpay.sync_customer('meta', metadata => '{"k1": null, 
 SELECT is((SELECT metadata - '{k2,k3}'::text[] ?& '{k4,k50,one}' AND NOT metadata ? 'k1' FROM qzpay.customers WHERE id = :'c'), true, 'null removes a key');
 SELECT throws_ok(format('SELECT qzpay.sync_customer(%L, metadata => %L)', 'meta', m), '22023', NULL, 'refused: ' || left(m, 12))
 FROM unnest(ARRAY['[]', '1', '{"card": "4111 1111 1111 1111"}', '{"4111-1111-1111-1111": 1}', '{"a": {"b": [5500005555555559]}}']) m;
+-- Wherever somebody may write, in whatever function that writes.
+CREATE FUNCTION pg_temp.refusal(call text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE call;
+    RETURN 'done';
+EXCEPTION WHEN OTHERS THEN
+    RETURN SQLSTATE || ' ' || SQLERRM;
+END $$;
+CREATE TEMP TABLE written AS
+SELECT p.oid::regprocedure AS function, a.name, format('SELECT qzpay.%I(%s)', p.proname, (
+           SELECT string_agg(CASE WHEN n = a.n THEN quote_literal(CASE a.type WHEN 'jsonb' THEN '{"a": ["4111 1111 1111 1111"]}' WHEN 'text[]' THEN '{x,4111-1111-1111-1111}' ELSE 'my 4111111111111111' END)
+                                  WHEN n = 1 THEN quote_literal('00000000-0000-0000-0000-000000000000') ELSE 'NULL' END || '::' || t::regtype, ', ' ORDER BY n)
+           FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS k (t, n))) AS call
+FROM pg_proc p CROSS JOIN LATERAL (SELECT t::regtype::text AS type, p.proargnames[n] AS name, n FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS k (t, n)) a
+WHERE p.pronamespace = 'qzpay'::regnamespace AND (p.prosrc ~ '^qzpay_in_tenant' OR p.proname = 'record_usage') AND p.provolatile = 'v' AND a.type IN ('text', 'text[]', 'jsonb') AND a.name NOT IN ('tax_ids', 'meter', 'action', 'late')
+  AND NOT (p.proname = 'record_usage' AND a.n = 1);
+UPDATE written SET call = format('SELECT qzpay.record_usage(%L, ''messages'', 1, %L, properties => %L)', 'meta', CASE name WHEN 'idempotency_key' THEN '4111111111111111' ELSE 'k' END,
+                                 CASE name WHEN 'properties' THEN '{"a": [{"b": 4111111111111111}]}' ELSE '{}' END) WHERE function::text ~ 'record_usage';
+SELECT cmp_ok((SELECT count(*) FROM written), '>', 100::bigint, 'there are more than a hundred places');
+SELECT is_empty($$ SELECT function, name, pg_temp.refusal(call) FROM written WHERE pg_temp.refusal(call) <> '22023 a value looks like a card number' $$, 'no card number is taken in any of them');
+SELECT is((SELECT string_agg(concat_ws(' ', status, error), ', ' ORDER BY index) FROM qzpay.record_usage_batch('[{"customer": "meta", "meter": "messages", "quantity": 1, "idempotency_key": "4111111111111111"},
+           {"customer": "meta", "meter": "messages", "quantity": 1, "properties": {"4111 1111 1111 1111": 1}}, {"customer": "meta", "meter": "messages", "quantity": 1, "properties": {"n": 4111111111111112}}]')),
+          'refused 22023: a value looks like a card number, refused 22023: a value looks like a card number, recorded', 'nor in a batch of usage');
 SELECT throws_ok(f, '22023', 'a value looks like a card number', 'no card number: ' || split_part(f, '(', 1) || ' ' || n)
 FROM unnest(ARRAY[
     $$ SELECT qzpay.sync_customer('4111111111111111') $$, $$ SELECT qzpay.sync_customer('x', name => '4111111111111111') $$, $$ SELECT qzpay.sync_customer('x', email => '4111111111111111@example.org') $$,
