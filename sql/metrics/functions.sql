@@ -143,6 +143,13 @@ BEGIN
                OR s.status IN ('active', 'past_due') AND s.managed_by = 'engine'
                   AND NOT EXISTS (SELECT FROM qzpay.periods p WHERE p.tenant_id = s.tenant_id AND p.subscription_id = s.id AND p.cycle = s.interval_count || ' ' || s.interval_unit
                                   AND p.period_start = s.current_period_start AND p.period_end = s.current_period_end)$q$),
+        -- An item never changes (what is agreed anew is another item), so each line billed in advance says what its item said.
+        ('items_are_as_billed', $q$
+            SELECT l.id::text FROM qzpay.invoice_lines l
+            JOIN qzpay.subscription_items i ON i.tenant_id = l.tenant_id AND i.id = l.subscription_item_id
+            JOIN qzpay.prices p ON p.id = i.price_id
+            WHERE l.kind IN ('plan', 'addon') AND NOT l.proration AND l.source_line_id IS NULL
+              AND (l.product_id, l.price_id, l.quantity, l.unit_amount) IS DISTINCT FROM (i.product_id, i.price_id, i.quantity::numeric, coalesce(i.unit_amount, p.unit_amount))$q$),
         ('nothing_is_billed_late', $q$
             SELECT id::text FROM qzpay.subscriptions
             WHERE test_clock_id IS NULL AND set_aside_at IS NULL AND next_due_at < qzpay.now() - interval '1 hour'$q$),

@@ -6,3 +6,5 @@ CREATE OR REPLACE TRIGGER c_transition AFTER UPDATE OF status ON qzpay.subscript
     WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION qzpay._record_transition('subscription');
 CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE ON qzpay.transitions FOR EACH ROW EXECUTE FUNCTION qzpay._append_only();
 CREATE OR REPLACE TRIGGER append_only_truncate BEFORE TRUNCATE ON qzpay.transitions FOR EACH STATEMENT EXECUTE FUNCTION qzpay._append_only();
+-- What is agreed anew is another item.
+CREATE OR REPLACE TRIGGER b_immutable BEFORE UPDATE ON qzpay.subscription_items FOR EACH ROW EXECUTE FUNCTION qzpay._guard_columns('valid_until', 'metadata');

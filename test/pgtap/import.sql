@@ -73,6 +73,15 @@ FROM unnest(ARRAY['UPDATE qzpay.subscriptions SET current_period_end = current_p
                   'UPDATE qzpay.subscriptions SET livemode = true WHERE id = %L',
                   'DELETE FROM qzpay.subscription_items WHERE subscription_id = %L',
                   'DELETE FROM qzpay.periods WHERE subscription_id = %L']) statement;
+SELECT throws_ok(format(statement, :'bent'), 'QZ202', NULL, statement)
+FROM unnest(ARRAY['UPDATE qzpay.subscription_items SET quantity = 2 WHERE subscription_id = %L',
+                  'UPDATE qzpay.subscription_items SET unit_amount = 1 WHERE subscription_id = %L',
+                  'UPDATE qzpay.subscription_items SET included = ''{"messages": 1000000}'' WHERE subscription_id = %L']) statement;
+ALTER TABLE qzpay.subscription_items DISABLE TRIGGER b_immutable;
+SELECT matches(pg_temp.found_out(format(statement, :'bent')), 'items_are_as_billed', 'without the trigger: ' || statement)
+FROM unnest(ARRAY['UPDATE qzpay.subscription_items SET quantity = 2 WHERE subscription_id = %L',
+                  'UPDATE qzpay.subscription_items SET unit_amount = 1 WHERE subscription_id = %L',
+                  'UPDATE qzpay.subscription_items SET price_id = (SELECT id FROM qzpay.prices WHERE id <> price_id AND currency = ''USD'' LIMIT 1) WHERE subscription_id = %L']) statement;
 SELECT is((SELECT count(*) FROM qzpay.check_integrity() WHERE status <> 'pass'), 0::bigint, 'and everything is as it was');
 SELECT * FROM finish();
 ROLLBACK;
