@@ -121,11 +121,18 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._personal_keys() IS 'Keys of event payloads that hold personal data: what erasure takes out of them.';
 
+CREATE OR REPLACE FUNCTION qzpay._is_reason_code(p_reason text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(p_reason ~ '^[a-z][a-z0-9]*(_[a-z0-9]+)*$', false)
+$$;
+COMMENT ON FUNCTION qzpay._is_reason_code(text) IS 'Whether a reason is a code, such as payment_failed, and not somebody''s words. False for NULL.';
+
 CREATE OR REPLACE FUNCTION qzpay.erase_customer(customer uuid) RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
 COMMENT ON FUNCTION qzpay.erase_customer(uuid) IS
-'Removes the personal data of a customer for good: name, address, e-mail, external id, tax ids, metadata everywhere, the buyer on its invoices, tokens and what is shown of its payment methods, properties of its usage, and what events said of them. '
-'Amounts, numbers, dates, the ledger and the ids of payments at the provider stay. Deletion comes first where it has not been. The external id is free again: sync_customer() with it brings the same id back, without the data. '
+'Removes the personal data of a customer for good: name, address, e-mail, external id, tax ids, metadata everywhere, the buyer on its invoices, tokens and what is shown of its payment methods, properties of its usage, PO numbers, reasons and feedback in somebody''s words (codes stay), and what events said of them. '
+'Amounts, numbers, dates, descriptions of lines, the ledger and the ids of payments at the provider stay. Deletion comes first where it has not been. The external id is free again: sync_customer() with it brings the same id back, without the data. '
 'Returns false if it was erased already. For administrators. Errors: QZ404, QZ204 while an invoice is open, a payment or refund under way, or a balance or paid credit left.';
 
 CREATE OR REPLACE FUNCTION qzpay._erase_customer(p_customer uuid) RETURNS boolean
@@ -170,15 +177,26 @@ BEGIN
     WHERE a.tenant_id = c.tenant_id AND a.customer_id = c.id AND (a.request IS NOT NULL OR a.next_action IS NOT NULL);
     UPDATE qzpay.payments p SET metadata = '{}' WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id AND p.metadata <> '{}';
     UPDATE qzpay.credit_grants g SET metadata = '{}' WHERE g.tenant_id = c.tenant_id AND g.customer_id = c.id AND g.metadata <> '{}';
-    UPDATE qzpay.subscriptions s SET metadata = '{}' WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.metadata <> '{}';
+    UPDATE qzpay.subscriptions s SET metadata = '{}', cancel_feedback = NULL, restricted_reason = CASE WHEN s.restricted_at IS NOT NULL THEN 'erased' END,
+           cancel_reason = CASE WHEN s.cancel_reason IS NULL OR qzpay._is_reason_code(s.cancel_reason) THEN s.cancel_reason ELSE 'erased' END,
+           status_reason = CASE WHEN s.status_reason IS NULL OR qzpay._is_reason_code(s.status_reason) THEN s.status_reason ELSE 'erased' END
+    WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id;
+    UPDATE qzpay.transitions t SET reason = NULL
+    WHERE t.tenant_id = c.tenant_id AND NOT qzpay._is_reason_code(t.reason)
+      AND t.object_id IN (SELECT s.id FROM qzpay.subscriptions s WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id
+                          UNION ALL SELECT i.id FROM qzpay.invoices i WHERE i.tenant_id = c.tenant_id AND i.customer_id = c.id);
+    UPDATE qzpay.balance_entries b SET description = NULL WHERE b.tenant_id = c.tenant_id AND b.customer_id = c.id AND b.description IS NOT NULL;
+    UPDATE qzpay.credit_notes n SET reason = NULL, metadata = '{}' WHERE n.tenant_id = c.tenant_id AND n.customer_id = c.id AND (n.reason IS NOT NULL OR n.metadata <> '{}');
     UPDATE qzpay.subscription_items i SET metadata = '{}'
     FROM qzpay.subscriptions s WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND i.tenant_id = s.tenant_id AND i.subscription_id = s.id AND i.metadata <> '{}';
     UPDATE qzpay.limit_slots l SET holder = NULL WHERE l.tenant_id = c.tenant_id AND l.customer_id = c.id AND l.holder IS NOT NULL;
     UPDATE qzpay.entitlement_overrides o SET reason = NULL WHERE o.tenant_id = c.tenant_id AND o.customer_id = c.id;
-    UPDATE qzpay.invoices i SET metadata = '{}' WHERE i.tenant_id = c.tenant_id AND i.customer_id = c.id AND i.metadata <> '{}';
+    UPDATE qzpay.invoices i SET metadata = '{}', po_number = NULL, status_reason = CASE WHEN qzpay._is_reason_code(i.status_reason) THEN i.status_reason END
+    WHERE i.tenant_id = c.tenant_id AND i.customer_id = c.id;
     UPDATE qzpay.invoice_parties b SET name = NULL, email = NULL, billing_emails = '{}', address = '{}', tax_ids = '[]'
     FROM qzpay.invoices i WHERE i.tenant_id = c.tenant_id AND i.customer_id = c.id AND b.tenant_id = i.tenant_id AND b.invoice_id = i.id;
-    UPDATE qzpay.events e SET data = e.data - qzpay._personal_keys() WHERE e.tenant_id = c.tenant_id AND e.customer_id = c.id AND e.data ?| qzpay._personal_keys();
+    UPDATE qzpay.events e SET data = e.data - qzpay._personal_keys() - CASE WHEN qzpay._is_reason_code(e.data ->> 'reason') THEN '{}'::text[] ELSE '{reason}' END
+    WHERE e.tenant_id = c.tenant_id AND e.customer_id = c.id AND (e.data ?| qzpay._personal_keys() OR e.data ? 'reason' AND NOT qzpay._is_reason_code(e.data ->> 'reason'));
     UPDATE qzpay.usage_events u SET properties = NULL WHERE u.tenant_id = c.tenant_id AND u.customer_id = c.id AND u.properties IS NOT NULL;
     PERFORM qzpay._emit_event(c.tenant_id, 'customer.erased', 'customer', c.id, c.id, jsonb_build_object('customerId', c.id), NULL, v_at);
     RETURN true;
