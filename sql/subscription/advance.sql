@@ -332,8 +332,9 @@ BEGIN
     UPDATE qzpay.dunning_cases d SET closed_at = p_at, outcome = 'canceled'
     FROM unnest(p_rolls) r
     WHERE r.ends AND d.tenant_id = r.tenant_id AND d.subscription_id = r.subscription_id AND d.closed_at IS NULL;
-    -- A purchase that came to nothing gives the use of its promo code back.
-    PERFORM qzpay._return_redemptions(array_agg(r.tenant_id), array_agg(r.subscription_id), p_at) FROM unnest(p_rolls) r WHERE r.ends AND r.end_reason = 'payment_timeout' HAVING count(*) > 0;
+    -- A purchase that came to nothing gives the use of its promo code back, whoever says that it did; no other end does.
+    PERFORM qzpay._return_redemptions(array_agg(r.tenant_id), array_agg(r.subscription_id), p_at) FROM unnest(p_rolls) r
+    JOIN qzpay.subscriptions s ON s.tenant_id = r.tenant_id AND s.id = r.subscription_id AND s.status = 'incomplete_expired' WHERE r.ends HAVING count(*) > 0;
     -- What dunning could not collect is written off; what was never activated is void.
     SELECT array_agg(i.tenant_id), array_agg(i.id), array_agg(CASE WHEN x.never_active THEN 'void' ELSE 'uncollectible' END) INTO v_tenants, v_invoices, v_statuses
     FROM unnest(p_rolls) r

@@ -1,6 +1,6 @@
 -- Discounts on invoices of Asist.IA: the acceptance numbers, what a code may and may not, and what is explained.
 BEGIN;
-SELECT plan(120);
+SELECT plan(122);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -207,6 +207,13 @@ SELECT is((SELECT count(*) FROM qzpay.customers WHERE external_id = 'third'), 0:
 SELECT pg_temp.go('never', '2026-01-06 09:00+00') \g /dev/null
 SELECT is(pg_temp.redeemed('never'), 'TWO returned 1/1 990 ended', 'TWO: the purchase came to nothing');
 SELECT is(pg_temp.uses('TWO'), 1::bigint, 'TWO: and its use came back');
+SELECT pg_temp.begin_life('elsewhere', '2026-01-05 09:00+00', 'pro', 'TWO', token => 'tok_insufficient_funds') \g /dev/null
+SELECT qzpay._cancel_planned_attempts(array_agg(i.tenant_id), array_agg(i.id), qzpay.now(l.customer)), qzpay._write_off(array_agg(i.tenant_id), array_agg(i.id), '{void}', qzpay.now(l.customer))
+FROM life l JOIN qzpay.invoices i ON i.customer_id = l.customer WHERE l.name = 'elsewhere' GROUP BY l.customer \g /dev/null
+SELECT is(pg_temp.uses('TWO'), 2::bigint, 'TWO: an invoice that is void gives no use back');
+UPDATE qzpay.subscriptions s SET managed_by = 'provider', provider_ref = 'sub_elsewhere' FROM life l WHERE l.name = 'elsewhere' AND s.id = l.subscription;
+SELECT is((SELECT (qzpay.sync_subscription(l.subscription, 'incomplete_expired', reason => 'abandoned')).status || ' ' || pg_temp.uses('TWO') FROM life l WHERE l.name = 'elsewhere'), 'incomplete_expired 1',
+          'TWO: likewise where the provider says so, for whatever reason');
 SELECT pg_temp.begin_life('third', '2026-01-05 09:00+00', 'pro', 'TWO') \g /dev/null
 SELECT is(pg_temp.bills('third'), '9900 - 990 paid', 'TWO: for another');
 SELECT is(pg_temp.asks('third', 'EURO'), 'currency_mismatch', 'a code in another currency');
