@@ -29,7 +29,7 @@ BEGIN
             'tierRank', p.tier_rank, 'usageInterval', qzpay._interval_name(p.usage_interval_unit, p.usage_interval_count),
             'trial', jsonb_build_object('days', p.trial_days, 'requiresPaymentMethod', p.trial_requires_payment_method, 'endBehavior', p.trial_end_behavior,
                                         'reuse', p.trial_reuse, 'reminderDays', p.trial_reminder_days),
-            'expiringReminderDays', p.expiring_reminder_days, 'lateRenewalDays', p.late_renewal_days, 'prorationUnit', p.proration_unit, 'invoiceDraftHours', p.invoice_draft_hours,
+            'expiringReminderDays', p.expiring_reminder_days, 'lateRenewalDays', p.late_renewal_days, 'prorationUnit', p.proration_unit, 'invoiceDraftHours', p.invoice_draft_hours, 'usageLateHours', p.usage_late_hours,
             'prorate', p.prorate,
             'graceDays', p.grace_days, 'graceAccess', p.grace_access, 'limitedFeatures', p.limited_features, 'dunningPolicy', p.dunning_policy,
             'minQuantity', p.min_quantity, 'maxQuantity', p.max_quantity, 'selfService', p.self_service, 'visible', p.visible, 'active', p.active,

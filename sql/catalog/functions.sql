@@ -66,7 +66,7 @@ DECLARE
     v_at timestamptz := qzpay.now();
 BEGIN
     INSERT INTO qzpay.products AS p (id, tenant_id, code, aliases, kind, name, description, unit_label, categories, tier_rank, trial_days, trial_requires_payment_method,
-        trial_end_behavior, trial_reuse, trial_reminder_days, expiring_reminder_days, late_renewal_days, proration_unit, invoice_draft_hours, prorate,
+        trial_end_behavior, trial_reuse, trial_reminder_days, expiring_reminder_days, late_renewal_days, proration_unit, invoice_draft_hours, usage_late_hours, prorate,
         usage_interval_unit, usage_interval_count, grace_days, grace_access, limited_features, dunning_policy, min_quantity, max_quantity,
         self_service, visible, active, display, metadata, created_at, updated_at)
     SELECT coalesce(t.id, qzpay.uuid_v5(v_installation, 'product:' || c.code)), (b ->> 'tenant')::uuid, split_part(c.code, ' @', 1), ARRAY(SELECT jsonb_array_elements_text(b -> 'aliases')), c.kind, b ->> 'name', b ->> 'description',
@@ -74,7 +74,7 @@ BEGIN
            coalesce((b #>> '{trial,days}')::integer, 0), coalesce((b #>> '{trial,requiresPaymentMethod}')::boolean, false), coalesce(b #>> '{trial,endBehavior}', 'cancel'), b #>> '{trial,reuse}',
            CASE WHEN b #> '{trial,reminderDays}' IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(b #> '{trial,reminderDays}')::integer) END,
            CASE WHEN b ? 'expiringReminderDays' THEN ARRAY(SELECT jsonb_array_elements_text(b -> 'expiringReminderDays')::integer) END,
-           (b ->> 'lateRenewalDays')::integer, b ->> 'prorationUnit', (b ->> 'invoiceDraftHours')::integer, (b ->> 'prorate')::boolean,
+           (b ->> 'lateRenewalDays')::integer, b ->> 'prorationUnit', (b ->> 'invoiceDraftHours')::integer, (b ->> 'usageLateHours')::integer, (b ->> 'prorate')::boolean,
            u.unit, u.count, (b ->> 'graceDays')::integer, coalesce(b ->> 'graceAccess', 'full'),
            ARRAY(SELECT jsonb_array_elements_text(b -> 'limitedFeatures')), b ->> 'dunningPolicy',
            coalesce((b ->> 'minQuantity')::integer, 1), (b ->> 'maxQuantity')::integer,
@@ -92,7 +92,7 @@ BEGIN
         tier_rank = EXCLUDED.tier_rank, trial_days = EXCLUDED.trial_days, trial_requires_payment_method = EXCLUDED.trial_requires_payment_method,
         trial_end_behavior = EXCLUDED.trial_end_behavior, trial_reuse = EXCLUDED.trial_reuse, trial_reminder_days = EXCLUDED.trial_reminder_days,
         expiring_reminder_days = EXCLUDED.expiring_reminder_days, late_renewal_days = EXCLUDED.late_renewal_days, proration_unit = EXCLUDED.proration_unit,
-        invoice_draft_hours = EXCLUDED.invoice_draft_hours, prorate = EXCLUDED.prorate, usage_interval_unit = EXCLUDED.usage_interval_unit, usage_interval_count = EXCLUDED.usage_interval_count,
+        invoice_draft_hours = EXCLUDED.invoice_draft_hours, usage_late_hours = EXCLUDED.usage_late_hours, prorate = EXCLUDED.prorate, usage_interval_unit = EXCLUDED.usage_interval_unit, usage_interval_count = EXCLUDED.usage_interval_count,
         grace_days = EXCLUDED.grace_days, grace_access = EXCLUDED.grace_access, limited_features = EXCLUDED.limited_features, dunning_policy = EXCLUDED.dunning_policy,
         min_quantity = EXCLUDED.min_quantity, max_quantity = EXCLUDED.max_quantity, self_service = EXCLUDED.self_service, visible = EXCLUDED.visible,
         active = EXCLUDED.active, display = EXCLUDED.display, metadata = EXCLUDED.metadata, updated_at = EXCLUDED.updated_at;

@@ -50,6 +50,7 @@ BEGIN
         ('{plan}', 'lateRenewalDays', 'one', 'integer', false, 0, 3650, NULL),
         ('{plan}', 'prorationUnit', 'one', 'word', false, NULL, NULL, '{second,day}'),
         ('{plan}', 'invoiceDraftHours', 'one', 'integer', false, 0, 720, NULL),
+        ('{plan}', 'usageLateHours', 'one', 'integer', false, 0, 720, NULL),
         ('{plan,addon}', 'entitlements', 'map', 'entitlement', false, NULL, NULL, NULL),
         ('{plan,addon}', 'limits', 'map', 'limit', false, NULL, NULL, NULL),
         ('{plan,addon}', 'usage', 'map of one or list', '@charge', false, NULL, NULL, NULL),

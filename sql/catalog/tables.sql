@@ -51,6 +51,7 @@ CREATE TABLE qzpay.products (
     late_renewal_days integer CHECK (late_renewal_days BETWEEN 0 AND 3650),
     proration_unit text CHECK (proration_unit IN ('second', 'day')),
     invoice_draft_hours integer CHECK (invoice_draft_hours BETWEEN 0 AND 720),
+    usage_late_hours integer CHECK (usage_late_hours BETWEEN 0 AND 720),
     prorate boolean,
     usage_interval_unit text NOT NULL DEFAULT 'month' CHECK (usage_interval_unit IN ('day', 'week', 'month', 'year')),
     usage_interval_count integer NOT NULL DEFAULT 1 CHECK (usage_interval_count BETWEEN 1 AND 1000),
@@ -72,7 +73,7 @@ CREATE TABLE qzpay.products (
 COMMENT ON TABLE qzpay.products IS
 'Plans, add-ons (plugins are add-ons) and one-time services. A product with a tenant is private to it; code is what the API is called with.';
 COMMENT ON COLUMN qzpay.products.trial_reuse IS
-'This and trial_reminder_days, expiring_reminder_days, late_renewal_days, proration_unit, invoice_draft_hours stand before the setting of their name; NULL: the setting. grace_days NULL: those of the dunning policy.';
+'This and trial_reminder_days, expiring_reminder_days, late_renewal_days, proration_unit, invoice_draft_hours stand before the setting of their name, usage_late_hours before usage_late_window; NULL: the setting. grace_days NULL: those of the dunning policy.';
 COMMENT ON COLUMN qzpay.products.prorate IS
 'Whether an add-on that begins or ends within a period is charged and credited by time. NULL: yes, unless it sells quantity of a meter, which is charged and granted in full.';
 COMMENT ON COLUMN qzpay.products.limited_features IS

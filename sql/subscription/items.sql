@@ -90,7 +90,8 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE qzpay.subscriptions s SET trial_end_behavior = p.trial_end_behavior, trial_reminder_days = p.trial_reminder_days, expiring_reminder_days = p.expiring_reminder_days,
-           late_renewal_days = coalesce(p.late_renewal_days, (qzpay.setting('late_renewal_days') #>> '{}')::integer), grace_days = coalesce(p.grace_days, d.grace_days), grace_access = p.grace_access, dunning_policy = d.code,
+           late_renewal_days = coalesce(p.late_renewal_days, (qzpay.setting('late_renewal_days') #>> '{}')::integer),
+           usage_late_hours = coalesce(p.usage_late_hours, qzpay._usage_late_hours()), grace_days = coalesce(p.grace_days, d.grace_days), grace_access = p.grace_access, dunning_policy = d.code,
            is_free = NOT EXISTS (SELECT FROM qzpay.subscription_items i JOIN qzpay.prices c ON c.id = i.price_id
                                  WHERE i.tenant_id = s.tenant_id AND i.subscription_id = s.id AND i.valid_from <= p_at AND i.valid_until > p_at AND coalesce(i.unit_amount, c.unit_amount) > 0)
     FROM qzpay.subscription_items x
@@ -98,7 +99,7 @@ BEGIN
     JOIN qzpay.dunning_policies d ON d.code = coalesce(p.dunning_policy, qzpay.setting('dunning_policy') #>> '{}')
     WHERE s.tenant_id = p_tenant AND s.id = p_subscription AND x.tenant_id = s.tenant_id AND x.subscription_id = s.id AND x.kind = 'plan' AND x.valid_from <= p_at AND x.valid_until > p_at;
 END $$;
-COMMENT ON FUNCTION qzpay._adopt_plan(uuid, uuid, timestamptz) IS 'Takes over what the plan in force says about reminders, late renewals, grace, dunning and the end of a trial, and whether anything is to be paid at all.';
+COMMENT ON FUNCTION qzpay._adopt_plan(uuid, uuid, timestamptz) IS 'Takes over what the plan in force says about reminders, late renewals, late usage, grace, dunning and the end of a trial, and whether anything is to be paid at all.';
 
 CREATE OR REPLACE FUNCTION qzpay._usage_interval(p_product uuid, p_unit text, p_count integer, OUT unit text, OUT count integer)
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED

@@ -1,6 +1,6 @@
 -- Usage by what it means: periods, trials, limits, late events, distinct values, means, dimensions, reports, and the way back from an invoice line.
 BEGIN;
-SELECT plan(87);
+SELECT plan(91);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -187,6 +187,17 @@ SELECT qzpay.record_usage('window', 'scans', 12, 'w5') \g /dev/null
 SELECT qzpay.cancel(s.id) FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id WHERE c.external_id = 'window' \g /dev/null
 SELECT pg_temp.go('window', '2026-04-03 00:00+00') \g /dev/null
 SELECT matches(pg_temp.bills('window'), '2026-04-01 6', 'an end closes at once');
+-- The plan's window before the setting's; a change of plan takes on the new one's.
+SELECT qzpay.import_catalog('{"plans": [{"id": "patient", "name": "Patient", "usageLateHours": 12, "prices": {"month": {"amount": 1000, "currency": "USD"}},
+    "usage": {"scans": {"included": 10, "overageRate": 3, "unit": 1, "limitType": "soft", "displayName": "Scans"}}}]}') \g /dev/null
+SELECT is((SELECT count(*) FROM qzpay.import_catalog(qzpay.export_catalog()) WHERE action <> 'unchanged'), 0::bigint, 'which a catalog exports');
+SELECT pg_temp.make('patient', '2026-01-01 00:00+00', 'patient', 0) \g /dev/null
+SELECT pg_temp.go('patient', '2026-02-01 11:00+00') \g /dev/null
+SELECT is((SELECT r.status FROM qzpay.record_usage('patient', 'scans', 13, 'late', occurred_at => '2026-01-31 23:00+00') r), 'recorded', 'eleven hours late is in time for twelve');
+SELECT pg_temp.go('patient', '2026-02-01 12:00+00') \g /dev/null
+SELECT is(pg_temp.bills('patient'), '2026-01-01 1000 paid, 2026-02-01 1000 paid, 2026-02-01 9 paid', 'and billed when they are over');
+SELECT qzpay.change_plan(s.id, 'office', effective => 'now') FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id WHERE c.external_id = 'patient' \g /dev/null
+SELECT is((SELECT s.usage_late_hours FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id WHERE c.external_id = 'patient'), (qzpay.setting('usage_late_window') #>> '{}')::integer, 'a plan that says nothing goes by the setting');
 
 -- 12. More than an amount can be: quantity and price are possible, their product is not.
 SELECT qzpay.import_catalog('{"meters": {"gold": {"name": "Gold"}}, "plans": [
