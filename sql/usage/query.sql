@@ -98,6 +98,20 @@ END $$;
 COMMENT ON FUNCTION qzpay._close_counted(uuid, uuid, timestamptz, timestamptz) IS
 'Counts the rows of meters with a query for a usage period that ends, all of it, whatever was marked before: a transaction may commit rows behind the mark. What has come or gone since the period before was closed is added here.';
 
+CREATE OR REPLACE FUNCTION qzpay._raise_reached_alerts(p_tenant uuid, p_customer uuid, p_meter uuid, p_period_start timestamptz, p_total numeric) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM qzpay._raise_usage_alert(p_tenant, p_customer, p_meter, r.period_start, r.period_end, t.threshold, r.limit_type = 'hard', p_total, r.included)
+    FROM qzpay._usage_rules(p_customer) r
+    CROSS JOIN LATERAL (SELECT p.percent::integer AS threshold FROM jsonb_array_elements_text(qzpay.setting('usage_alert_percents')) p (percent) WHERE r.included > 0 AND 100 * p_total >= p.percent::integer * r.included
+                        UNION ALL SELECT 101 WHERE r.limit_type <> 'hard' AND p_total > r.included) t
+    WHERE r.meter_id = p_meter AND r.period_start = p_period_start AND p_total > 0
+      AND NOT EXISTS (SELECT FROM qzpay.usage_alerts a WHERE a.tenant_id = p_tenant AND a.customer_id = p_customer AND a.meter_id = p_meter AND a.period_start = p_period_start AND a.threshold = t.threshold);
+END $$;
+COMMENT ON FUNCTION qzpay._raise_reached_alerts(uuid, uuid, uuid, timestamptz, numeric) IS
+'Raises what thresholds of the included quantity the total of a running usage period has reached, each once, by the rule by which record_usage() does.';
+
 CREATE OR REPLACE FUNCTION qzpay._job_usage_marks(p_limit integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -105,6 +119,7 @@ DECLARE
     v_row record;
     v_until timestamptz;
     v_more record;
+    v_total numeric;
     v_done bigint := 0;
 BEGIN
     FOR v_row IN
@@ -122,10 +137,14 @@ BEGIN
         INSERT INTO qzpay.usage_marks AS k (tenant_id, customer_id, meter_id, period_start, counted_until, quantity, events)
         VALUES (v_row.tenant_id, v_row.customer_id, v_row.meter_id, v_row.usage_start, v_until, v_more.quantity, v_more.events)
         ON CONFLICT (tenant_id, customer_id, meter_id, period_start)
-            DO UPDATE SET counted_until = EXCLUDED.counted_until, quantity = k.quantity + EXCLUDED.quantity, events = k.events + EXCLUDED.events WHERE NOT k.is_closed;
+            DO UPDATE SET counted_until = EXCLUDED.counted_until, quantity = k.quantity + EXCLUDED.quantity, events = k.events + EXCLUDED.events WHERE NOT k.is_closed
+        RETURNING k.quantity INTO v_total;
+        IF v_more.events > 0 THEN
+            PERFORM qzpay._raise_reached_alerts(v_row.tenant_id, v_row.customer_id, v_row.meter_id, v_row.usage_start, v_total);
+        END IF;
         v_done := v_done + 1;
     END LOOP;
     RETURN v_done;
 END $$;
 COMMENT ON FUNCTION qzpay._job_usage_marks(integer) IS
-'Job: moves the marks of meters with a query up to an hour ago, so that a live total counts only what is newer. A mark may miss rows that are committed late; the bill does not go by it.';
+'Job: moves the marks of meters with a query up to an hour ago, so that a live total counts only what is newer. A mark may miss rows that are committed late; the bill does not go by it. Raises the alerts that the usage up to the mark has reached.';

@@ -1,6 +1,6 @@
 -- Meters over the application's own tables: exact live and on the bill, nothing copied, and nobody's code behind a table gets more rights than it had.
 BEGIN;
-SELECT plan(33);
+SELECT plan(36);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -68,6 +68,25 @@ SELECT pg_temp.go('2026-04-01 00:00+00') \g /dev/null
 SELECT is(pg_temp.bills(), '100 240 1107 600', 'what has gone is taken from the next');
 SELECT pg_temp.go('2026-05-01 00:00+00') \g /dev/null
 SELECT is(pg_temp.bills(), '100 240 1107 600 100', 'once');
+
+-- Thresholds are looked at by the job that moves the marks.
+SELECT id AS alerted, tenant_id AS alerted_tenant FROM qzpay.sync_customer('org_alerted', livemode => false) \gset
+SELECT qzpay.attach_payment_method(:'alerted', 'sandbox', 'tok_ok') \g /dev/null
+SELECT qzpay.subscribe(:'alerted', 'writer', trial_days => 0, start_at => qzpay._real_now() - interval '10 days') \g /dev/null
+CREATE FUNCTION pg_temp.alerts() RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(e.type || coalesce(' ' || (e.data ->> 'percent'), '') || ' at ' || (e.data ->> 'current'), ', ' ORDER BY e.id) FROM qzpay.events e WHERE e.type LIKE 'usage.%' AND e.customer_id =
+        (SELECT id FROM qzpay.customers WHERE external_id = 'org_alerted') $$;
+INSERT INTO app.posts (organization, words, written_at) VALUES ('org_alerted', 800, qzpay._real_now() - interval '5 days');
+SELECT qzpay._job_usage_marks(1000) \g /dev/null
+SELECT is(pg_temp.alerts(), 'usage.warning 75 at 800', 'alert: three quarters');
+SELECT qzpay._job_usage_marks(1000) \g /dev/null
+SELECT is(pg_temp.alerts(), 'usage.warning 75 at 800', 'alert: once');
+INSERT INTO app.posts (organization, words, written_at) VALUES ('org_alerted', 300, qzpay._real_now() - interval '2 hours');
+UPDATE qzpay.usage_marks k SET counted_until = counted_until - interval '3 days' WHERE k.customer_id = :'alerted';
+SET LOCAL ROLE qzpay_runner;
+SELECT qzpay._job_usage_marks(1000) \g /dev/null
+RESET ROLE;
+SELECT is(pg_temp.alerts(), 'usage.warning 75 at 800, usage.warning 90 at 1100, usage.warning 100 at 1100, usage.overage.started at 1100', 'alert: and the rest, by the worker''s role');
 
 -- The attack: the owner of the table puts a view in its place, with code of his own behind it.
 SET LOCAL ROLE regress_posts_owner;
