@@ -127,6 +127,7 @@ INSERT INTO qzpay.subscription_items (tenant_id, id, subscription_id, product_id
 SELECT s.tenant_id, qzpay.uuid_v7(), s.id, p.id, c.id, 'addon', 2, s.started_at, s.created_at
 FROM qzpay.subscriptions s, qzpay.products p JOIN qzpay.prices c ON c.product_id = p.id WHERE s.id = :'sub' AND p.code = 'extra-messages-pack';
 SELECT included FROM qzpay.usage_summary('org_pro') WHERE meter = 'messages';
+ALTER TABLE qzpay.subscription_items DISABLE TRIGGER b_immutable;
 UPDATE qzpay.subscription_items SET included = '{"messages": 12345}' WHERE kind = 'plan';
 SELECT included FROM qzpay.usage_summary('org_pro') WHERE meter = 'messages';
 ROLLBACK;
