@@ -9,5 +9,5 @@ CREATE OR REPLACE TRIGGER append_only BEFORE DELETE ON qzpay.transitions FOR EAC
 CREATE OR REPLACE TRIGGER append_only_update BEFORE UPDATE ON qzpay.transitions FOR EACH ROW WHEN (NEW.reason IS NOT NULL) EXECUTE FUNCTION qzpay._append_only();
 CREATE OR REPLACE TRIGGER b_immutable BEFORE UPDATE ON qzpay.transitions FOR EACH ROW EXECUTE FUNCTION qzpay._guard_columns('reason');
 CREATE OR REPLACE TRIGGER append_only_truncate BEFORE TRUNCATE ON qzpay.transitions FOR EACH STATEMENT EXECUTE FUNCTION qzpay._append_only();
--- What is agreed anew is another item.
-CREATE OR REPLACE TRIGGER b_immutable BEFORE UPDATE ON qzpay.subscription_items FOR EACH ROW EXECUTE FUNCTION qzpay._guard_columns('valid_until', 'metadata');
+-- What is agreed anew is another item: only how long one holds may change.
+CREATE OR REPLACE TRIGGER b_immutable BEFORE UPDATE ON qzpay.subscription_items FOR EACH ROW EXECUTE FUNCTION qzpay._guard_columns('valid_from', 'valid_until', 'metadata');
