@@ -403,6 +403,30 @@ find_identifier(const Scan *scan, size_t at)
 }
 
 /*
+ * Whether there are as many digits as a card number has without a letter among them: a glance that settles what most texts are, such as keys
+ * and UUIDs, for a fraction of what looking at each place costs.
+ */
+static bool
+has_digits_of_pan(const char *text, size_t length)
+{
+	int			digits = 0;
+
+	for (size_t i = 0; i < length; i++)
+	{
+		char		c = text[i];
+
+		if (is_digit(c))
+		{
+			if (++digits == PAN_SHORTEST)
+				return true;
+		}
+		else if (is_lower(c) || is_upper(c))
+			digits = 0;
+	}
+	return false;
+}
+
+/*
  * qzpay_contains_pan
  *		Whether a text has something in it that looks like a card number.
  *
@@ -413,6 +437,8 @@ qzpay_contains_pan(const char *text, size_t length)
 {
 	Scan		scan = {.text = text, .length = length};
 
+	if (!has_digits_of_pan(text, length))
+		return false;
 	for (size_t at = 0; at < length; at++)
 	{
 		size_t		end = find_identifier(&scan, at);
