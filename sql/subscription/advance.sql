@@ -434,6 +434,8 @@ EXCEPTION
         GET STACKED DIAGNOSTICS v_code = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT;
         INSERT INTO qzpay.billing_errors (tenant_id, id, subscription_id, due_at, error_code, error_message, occurred_at)
         VALUES (p_tenant, qzpay.uuid_v7(), p_subscription, p_due, v_code, qzpay.redact(v_message), p_at);
+        RAISE WARNING 'subscription % is set aside: %', p_subscription, qzpay.redact(v_message)
+            USING DETAIL = format('Nothing of what is due at %s was done for it.', p_due), HINT = 'Mend the cause, then SELECT qzpay.retry_billing(…) and run billing again.';
         UPDATE qzpay.subscriptions s SET set_aside_at = p_at WHERE s.tenant_id = p_tenant AND s.id = p_subscription;
         PERFORM qzpay._emit_event(p_tenant, 'alert.raised', 'subscription', p_subscription, s.customer_id,
                                   jsonb_build_object('level', 'error', 'message', 'billing set aside: ' || qzpay.redact(v_message), 'code', v_code), NULL, p_at)
