@@ -100,6 +100,9 @@ DECLARE
     v_last timestamptz;
 BEGIN
     SELECT * INTO STRICT v_seller FROM qzpay.sellers s WHERE s.id = p_seller;
+    -- Counted discounts, then both kinds of numbers: one order for whoever writes an invoice and a note, one after the other or the other way round.
+    PERFORM qzpay._lock_limited_discounts();
+    PERFORM FROM qzpay.invoice_series s WHERE s.seller_id = p_seller AND s.livemode = p_livemode ORDER BY s.document, s.year FOR NO KEY UPDATE;
     issued_at := p_at;
     IF p_livemode THEN
         -- Dates never fall within a series, though a clock stepped back.

@@ -5,8 +5,8 @@
 #     QZPAY_SUBSCRIPTIONS   customers, of which one in twenty has two subscriptions (default 120)
 #     QZPAY_KILLS           backends killed; the other disturbances come in proportion (default 5)
 #     QZPAY_SEED            repeats the choices, if not the instants
-# The acceptance is 10 000 and 50, and takes about ten minutes:
-#     QZPAY_SUBSCRIPTIONS=10000 QZPAY_KILLS=50 tools/test tap 080_billing_crash
+# The acceptance is 10 000 and 50, takes a quarter of an hour, and leaves what it saw in build/log/tap.log:
+#     QZPAY_SUBSCRIPTIONS=10000 QZPAY_KILLS=50 PROVE_TESTS=test/t/080_billing_crash.pl make test STAGE=tap
 use strict;
 use warnings;
 

@@ -1,6 +1,6 @@
 # Sixty-four sessions finalise and credit invoices at once, and three in ten transactions roll back: the numbers have no gap, and none is given twice.
 # QZPAY_FINALISATIONS is how many transactions each session makes: a few here, a thousand for
-#     QZPAY_FINALISATIONS=1000 make test STAGE=tap
+#     QZPAY_FINALISATIONS=1000 PROVE_TESTS=test/t/100_gapless_numbers.pl make test STAGE=tap
 use strict;
 use warnings;
 

@@ -1,4 +1,4 @@
--- A month of every kind of contract for 080_billing_crash.pl.  month.live(n) tells the past of customer n, in a transaction of its own: when it is over, whatever the month
+-- A month of every kind of contract for 080_billing_crash.pl; 085_clock_storm.pl has its customers act by it too.  month.live(n) tells the past of customer n, in a transaction of its own: when it is over, whatever the month
 -- asks of the customer is due and nothing of it done.  Each customer depends on its number alone.
 SET client_min_messages = warning;
 SET timezone = 'UTC';
@@ -150,11 +150,12 @@ BEGIN
         WHEN v_dice < 3 THEN PERFORM qzpay.record_usage(l.customer, 'pages', floor(random() * 100)::numeric, NULL);
         WHEN v_dice = 3 THEN PERFORM qzpay.change_plan(v_sub, ('{basic,tiered,large}'::text[])[1 + floor(random() * 3)::integer], quantity => 1 + floor(random() * 5)::integer);
         WHEN v_dice = 4 THEN PERFORM qzpay.change_plan(v_sub, ('{basic,tiered,large}'::text[])[1 + floor(random() * 3)::integer], ('{month,year}'::text[])[1 + floor(random() * 2)::integer], effective => 'period_end');
-        WHEN v_dice = 5 THEN PERFORM qzpay.cancel(v_sub, at => ('{now,period_end}'::text[])[1 + floor(random() * 2)::integer], settle => 'none');
+        WHEN v_dice = 5 AND random() < 0.5 THEN PERFORM qzpay.cancel(v_sub, at => 'now', settle => ('{none,credit}'::text[])[1 + floor(random() * 2)::integer]);
+        WHEN v_dice = 5 THEN PERFORM qzpay.cancel(v_sub);
         WHEN v_dice = 6 THEN PERFORM qzpay.uncancel(v_sub);
         WHEN v_dice = 7 THEN PERFORM qzpay.adjust_balance(l.customer, 100, 'thanks');
         WHEN v_dice = 8 THEN
-            SELECT c.id INTO l.customer FROM qzpay.sync_customer('new' || v_salt || '-' || floor(random() * 1000000), livemode => false) c;
+            SELECT c.id INTO l.customer FROM qzpay.sync_customer('new' || v_salt || '-' || floor(random() * 1000000), livemode => false, test_clock => (SELECT x.test_clock_id FROM qzpay.customers x WHERE x.id = l.customer)) c;
             INSERT INTO month.life SELECT -(SELECT count(*) FROM month.life) - floor(random() * 1000000000), c.id, c.tenant_id, 'new', true FROM qzpay.customers c WHERE c.id = l.customer ON CONFLICT DO NOTHING;
             PERFORM qzpay.attach_payment_method(l.customer, 'sandbox', 'tok_ok');
             PERFORM qzpay.subscribe(l.customer, 'tiered', trial_days => 0);
