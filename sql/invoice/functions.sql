@@ -100,9 +100,6 @@ DECLARE
     v_last timestamptz;
 BEGIN
     SELECT * INTO STRICT v_seller FROM qzpay.sellers s WHERE s.id = p_seller;
-    -- Counted discounts, then both kinds of numbers: one order for whoever writes an invoice and a note, one after the other or the other way round.
-    PERFORM qzpay._lock_limited_discounts();
-    PERFORM FROM qzpay.invoice_series s WHERE s.seller_id = p_seller AND s.livemode = p_livemode ORDER BY s.document, s.year FOR NO KEY UPDATE;
     issued_at := p_at;
     IF p_livemode THEN
         -- Dates never fall within a series, though a clock stepped back.
@@ -110,6 +107,12 @@ BEGIN
         issued_at := greatest(p_at, v_last);
     END IF;
     year := extract(year FROM issued_at AT TIME ZONE v_seller.timezone);
+    -- Counted discounts, then both kinds of numbers, which have to be there to be locked: one order for whoever writes an invoice and a note, one after the other or the other way round.
+    PERFORM qzpay._lock_limited_discounts();
+    INSERT INTO qzpay.invoice_series (seller_id, livemode, document, year, last_number, last_issued_at)
+    SELECT p_seller, p_livemode, k.document, _take_numbers.year, 0, '-infinity' FROM (VALUES (1, 'credit_note'), (2, 'invoice')) k (n, document) ORDER BY k.n
+    ON CONFLICT (seller_id, livemode, document, year) DO NOTHING;
+    PERFORM FROM qzpay.invoice_series s WHERE s.seller_id = p_seller AND s.livemode = p_livemode AND s.year = _take_numbers.year ORDER BY s.document FOR NO KEY UPDATE;
     INSERT INTO qzpay.invoice_series AS s (seller_id, livemode, document, year, last_number, last_issued_at)
     VALUES (p_seller, p_livemode, p_document, _take_numbers.year, p_count, _take_numbers.issued_at)
     ON CONFLICT (seller_id, livemode, document, year) DO UPDATE SET last_number = s.last_number + p_count, last_issued_at = greatest(s.last_issued_at, EXCLUDED.last_issued_at)

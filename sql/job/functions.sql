@@ -104,7 +104,7 @@ BEGIN
     -- The lock on its row tells others that the session is at work; a process of the same number before it was another session.
     SELECT r.id INTO run FROM qzpay.billing_runs r
     WHERE r.pid = pg_backend_pid() AND r.finished_at IS NULL AND r.as_of IS NOT DISTINCT FROM p_as_of
-      AND r.started_at >= (SELECT a.backend_start FROM pg_stat_get_activity(pg_backend_pid()) a)
+      AND r.started_at >= coalesce((SELECT a.backend_start FROM pg_stat_get_activity(pg_backend_pid()) a), '-infinity')
     ORDER BY r.started_at DESC LIMIT 1 FOR NO KEY UPDATE;
     is_new := NOT FOUND;
     IF NOT is_new THEN
@@ -213,9 +213,12 @@ COMMENT ON FUNCTION qzpay._run_billing_batch(timestamptz, integer, boolean) IS '
 CREATE OR REPLACE PROCEDURE qzpay.run_billing(as_of timestamptz DEFAULT NULL, batch integer DEFAULT 5000)
 LANGUAGE plpgsql AS $$
 BEGIN
+    IF NOT qzpay._run_billing_batch(as_of, batch, true) THEN
+        RETURN;
+    END IF;
     LOOP
-        EXIT WHEN NOT qzpay._run_billing_batch(as_of, batch, true);
         COMMIT;
+        EXIT WHEN NOT qzpay._run_billing_batch(as_of, batch);
     END LOOP;
 END $$;
 COMMENT ON PROCEDURE qzpay.run_billing(timestamptz, integer) IS

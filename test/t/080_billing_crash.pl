@@ -177,7 +177,7 @@ sub same {
 	stage("$rows rows compared");
 }
 my $numbers = q{SELECT s.livemode, s.document, s.year, s.last_number, k.n, k.d, k.m FROM qzpay.invoice_series s CROSS JOIN LATERAL (
-	SELECT count(*) AS n, count(DISTINCT number) AS d, max(number) AS m FROM (
+	SELECT count(*) AS n, count(DISTINCT number) AS d, coalesce(max(number), 0) AS m FROM (
 		SELECT i.series_number AS number FROM qzpay.invoices i WHERE i.livemode = s.livemode AND i.series_year = s.year AND s.document = 'invoice'
 		UNION ALL SELECT c.series_number FROM qzpay.credit_notes c WHERE c.livemode = s.livemode AND c.series_year = s.year AND s.document = 'credit_note') x WHERE number IS NOT NULL) k
 	WHERE NOT (s.last_number = k.n AND k.n = k.d AND k.n = k.m)};

@@ -13,7 +13,7 @@ my $each = $ENV{QZPAY_FINALISATIONS} // 6;
 
 my $node = PostgreSQL::Test::Cluster->new('numbers');
 $node->init;
-$node->append_conf('postgresql.conf', "max_connections = 100\ntimezone = 'UTC'\nsynchronous_commit = off\n");
+$node->append_conf('postgresql.conf', "max_connections = 100\ntimezone = 'UTC'\nsynchronous_commit = off\nlog_statement = none\n");
 $node->start;
 $node->safe_psql('postgres', <<"END");
 SET client_min_messages = warning;
