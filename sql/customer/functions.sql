@@ -45,6 +45,8 @@ BEGIN
         IF p_test_clock IS NOT NULL AND p_livemode THEN
             RAISE EXCEPTION 'a customer on a test clock cannot be live' USING ERRCODE = '22023';
         END IF;
+        -- Nobody joins a clock that is being advanced.
+        PERFORM FROM qzpay.test_clocks t WHERE t.id = p_test_clock FOR SHARE;
         v_at := CASE WHEN p_test_clock IS NULL THEN qzpay.now() ELSE qzpay._clock_time(p_test_clock) END;
         INSERT INTO qzpay.customers (tenant_id, id, external_id, email, name, currency, locale, timezone, address, segments, seller_id,
                                      livemode, test_clock_id, metadata, created_at, updated_at)
@@ -70,6 +72,10 @@ BEGIN
             USING ERRCODE = 'QZ204', DETAIL = 'It has a live subscription, an open invoice or a balance in the old currency.';
     END IF;
     v_at := qzpay.now(v_old.id);
+    IF p_timezone <> v_old.timezone THEN
+        -- Before the customer, as everybody locks.
+        PERFORM FROM qzpay.subscriptions s WHERE s.tenant_id = v_old.tenant_id AND s.customer_id = v_old.id AND s.ended_at IS NULL ORDER BY s.id FOR NO KEY UPDATE;
+    END IF;
     IF v_old.deleted_at IS NOT NULL THEN
         UPDATE qzpay.customers c SET external_id = p_external_id, deleted_at = NULL, erased_at = NULL, updated_at = v_at WHERE c.tenant_id = v_old.tenant_id AND c.id = v_old.id;
         PERFORM qzpay._emit_event(tenant_id, 'customer.restored', 'customer', id, id, jsonb_build_object('customerId', id, 'externalId', p_external_id), NULL, v_at);
@@ -83,7 +89,7 @@ BEGIN
            coalesce(p_address, c.address), coalesce(p_segments, c.segments), qzpay._merge_metadata(c.metadata, p_metadata))
           IS DISTINCT FROM (c.email, c.name, c.currency, c.locale, c.timezone, c.address, c.segments, c.metadata);
     IF FOUND THEN
-        IF p_timezone IS DISTINCT FROM v_old.timezone AND p_timezone IS NOT NULL THEN
+        IF p_timezone <> v_old.timezone THEN
             UPDATE qzpay.subscriptions s SET timezone = p_timezone, updated_at = v_at
              WHERE s.tenant_id = v_old.tenant_id AND s.customer_id = v_old.id AND s.ended_at IS NULL;
         END IF;

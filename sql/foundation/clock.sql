@@ -47,6 +47,10 @@ BEGIN
     IF v_to IS NULL OR NOT isfinite(v_to) OR v_to < now_at THEN
         RAISE EXCEPTION 'test clock cannot go from % to %', now_at, coalesce(v_to::text, 'NULL') USING ERRCODE = '22023', HINT = 'A test clock only moves forward, to an instant.';
     END IF;
+    -- Everybody who acts for these customers begins with one of these rows and waits here; taken step by step they would be wanted while numbers, discounts and balances are
+    -- held, for which whoever has such a row may be waiting.
+    PERFORM FROM qzpay.subscriptions s WHERE s.test_clock_id = clock AND (s.ended_at IS NULL OR s.next_due_at IS NOT NULL) ORDER BY s.id FOR UPDATE;
+    PERFORM FROM qzpay.customers c WHERE c.test_clock_id = clock ORDER BY c.id FOR NO KEY UPDATE;
     LOOP
         WHILE qzpay._run_internal_attempts(clock, 10000) > 0 LOOP
         END LOOP;
@@ -74,7 +78,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay.advance_test_clock(uuid, timestamptz) IS
 'Moves a test clock forward, doing everything that falls due on the way for its customers in the order of time, the target instant included: reminders, renewals, charges (providers that answer inside the database; '
-'others are left to the worker), retries, ends. Returns the new time, the number of steps and the subscriptions handled. Errors: QZ404, 22023 for a step back or no instant.';
+'others are left to the worker), retries, ends. Returns the new time, the number of steps and the subscriptions handled. Whoever acts for these customers meanwhile waits until it commits. Errors: QZ404, 22023 for a step back or no instant.';
 
 CREATE OR REPLACE FUNCTION qzpay.dry_run(sql text) RETURNS SETOF jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$

@@ -54,6 +54,15 @@ CREATE OR REPLACE FUNCTION qzpay._clock_set(at timestamptz) RETURNS timestamptz
 COMMENT ON FUNCTION qzpay._clock_set(timestamptz) IS
     'Sets what qzpay.now() says until the transaction ends or rolls back to before (NULL: real time again); returns the value before, or NULL. 22008 for an infinite time.';
 
+CREATE OR REPLACE FUNCTION qzpay._is_passing(p_sqlstate text) RETURNS boolean
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT left(p_sqlstate, 2) IN ('40', '53', '57', '58') OR p_sqlstate = '55P03'
+$$;
+COMMENT ON FUNCTION qzpay._is_passing(text) IS
+'Whether an error tells of the moment and not of the row at hand: a conflict with another transaction (class 40), a lock not got in time (55P03), want of memory, disk or connections (53), an operator (57), the system (58). '
+'Runs that set a failing row aside do not set it aside for these: they end with the error and can be repeated.';
+
 CREATE OR REPLACE FUNCTION qzpay.uuid_v5(namespace uuid, name text) RETURNS uuid
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'qzpay_derived_uuid';

@@ -107,6 +107,12 @@ BEGIN
         issued_at := greatest(p_at, v_last);
     END IF;
     year := extract(year FROM issued_at AT TIME ZONE v_seller.timezone);
+    -- Counted discounts, then both kinds of numbers, which have to be there to be locked: one order for whoever writes an invoice and a note, one after the other or the other way round.
+    PERFORM qzpay._lock_limited_discounts();
+    INSERT INTO qzpay.invoice_series (seller_id, livemode, document, year, last_number, last_issued_at)
+    SELECT p_seller, p_livemode, k.document, _take_numbers.year, 0, '-infinity' FROM (VALUES (1, 'credit_note'), (2, 'invoice')) k (n, document) ORDER BY k.n
+    ON CONFLICT (seller_id, livemode, document, year) DO NOTHING;
+    PERFORM FROM qzpay.invoice_series s WHERE s.seller_id = p_seller AND s.livemode = p_livemode AND s.year = _take_numbers.year ORDER BY s.document FOR NO KEY UPDATE;
     INSERT INTO qzpay.invoice_series AS s (seller_id, livemode, document, year, last_number, last_issued_at)
     VALUES (p_seller, p_livemode, p_document, _take_numbers.year, p_count, _take_numbers.issued_at)
     ON CONFLICT (seller_id, livemode, document, year) DO UPDATE SET last_number = s.last_number + p_count, last_issued_at = greatest(s.last_issued_at, EXCLUDED.last_issued_at)
@@ -165,7 +171,7 @@ BEGIN
     v_lines := qzpay._tax_lines(v_bills, qzpay._discount_lines(v_bills, p_lines, p_at), p_at);
     v_lines := qzpay._with_excess_lines(v_lines);
     PERFORM qzpay._lock_balances(v_bills);
-    FOR v_group IN SELECT b.seller_id, b.livemode, array_agg(b) AS bills FROM unnest(v_bills) b GROUP BY b.seller_id, b.livemode LOOP
+    FOR v_group IN SELECT b.seller_id, b.livemode, array_agg(b) AS bills FROM unnest(v_bills) b GROUP BY b.seller_id, b.livemode ORDER BY b.seller_id, b.livemode LOOP
         SELECT * INTO STRICT v_block FROM qzpay._take_numbers(v_group.seller_id, v_group.livemode, p_at, cardinality(v_group.bills));
         INSERT INTO qzpay.invoices (tenant_id, id, customer_id, subscription_id, seller_id, livemode, kind, status, number, series_year, series_number,
                                     currency, line_count, subtotal, discount_total, tax_total, tax_included, tax_exempt, tax_note, total, balance_applied, grants_applied, amount_due,

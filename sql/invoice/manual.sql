@@ -303,9 +303,10 @@ BEGIN
         BEGIN
             PERFORM qzpay._finalize_draft(d.tenant_id, d.id, p_at);
         EXCEPTION
-            WHEN query_canceled OR deadlock_detected OR serialization_failure OR admin_shutdown THEN
-                RAISE;
             WHEN OTHERS THEN
+                IF qzpay._is_passing(SQLSTATE) THEN
+                    RAISE;
+                END IF;
                 GET STACKED DIAGNOSTICS v_code = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT;
                 UPDATE qzpay.invoices i SET finalize_at = NULL, status_reason = left(v_code || ': ' || qzpay.redact(v_message), 500) WHERE i.tenant_id = d.tenant_id AND i.id = d.id;
                 PERFORM qzpay._emit_event(d.tenant_id, 'alert.raised', 'invoice', d.id, d.customer_id,

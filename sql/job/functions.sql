@@ -86,27 +86,39 @@ END $$;
 COMMENT ON FUNCTION qzpay.run_due_jobs() IS
 'Runs every job that is due, batch after batch, in the caller''s transaction; for pg_cron or by hand where no worker runs. One row per batch. CALL qzpay.deliver() then talks to the providers.';
 
-CREATE OR REPLACE FUNCTION qzpay._begin_run(p_as_of timestamptz) RETURNS uuid
+CREATE OR REPLACE FUNCTION qzpay._count_due(p_as_of timestamptz) RETURNS bigint
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT count(*) FROM qzpay.subscriptions s WHERE s.test_clock_id IS NULL AND s.next_due_at <= coalesce(p_as_of, qzpay.now()) AND s.set_aside_at IS NULL);
+END $$;
+COMMENT ON FUNCTION qzpay._count_due(timestamptz) IS 'Subscriptions in real time with something due up to an instant (NULL: now), but for those set aside.';
+
+CREATE OR REPLACE FUNCTION qzpay._begin_run(p_as_of timestamptz, OUT run uuid, OUT is_new boolean)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    v_id uuid;
     v_total bigint;
     v_now timestamptz := qzpay._real_now();
 BEGIN
-    SELECT r.id INTO v_id FROM qzpay.billing_runs r WHERE r.pid = pg_backend_pid() AND r.finished_at IS NULL AND r.as_of IS NOT DISTINCT FROM p_as_of ORDER BY r.started_at DESC LIMIT 1;
-    IF FOUND THEN
-        RETURN v_id;
+    -- The lock on its row tells others that the session is at work; a process of the same number before it was another session.
+    SELECT r.id INTO run FROM qzpay.billing_runs r
+    WHERE r.pid = pg_backend_pid() AND r.finished_at IS NULL AND r.as_of IS NOT DISTINCT FROM p_as_of
+      AND r.started_at >= coalesce((SELECT a.backend_start FROM pg_stat_get_activity(pg_backend_pid()) a), '-infinity')
+    ORDER BY r.started_at DESC LIMIT 1 FOR NO KEY UPDATE;
+    is_new := NOT FOUND;
+    IF NOT is_new THEN
+        RETURN;
     END IF;
-    SELECT count(*) INTO v_total FROM qzpay.subscriptions s WHERE s.test_clock_id IS NULL AND s.next_due_at <= coalesce(p_as_of, qzpay.now()) AND s.set_aside_at IS NULL;
+    v_total := qzpay._count_due(p_as_of);
     IF v_total = 0 THEN
-        RETURN NULL;
+        is_new := false;
+        RETURN;
     END IF;
     DELETE FROM qzpay.billing_runs r WHERE r.updated_at < v_now - interval '90 days';
-    INSERT INTO qzpay.billing_runs (id, pid, as_of, total, started_at, updated_at, noticed_at) VALUES (qzpay.uuid_v7(), pg_backend_pid(), p_as_of, v_total, v_now, v_now, v_now) RETURNING id INTO v_id;
-    RETURN v_id;
+    INSERT INTO qzpay.billing_runs (id, pid, as_of, total, remaining, started_at, updated_at, noticed_at) VALUES (qzpay.uuid_v7(), pg_backend_pid(), p_as_of, v_total, v_total, v_now, v_now, v_now) RETURNING id INTO run;
 END $$;
-COMMENT ON FUNCTION qzpay._begin_run(timestamptz) IS 'The run this session is at, or a new one over what is due; NULL when nothing is.';
+COMMENT ON FUNCTION qzpay._begin_run(timestamptz) IS 'The run this session is at, or a new one over what is due; no run when nothing is.';
 
 CREATE OR REPLACE FUNCTION qzpay._note_progress(p_run uuid, p_done bigint, p_batch integer, p_more boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -114,16 +126,23 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     r qzpay.billing_runs%ROWTYPE;
     v_now timestamptz := qzpay._real_now();
-    v_rate numeric;
 BEGIN
-    UPDATE qzpay.billing_runs x SET done = x.done + p_done, batches = x.batches + 1, updated_at = v_now, finished_at = CASE WHEN NOT p_more THEN v_now END
+    UPDATE qzpay.billing_runs x SET done = x.done + p_done, batches = x.batches + 1, updated_at = v_now, finished_at = CASE WHEN NOT p_more THEN v_now END,
+           busy_seconds = x.busy_seconds + extract(epoch FROM v_now - qzpay._recorded_at())
     WHERE x.id = p_run RETURNING * INTO r;
-    -- For whoever watches: at most a line a second, and none for what one batch does.
-    IF r.total > p_batch AND v_now - r.noticed_at >= interval '1 second' THEN
-        v_rate := r.done / extract(epoch FROM v_now - r.started_at);
-        RAISE NOTICE 'billing: % of %, % per second, % to go', r.done, r.total, round(v_rate),
-            CASE WHEN v_rate > 0 THEN make_interval(secs => ceil(greatest(r.total - r.done, 0) / v_rate)::double precision)::text ELSE 'unknown' END;
-        UPDATE qzpay.billing_runs x SET noticed_at = v_now WHERE x.id = p_run;
+    -- For whoever watches: at most a line a second, less often where counting takes long, and none for what one batch does.
+    IF NOT FOUND OR p_more AND v_now - r.noticed_at < greatest(1, r.total / 50000.0) * interval '1 second' THEN
+        RETURN;
+    END IF;
+    UPDATE qzpay.billing_runs x SET remaining = qzpay._count_due(r.as_of), noticed_at = v_now WHERE x.id = p_run RETURNING * INTO r;
+    IF r.total <= p_batch THEN
+        RETURN;
+    ELSIF p_more THEN
+        RAISE NOTICE 'billing: % of % subscriptions, % steps per second, % to go', greatest(r.total - r.remaining, 0), r.total, round(r.done / greatest(r.busy_seconds, 0.001)),
+            CASE WHEN r.remaining < r.total THEN make_interval(secs => ceil(r.remaining * r.busy_seconds / (r.total - r.remaining)))::text ELSE 'unknown' END;
+    ELSE
+        RAISE NOTICE 'billing: finished, % steps in %', r.done, make_interval(secs => ceil(r.busy_seconds))
+            || CASE WHEN r.remaining > 0 THEN format('; other sessions are at %s subscriptions', r.remaining) ELSE '' END;
     END IF;
 END $$;
 COMMENT ON FUNCTION qzpay._note_progress(uuid, bigint, integer, boolean) IS 'Writes how far a run is, to be seen from other sessions once its batch commits, and says so to the session''s own client.';
@@ -167,11 +186,11 @@ COMMENT ON FUNCTION qzpay.preview_billing(timestamptz) IS
 'The invoices that running billing up to an instant ahead would make for all customers in real time, as things stand and if nothing is paid meanwhile: the real run, rolled back. '
 'It holds the subscriptions in question until it returns. tax_total includes what prices contain. Error 22023 for an instant that is not ahead, or more than 13 months, for every period up to it is billed and rolled back.';
 
-CREATE OR REPLACE FUNCTION qzpay._run_billing_batch(p_as_of timestamptz, p_batch integer) RETURNS boolean
+CREATE OR REPLACE FUNCTION qzpay._run_billing_batch(p_as_of timestamptz, p_batch integer, p_announce boolean DEFAULT false) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    v_run uuid;
+    v_run record;
     v_done bigint;
     v_more boolean;
 BEGIN
@@ -182,24 +201,32 @@ BEGIN
     IF p_as_of > qzpay.now() THEN
         RAISE EXCEPTION 'cannot bill as of %, which is in the future', p_as_of USING ERRCODE = '22023', HINT = 'Look ahead with preview_invoice(), dry_run() or a test clock.';
     END IF;
-    v_run := qzpay._begin_run(p_as_of);
+    SELECT * INTO v_run FROM qzpay._begin_run(p_as_of);
+    IF v_run.is_new AND p_announce THEN
+        -- For others to see before the first batch is done.
+        RETURN true;
+    END IF;
     v_done := qzpay._due_batch(NULL, coalesce(p_as_of, qzpay.now()), qzpay.now(), p_batch);
     v_more := qzpay._invoice_batch(NULL, coalesce(p_as_of, qzpay.now()), qzpay.now(), p_batch) + v_done > 0;
-    PERFORM qzpay._note_progress(v_run, v_done, p_batch, v_more);
+    PERFORM qzpay._note_progress(v_run.run, v_done, p_batch, v_more);
     RETURN v_more;
 END $$;
-COMMENT ON FUNCTION qzpay._run_billing_batch(timestamptz, integer) IS 'One batch of run_billing(); false when nothing is due any more.';
+COMMENT ON FUNCTION qzpay._run_billing_batch(timestamptz, integer, boolean) IS 'One batch of run_billing(), or with p_announce, first of all, the mere note that a run begins; false when nothing is due any more.';
 
 CREATE OR REPLACE PROCEDURE qzpay.run_billing(as_of timestamptz DEFAULT NULL, batch integer DEFAULT 5000)
 LANGUAGE plpgsql AS $$
 BEGIN
+    IF NOT qzpay._run_billing_batch(as_of, batch, true) THEN
+        RETURN;
+    END IF;
     LOOP
-        EXIT WHEN NOT qzpay._run_billing_batch(as_of, batch);
         COMMIT;
+        EXIT WHEN NOT qzpay._run_billing_batch(as_of, batch);
     END LOOP;
 END $$;
 COMMENT ON PROCEDURE qzpay.run_billing(timestamptz, integer) IS
 'Does everything due up to as_of (NULL: now) for customers in real time, dated now, committing per batch: may be stopped, repeated and run from several sessions at once. '
+'Says every second how far it is, which qzpay.billing_progress shows to other sessions. A subscription that cannot be billed is set aside with a warning (see qzpay.billing_errors) until retry_billing(). '
 'Not inside a transaction block (error 2D000 as soon as something is due): there, run_due_jobs() does the same.';
 
 CREATE OR REPLACE FUNCTION qzpay.retry_billing(subscription uuid) RETURNS boolean

@@ -20,15 +20,20 @@ CREATE TABLE qzpay.billing_runs (
     pid integer NOT NULL,
     as_of timestamptz,
     total bigint NOT NULL CHECK (total >= 0),
+    remaining bigint NOT NULL CHECK (remaining >= 0),
     done bigint NOT NULL DEFAULT 0,
     batches integer NOT NULL DEFAULT 0,
+    busy_seconds double precision NOT NULL DEFAULT 0,
     started_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     noticed_at timestamptz NOT NULL,
     finished_at timestamptz
 );
 COMMENT ON TABLE qzpay.billing_runs IS
-'Runs of run_billing(), one row per session: subscriptions due when it began, and done so far, committed with each batch. Read the view qzpay.billing_progress.';
+'Runs of run_billing(), one row per session: subscriptions due when it began, those left when last counted, whoever did the others, and the steps of its own, committed with each batch. '
+'Read the view qzpay.billing_progress.';
+COMMENT ON COLUMN qzpay.billing_runs.done IS 'Steps of this session: a subscription has one for each instant at which something is due.';
+COMMENT ON COLUMN qzpay.billing_runs.busy_seconds IS 'Time spent in its batches: what a session that was interrupted and goes on has waited is not in it.';
 CREATE INDEX billing_runs_pid_idx ON qzpay.billing_runs (pid) WHERE finished_at IS NULL;
 
 CREATE TABLE qzpay.workers (

@@ -59,9 +59,10 @@ DECLARE
 BEGIN
     RETURN qzpay._run_internal_attempt(p_tenant, p_attempt);
 EXCEPTION
-    WHEN deadlock_detected OR serialization_failure THEN
-        RAISE;
     WHEN OTHERS THEN
+        IF qzpay._is_passing(SQLSTATE) THEN
+            RAISE;
+        END IF;
         v_message := qzpay.redact(SQLSTATE || ' ' || SQLERRM);
         UPDATE qzpay.payment_attempts a SET next_at = qzpay._attempt_now(a.provider, a.test_clock_id) + interval '1 hour', status_reason = left(v_message, 500)
         WHERE a.tenant_id = p_tenant AND a.id = p_attempt;

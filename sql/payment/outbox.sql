@@ -133,9 +133,10 @@ BEGIN
         BEGIN
             v_claim := qzpay._claim_attempt(v_row.tenant_id, v_row.id, p_worker, v_now);
         EXCEPTION
-            WHEN deadlock_detected OR serialization_failure THEN
-                RAISE;
             WHEN OTHERS THEN
+                IF qzpay._is_passing(SQLSTATE) THEN
+                    RAISE;
+                END IF;
                 -- An adapter's fault stops this attempt only; it has sent nothing.
                 v_message := qzpay.redact(SQLSTATE || ' ' || SQLERRM);
                 v_claim := NULL;

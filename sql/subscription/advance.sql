@@ -402,7 +402,15 @@ BEGIN
     EXCEPTION WHEN OTHERS THEN
         -- Somebody in the batch failed: one by one, so that only the bad ones are set aside.
         FOR n IN 1 .. cardinality(v_subscriptions) LOOP
-            PERFORM qzpay._do_due_alone(v_tenants[n], v_subscriptions[n], v_dues[n], p_at);
+            BEGIN
+                PERFORM qzpay._do_due_alone(v_tenants[n], v_subscriptions[n], v_dues[n], p_at);
+            EXCEPTION WHEN OTHERS THEN
+                -- Nobody's fault. What the ones before it have locked may be what stands in the way: they are done, and the rest is the next batch's.
+                IF n = 1 THEN
+                    RAISE;
+                END IF;
+                RETURN n - 1;
+            END;
         END LOOP;
     END;
     RETURN cardinality(v_subscriptions);
@@ -420,12 +428,15 @@ DECLARE
 BEGIN
     PERFORM qzpay._do_due(ARRAY[p_tenant], ARRAY[p_subscription], ARRAY[p_due], p_at);
 EXCEPTION
-    WHEN query_canceled OR deadlock_detected OR serialization_failure OR admin_shutdown THEN
-        RAISE;
     WHEN OTHERS THEN
+        IF qzpay._is_passing(SQLSTATE) THEN
+            RAISE;
+        END IF;
         GET STACKED DIAGNOSTICS v_code = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT;
         INSERT INTO qzpay.billing_errors (tenant_id, id, subscription_id, due_at, error_code, error_message, occurred_at)
         VALUES (p_tenant, qzpay.uuid_v7(), p_subscription, p_due, v_code, qzpay.redact(v_message), p_at);
+        RAISE WARNING 'subscription % is set aside: %', p_subscription, qzpay.redact(v_message)
+            USING DETAIL = format('Nothing of what is due at %s was done for it.', p_due), HINT = 'Mend the cause, then SELECT qzpay.retry_billing(…) and run billing again.';
         UPDATE qzpay.subscriptions s SET set_aside_at = p_at WHERE s.tenant_id = p_tenant AND s.id = p_subscription;
         PERFORM qzpay._emit_event(p_tenant, 'alert.raised', 'subscription', p_subscription, s.customer_id,
                                   jsonb_build_object('level', 'error', 'message', 'billing set aside: ' || qzpay.redact(v_message), 'code', v_code), NULL, p_at)

@@ -187,13 +187,15 @@ SELECT is((SELECT array_agg(concat_ws(' ', external_id, kind, subtotal, total)) 
 SELECT is((SELECT count(*) FROM qzpay.invoices WHERE customer_id = :'c'), 1::bigint, 'nothing of it has happened');
 SELECT throws_ok('SELECT qzpay.preview_billing(qzpay.now())', '22023', NULL, 'only what is ahead');
 SELECT throws_matching($$ SELECT qzpay.preview_billing('2200-01-01') $$, 'too far ahead', 'and not all of the future');
-SELECT is(qzpay._begin_run(NULL), NULL, 'nothing due, no run');
+SELECT is(qzpay._begin_run(NULL)::text, '(,f)', 'nothing due, no run');
 SELECT is_empty('SELECT check_name, evidence FROM qzpay.check_integrity() WHERE status <> ''pass''', 'the books are in order');
 SELECT qzpay._clock_set(qzpay.now() + interval '40 days') \g /dev/null
+SELECT is(qzpay._run_billing_batch(NULL, 100, true), true, 'a run begins');
+SELECT is((SELECT concat_ws(' ', state, total, remaining, percent, done) FROM qzpay.billing_progress), 'running 1 1 0.0 0', 'seen before anything is done');
 SELECT is(qzpay._run_billing_batch(NULL, 100), true, 'a batch');
 SELECT is((SELECT concat_ws(' ', state, total, done) FROM qzpay.billing_progress), 'running 1 1', 'seen while it runs');
 SELECT qzpay._run_billing_batch(NULL, 100) \g /dev/null
-SELECT is((SELECT concat_ws(' ', state, done, percent) FROM qzpay.billing_progress), 'finished 1 100.0', 'and when it is over');
+SELECT is((SELECT concat_ws(' ', state, done, remaining, percent) FROM qzpay.billing_progress), 'finished 1 0 100.0', 'and when it is over');
 SELECT is((SELECT array_agg(i.total ORDER BY i.total) FROM qzpay.invoices i WHERE i.customer_id = :'c'), '{9900,10650}', 'what was foretold has happened');
 SELECT * FROM finish();
 ROLLBACK;
