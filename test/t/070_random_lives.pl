@@ -19,14 +19,17 @@ $node->start;
 $node->safe_psql('postgres', 'SET client_min_messages = warning; CREATE EXTENSION qzpay CASCADE; SELECT qzpay.install()');
 $node->safe_psql('postgres', slurp_file("test/t/lives.sql"));
 
-# Two sessions, each life in a transaction of its own; one that fails says so and the others go on.
+# Two sessions, each life in a transaction of its own; one that fails leaves its error and what came before it, and the others go on.
+# LIFE=n lives that one alone.
+my @numbers = defined $ENV{LIFE} ? ($ENV{LIFE}) : 1 .. $lives;
+$lives = @numbers;
 my $started = time;
 my @children;
 for my $half (0, 1) {
 	my $pid = fork() // die "fork: $!";
 	if (!$pid) {
 		open my $psql, '|-', 'psql', '-X', '-q', '-d', $node->connstr('postgres'), '-o', '/dev/null' or die "psql: $!";
-		print $psql 'SELECT setseed((', $seed, " + 0.0437 * $_)::numeric % 1); SELECT lives.live($_);\n" for grep { $_ % 2 == $half } 1 .. $lives;
+		print $psql "SELECT lives.live($_, ($seed + 0.0437 * $_) % 1);\n" for grep { $_ % 2 == $half } @numbers;
 		close $psql;
 		require POSIX;
 		POSIX::_exit(0);
@@ -35,12 +38,13 @@ for my $half (0, 1) {
 }
 waitpid $_, 0 for @children;
 note sprintf '%d lives in %d s', $lives, time - $started;
-is($node->safe_psql('postgres', 'SELECT count(*) FROM lives.life'), $lives, 'every life is lived');
-
 sub none {
 	my ($query, $name) = @_;
 	is($node->safe_psql('postgres', $query), '', $name);
 }
+none("SELECT format(E'life %s (QZPAY_SEED=$seed LIFE=%s) at %s, %s:\\n%s\\nBefore:\\n%s', n, n, at, act, error, right(told, 1500)) FROM lives.death ORDER BY n", 'no life ends by an error');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM lives.life'), $lives, 'every life is lived');
+
 none(q{SELECT check_name, evidence FROM qzpay.check_integrity() WHERE status <> 'pass'}, 'the books are in order');
 none('SELECT error_message FROM qzpay.billing_errors', 'no subscription was set aside');
 none('SELECT name, at, what, previewed, billed FROM lives.broken_promises', 'every bill is what its preview said');

@@ -20,6 +20,8 @@ SELECT count(*) AS objects FROM qzpay.import_catalog('{
 
 SELECT qzpay.set_tax_rate('added', 21, country => 'ES'), qzpay.set_tax_rate('second', 3.5, country => 'ES'), qzpay.set_tax_rate('within', 19, inclusive => true, country => 'DE');
 CREATE TABLE lives.life (name text, customer uuid, told text DEFAULT '');
+-- Lives that ended by an error which is no refusal: what was done or due when it came, and all that was told before.
+CREATE TABLE lives.death (n integer, seed numeric, at timestamptz, act text, error text, told text);
 CREATE TABLE lives.used (customer uuid, at timestamptz, quantity numeric);
 -- Previews that were no bills.
 CREATE TABLE lives.broken_promises (name text, at timestamptz, what text, previewed text, billed text);
@@ -62,12 +64,16 @@ BEGIN
     END IF;
 END $$;
 
--- One thing that may happen to a customer now.
-CREATE FUNCTION lives.act(v_customer uuid, v_plan text, v_interval text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-    v_what text := lives.one_of('{use,use,use,use,card,card,cancel,cancel_at,cancel_now,cancel_credit,uncancel,pay,double,preview,detach,change,change,change,change,quantity,undo,addon,addon,addon_quantity,'
+-- One thing that may happen to a customer.
+CREATE FUNCTION lives.any_act() RETURNS text LANGUAGE sql VOLATILE AS $$
+    SELECT lives.one_of('{use,use,use,use,card,card,cancel,cancel_at,cancel_now,cancel_credit,uncancel,pay,double,preview,detach,change,change,change,change,quantity,undo,addon,addon,addon_quantity,'
                                 'addon_remove,terms,pause,pause_now,resume,resume,extend,end_trial,comp,auto_renew,auto_renew,move,goodwill,'
-                                'credit,credit,void,give,grant,sell,reissue,refund,exempt}');
+                                'credit,credit,void,give,grant,sell,reissue,refund,exempt}')
+$$;
+
+-- It happens now.
+CREATE FUNCTION lives.act(v_what text, v_customer uuid, v_plan text, v_interval text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
     v_subscription uuid := (SELECT s.id FROM qzpay.subscriptions s WHERE s.customer_id = v_customer AND s.ended_at IS NULL ORDER BY s.started_at DESC LIMIT 1);
     v_now timestamptz := qzpay.now(v_customer);
     v_quantity numeric := floor(random() * 3000);
@@ -178,8 +184,9 @@ CREATE FUNCTION lives.zone() RETURNS text LANGUAGE sql VOLATILE AS $$
     SELECT lives.one_of('{UTC,America/Argentina/Buenos_Aires,Europe/Madrid,America/New_York,Asia/Kolkata,Pacific/Auckland}')
 $$;
 
-CREATE FUNCTION lives.live(n integer) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION lives.live(n integer, seed numeric) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
+    v_seeded text := setseed(seed)::text;
     v_start timestamptz := '2026-01-01 00:00+00'::timestamptz + floor(random() * 365 * 24 * 60) * interval '1 minute';
     v_at timestamptz := v_start;
     v_clock uuid := qzpay.create_test_clock(v_start, 'random ' || n);
@@ -189,10 +196,14 @@ DECLARE
     -- One life by the day and one by the week: they have many times as many bills.
     v_interval text := CASE n WHEN 1 THEN 'day' WHEN 2 THEN 'week' ELSE lives.one_of('{month,month,month,quarter,year}') END;
     v_told text := '';
+    v_what text := 'subscribe';
     v_direct boolean;
     v_next record;
     v_previewed text;
     v_known uuid[];
+    v_error text;
+    v_detail text;
+    v_context text;
 BEGIN
     IF n <= 2 THEN
         v_plan := 'small';
@@ -204,7 +215,9 @@ BEGIN
     END IF;
     PERFORM qzpay.subscribe(v_customer, v_plan, v_interval, trial_days => CASE WHEN random() < 0.3 THEN 0 END);
     WHILE v_at < v_start + interval '3 years' LOOP
-        v_told := v_told || v_at::text || ' ' || lives.act(v_customer, v_plan, v_interval) || E'\n';
+        v_what := lives.any_act();
+        v_told := v_told || v_at::text || ' ' || lives.act(v_what, v_customer, v_plan, v_interval) || E'\n';
+        v_what := 'time, after ' || v_what;
         -- A step in time, or straight to what is due next, whose bill is asked for beforehand.
         v_direct := random() < 0.3;
         SELECT s.id, s.next_due_at, s.next_due_at = s.current_period_end AND s.status = 'active' AND s.auto_renew
@@ -226,4 +239,8 @@ BEGIN
         END IF;
     END LOOP;
     INSERT INTO lives.life VALUES ('random_' || n, v_customer, v_told);
+    SET CONSTRAINTS ALL IMMEDIATE;
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS v_error = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL, v_context = PG_EXCEPTION_CONTEXT;
+    INSERT INTO lives.death VALUES (n, seed, v_at, v_what, concat_ws(E'\n', SQLSTATE || ' ' || v_error, nullif(v_detail, ''), v_context), v_told);
 END $$;
