@@ -90,7 +90,10 @@ BEGIN
     IF p_sub.usage_period_start IS NULL OR p_sub.usage_period_start >= p_at OR p_sub.usage_period_end <= p_at THEN
         RETURN;
     END IF;
-    SELECT * INTO STRICT v_full FROM qzpay._period_containing(p_sub.anchor, p_sub.usage_unit, p_sub.usage_count, p_sub.timezone, p_at);
+    -- The period as it was begun, whatever the zone of now says.
+    SELECT p.ordinal, qzpay.period_boundary(p_sub.anchor, p_sub.usage_unit, p_sub.usage_count, p.ordinal, p_sub.timezone) AS period_start,
+           qzpay.period_boundary(p_sub.anchor, p_sub.usage_unit, p_sub.usage_count, p.ordinal + 1, p_sub.timezone) AS period_end INTO STRICT v_full
+    FROM qzpay.periods p WHERE p.tenant_id = p_sub.tenant_id AND p.subscription_id = p_sub.id AND p.cycle = 'usage' AND p.period_start = p_sub.usage_period_start;
     v_share := round(extract(epoch FROM p_at - p_sub.usage_period_start) / extract(epoch FROM v_full.period_end - v_full.period_start), 18);
     PERFORM qzpay._close_usage(ARRAY[p_sub.tenant_id], ARRAY[p_sub.customer_id], ARRAY[p_sub.usage_period_start], ARRAY[p_at]);
     UPDATE qzpay.subscriptions s SET usage_share = v_share WHERE s.tenant_id = p_sub.tenant_id AND s.id = p_sub.id;

@@ -90,6 +90,11 @@ $node->safe_psql('postgres', q{
 		WHERE NOT EXISTS (SELECT FROM qzpay.events e WHERE e.aggregate_id = s.id AND e.type = 'subscription.comped')
 		AND NOT EXISTS (SELECT FROM qzpay.subscription_changes h WHERE h.subscription_id = s.id AND h.status = 'applied' AND h.proration = 'none')
 		AND NOT EXISTS (SELECT FROM qzpay.transitions t WHERE t.object_id = s.id AND t.from_status = 'incomplete' AND t.to_status IN ('canceled', 'incomplete_expired'))
+		-- By the day is not by time; a discount goes with the line; what is void was given; what came from elsewhere was paid there.
+		AND NOT EXISTS (SELECT FROM qzpay.subscription_items i JOIN qzpay.products p ON p.id = i.product_id AND p.proration_unit = 'day' WHERE i.subscription_id = s.id)
+		AND NOT EXISTS (SELECT FROM qzpay.redemptions r WHERE r.subscription_id = s.id)
+		AND NOT EXISTS (SELECT FROM qzpay.invoices i WHERE i.subscription_id = s.id AND i.status = 'void' AND NOT EXISTS (SELECT FROM qzpay.invoices n WHERE n.replaces = i.id))
+		AND EXISTS (SELECT FROM qzpay.events e WHERE e.aggregate_id = s.id AND e.type = 'subscription.created' AND NOT e.data ? 'imported')
 		-- Goodwill takes from lines whatever their time.
 		AND NOT EXISTS (SELECT FROM qzpay.credit_notes n JOIN qzpay.invoices i ON i.tenant_id = n.tenant_id AND i.id = n.invoice_id
 			WHERE i.subscription_id = s.id AND (n.reason IS NULL OR n.reason NOT IN ('canceled', 'paused')));
@@ -122,22 +127,36 @@ none("SELECT * FROM ($judged) x WHERE abs(due - billed) > n", 'debits less credi
 is($node->safe_psql('postgres', "SELECT count(*) > $lives / 4 FROM ($judged) x WHERE due > 0"), 't', 'and many were judged');
 
 # Usage by a count of our own, for contracts that were paid, outside of their trial, with no other contract beside them and the plan they began with.
-none(q{SELECT p.subscription_id, p.period_start, u.quantity, b.quantity
-	FROM qzpay.periods p
-	JOIN qzpay.subscriptions s ON s.id = p.subscription_id
-	JOIN qzpay.subscription_items i ON i.subscription_id = s.id AND i.kind = 'plan'
-	JOIN qzpay.charges c ON c.product_id = i.product_id
-	CROSS JOIN LATERAL (SELECT sum(u.quantity) AS quantity FROM lives.used u
-		WHERE u.customer = s.customer_id AND u.at >= p.period_start AND u.at < least(p.period_end, s.ended_at)) u
-	CROSS JOIN LATERAL (SELECT coalesce(sum(l.quantity), 0) AS quantity FROM qzpay.invoice_lines l JOIN qzpay.invoices v ON v.id = l.invoice_id AND v.status <> 'void'
-		WHERE v.customer_id = s.customer_id AND l.kind = 'usage' AND l.period_start = p.period_start) b
-	WHERE p.cycle = 'usage' AND least(p.period_end, s.ended_at) <= qzpay.now(s.customer_id) AND u.quantity > c.included AND u.quantity <> b.quantity
-	AND p.period_start IS DISTINCT FROM CASE WHEN s.trial_end IS NOT NULL THEN s.started_at END
+my $plain = q{p.period_start IS DISTINCT FROM CASE WHEN s.trial_end IS NOT NULL THEN s.started_at END
 	AND NOT EXISTS (SELECT FROM qzpay.subscription_changes h WHERE h.subscription_id = s.id AND h.status = 'applied')
 	AND NOT EXISTS (SELECT FROM qzpay.events e WHERE e.aggregate_id = s.id AND e.type = 'subscription.comped')
 	AND NOT EXISTS (SELECT FROM qzpay.transitions t WHERE t.object_id = s.id AND t.from_status = 'incomplete' AND t.to_status IN ('canceled', 'incomplete_expired'))
 	AND NOT EXISTS (SELECT FROM qzpay.subscriptions o WHERE o.customer_id = s.customer_id AND o.id <> s.id
-		AND o.started_at < coalesce(s.ended_at, 'infinity') AND s.started_at < coalesce(o.ended_at, 'infinity'))}, 'what was used is what was billed');
+		AND o.started_at < coalesce(s.ended_at, 'infinity') AND s.started_at < coalesce(o.ended_at, 'infinity'))};
+none(q{SELECT p.subscription_id, p.period_start, u.quantity, b.quantity
+	FROM qzpay.periods p
+	JOIN qzpay.subscriptions s ON s.id = p.subscription_id
+	JOIN qzpay.subscription_items i ON i.subscription_id = s.id AND i.kind = 'plan'
+	JOIN qzpay.charges c ON c.product_id = i.product_id AND c.currency = s.currency
+	JOIN qzpay.meters m ON m.id = c.meter_id AND m.code = 'messages'
+	CROSS JOIN LATERAL (SELECT sum(u.quantity) AS quantity FROM lives.used u
+		WHERE u.customer = s.customer_id AND u.at >= p.period_start AND u.at < least(p.period_end, s.ended_at)) u
+	CROSS JOIN LATERAL (SELECT coalesce(sum(l.quantity), 0) AS quantity FROM qzpay.invoice_lines l JOIN qzpay.invoices v ON v.id = l.invoice_id AND v.status <> 'void'
+		WHERE v.customer_id = s.customer_id AND l.kind = 'usage' AND l.meter_id = m.id AND l.period_start = p.period_start) b
+	WHERE p.cycle = 'usage' AND least(p.period_end + coalesce(s.usage_late_hours, 0) * interval '1 hour', s.ended_at) <= qzpay.now(s.customer_id) AND u.quantity > c.included AND u.quantity <> b.quantity
+	AND } . $plain . q{}, 'what was used is what was billed');
+# Of a meter whose totals are stated, the last statement.
+none(q{SELECT p.subscription_id, p.period_start, u.quantity, b.quantity
+	FROM qzpay.periods p
+	JOIN qzpay.subscriptions s ON s.id = p.subscription_id
+	JOIN qzpay.subscription_items i ON i.subscription_id = s.id AND i.kind = 'plan'
+	JOIN qzpay.charges c ON c.product_id = i.product_id AND c.currency = s.currency
+	JOIN qzpay.meters m ON m.id = c.meter_id AND m.code = 'storage'
+	CROSS JOIN LATERAL (SELECT coalesce((SELECT u.quantity FROM lives.stated u WHERE u.customer = s.customer_id AND u.at >= p.period_start AND u.at < least(p.period_end, s.ended_at) ORDER BY u.at DESC, u.ctid DESC LIMIT 1), 0) AS quantity) u
+	CROSS JOIN LATERAL (SELECT coalesce(sum(l.quantity), 0) AS quantity FROM qzpay.invoice_lines l JOIN qzpay.invoices v ON v.id = l.invoice_id AND v.status <> 'void'
+		WHERE v.customer_id = s.customer_id AND l.kind = 'usage' AND l.meter_id = m.id AND l.period_start = p.period_start) b
+	WHERE p.cycle = 'usage' AND least(p.period_end + coalesce(s.usage_late_hours, 0) * interval '1 hour', s.ended_at) <= qzpay.now(s.customer_id) AND u.quantity > c.included AND u.quantity <> b.quantity
+	AND } . $plain . q{}, 'what was stated is what was billed');
 is($node->safe_psql('postgres', q{SELECT count(*) > 10 * (SELECT count(*) FROM lives.life), (SELECT count(*) > 5 FROM qzpay.invoice_lines WHERE kind = 'usage' AND amount > 0),
 	(SELECT count(DISTINCT status) > 2 FROM qzpay.subscriptions), (SELECT count(DISTINCT split_part(t, ' ', 3)) > 25 FROM lives.life, regexp_split_to_table(told, E'\\n') t WHERE t !~ 'refused'),
 	(SELECT last_value > 20 FROM lives.kept_promises) FROM qzpay.invoices}), 't|t|t|t|t', 'the lives were eventful');
