@@ -214,6 +214,10 @@ BEGIN
     IF v_rolls IS NULL THEN
         RETURN 0;
     END IF;
+    IF EXISTS (SELECT FROM unnest(v_rolls) r WHERE r.closes_usage AND r.usage_end < r.due_at AND (r.ends OR r.pauses OR r.resets)) THEN
+        PERFORM qzpay._end_late_window(v_rolls, p_at);
+        v_rolls := qzpay._plan_rolls(p_tenants, p_subscriptions, p_dues);
+    END IF;
     v_cycles := qzpay._plan_cycles(v_rolls);
     -- Nobody adds to the usage that is about to be read, and whoever had begun to has ended.
     PERFORM qzpay._close_usage(array_agg(r.tenant_id), array_agg(r.customer_id), array_agg(r.usage_start), array_agg(r.usage_end)) FROM unnest(v_rolls) r WHERE r.closes_usage HAVING count(*) > 0;
@@ -287,6 +291,35 @@ COMMENT ON FUNCTION qzpay._advance_subscriptions(uuid[], uuid[], timestamptz[], 
 'The billing run, set by set, over subscriptions locked by the caller, each at its own due instant: usage period closed with the items it had, ends, pauses, scheduled changes, new periods, '
 'one invoice per subscription and instant (advance and arrears lines together), attempts planned. p_at dates the documents. '
 'A period that exists already is a unique violation, so nothing is billed twice. Returns the number of invoices.';
+
+CREATE OR REPLACE FUNCTION qzpay._end_late_window(p_rolls qzpay._roll[], p_at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    r qzpay._roll;
+    v_sub qzpay._sub;
+    v_next record;
+BEGIN
+    FOR r IN SELECT u.* FROM unnest(p_rolls) u WHERE u.closes_usage AND u.usage_end < u.due_at AND (u.ends OR u.pauses OR u.resets) LOOP
+        v_sub := qzpay._read_sub(r.subscription_id);
+        WHILE v_sub.usage_period_end < r.due_at LOOP
+            PERFORM qzpay._close_usage(ARRAY[v_sub.tenant_id], ARRAY[v_sub.customer_id], ARRAY[v_sub.usage_period_start], ARRAY[v_sub.usage_period_end]);
+            PERFORM qzpay._put_usage_aside(v_sub, v_sub.usage_period_end, p_at);
+            -- The first boundary that lies behind, since two may fall together.
+            SELECT n.ordinal, qzpay.period_boundary(v_sub.anchor, v_sub.usage_unit, v_sub.usage_count, n.ordinal + 1, v_sub.timezone) AS period_end INTO STRICT v_next
+            FROM qzpay.periods p CROSS JOIN LATERAL generate_series(p.ordinal + 1, p.ordinal + 2) AS n (ordinal)
+            WHERE p.tenant_id = v_sub.tenant_id AND p.subscription_id = v_sub.id AND p.cycle = 'usage' AND p.period_start = v_sub.usage_period_start
+              AND qzpay.period_boundary(v_sub.anchor, v_sub.usage_unit, v_sub.usage_count, n.ordinal + 1, v_sub.timezone) > v_sub.usage_period_end ORDER BY n.ordinal LIMIT 1;
+            INSERT INTO qzpay.periods (tenant_id, subscription_id, cycle, period_start, period_end, ordinal)
+            VALUES (v_sub.tenant_id, v_sub.id, 'usage', v_sub.usage_period_end, v_next.period_end, v_next.ordinal);
+            UPDATE qzpay.subscriptions s SET usage_period_start = v_sub.usage_period_end, usage_period_end = v_next.period_end, usage_share = NULL
+            WHERE s.tenant_id = v_sub.tenant_id AND s.id = v_sub.id;
+            v_sub := qzpay._read_sub(r.subscription_id);
+        END LOOP;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION qzpay._end_late_window(qzpay._roll[], timestamptz) IS
+'Closes the usage periods that wait for late reports of subscriptions that end, pause or begin anew: their lines go onto the invoice of that instant, and what was used since is the running period''s, which closes there.';
 
 CREATE OR REPLACE FUNCTION qzpay._credit_cut(p_rolls qzpay._roll[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

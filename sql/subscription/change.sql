@@ -79,13 +79,23 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._cancel_pending_change(uuid, uuid, timestamptz) IS 'Takes back what was scheduled: items go on as they are. False where nothing was.';
 
+CREATE OR REPLACE FUNCTION qzpay._put_usage_aside(p_sub qzpay._sub, p_end timestamptz, p_at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM qzpay._add_pending_lines(p_sub.tenant_id, p_sub.id, qzpay._usage_lines(ARRAY[jsonb_populate_record(NULL::qzpay._roll, jsonb_build_object(
+        'tenant_id', p_sub.tenant_id, 'subscription_id', p_sub.id, 'customer_id', p_sub.customer_id, 'currency', p_sub.currency, 'due_at', p_at, 'closes_usage', true,
+        'rates_usage', NOT p_sub.period_comped AND p_sub.status <> 'trialing', 'usage_start', p_sub.usage_period_start, 'usage_end', p_end))]), p_at);
+END $$;
+COMMENT ON FUNCTION qzpay._put_usage_aside(qzpay._sub, timestamptz, timestamptz) IS
+'Rates the usage of the running period up to an instant, with the items of that instant; the lines wait for the next invoice.';
+
 CREATE OR REPLACE FUNCTION qzpay._split_usage(p_sub qzpay._sub, p_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_full record;
     v_share numeric;
-    v_rolls qzpay._roll[];
 BEGIN
     IF p_sub.usage_period_start IS NULL OR p_sub.usage_period_start >= p_at OR p_sub.usage_period_end <= p_at THEN
         RETURN;
@@ -97,10 +107,7 @@ BEGIN
     v_share := round(extract(epoch FROM p_at - p_sub.usage_period_start) / extract(epoch FROM v_full.period_end - v_full.period_start), 18);
     PERFORM qzpay._close_usage(ARRAY[p_sub.tenant_id], ARRAY[p_sub.customer_id], ARRAY[p_sub.usage_period_start], ARRAY[p_at]);
     UPDATE qzpay.subscriptions s SET usage_share = v_share WHERE s.tenant_id = p_sub.tenant_id AND s.id = p_sub.id;
-    v_rolls := (SELECT array_agg(r) FROM jsonb_populate_record(NULL::qzpay._roll, jsonb_build_object(
-        'tenant_id', p_sub.tenant_id, 'subscription_id', p_sub.id, 'customer_id', p_sub.customer_id, 'currency', p_sub.currency, 'due_at', p_at, 'closes_usage', true,
-        'rates_usage', NOT p_sub.period_comped AND p_sub.status <> 'trialing', 'usage_start', p_sub.usage_period_start, 'usage_end', p_at)) r);
-    PERFORM qzpay._add_pending_lines(p_sub.tenant_id, p_sub.id, qzpay._usage_lines(v_rolls), p_at);
+    PERFORM qzpay._put_usage_aside(p_sub, p_at, p_at);
     UPDATE qzpay.periods p SET period_end = p_at
     WHERE p.tenant_id = p_sub.tenant_id AND p.subscription_id = p_sub.id AND p.cycle = 'usage' AND p.period_start = p_sub.usage_period_start;
     INSERT INTO qzpay.periods (tenant_id, subscription_id, cycle, period_start, period_end, ordinal)
@@ -401,7 +408,7 @@ BEGIN
                 PERFORM qzpay._advance_subscriptions(ARRAY[v_sub.tenant_id], ARRAY[v_sub.id], ARRAY[v_due], v_due);
             END IF;
         END IF;
-        SELECT jsonb_agg(jsonb_build_object('invoice_at', i.issued_at, 'line_position', l.position, 'kind', l.kind, 'description', l.description, 'period_start', l.period_start,
+        SELECT jsonb_agg(jsonb_build_object('invoice_at', coalesce(i.issued_at, i.finalize_at), 'line_position', l.position, 'kind', l.kind, 'description', l.description, 'period_start', l.period_start,
                                             'period_end', l.period_end, 'quantity', l.quantity, 'amount', l.amount, 'discount_amount', l.discount_amount, 'tax_amount', l.tax_amount,
                                             'invoice_total', i.total, 'amount_due', i.amount_due, 'currency', i.currency) || coalesce(v_change, '{}') ORDER BY i.series_number, l.position) INTO v_rows
         FROM qzpay.invoices i JOIN qzpay.invoice_lines l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id

@@ -49,11 +49,11 @@ none(q{SELECT check_name, evidence FROM qzpay.check_integrity() WHERE status <> 
 none('SELECT error_message FROM qzpay.billing_errors', 'no subscription was set aside');
 none('SELECT name, at, what, previewed, billed FROM lives.broken_promises', 'every bill is what its preview said');
 
-# Told again from the periods themselves.
+# Told again from the periods themselves. An end cuts no row: a usage week that is longer than what was left of the last month counts up to it.
 none(q{SELECT p.subscription_id, p.period_start FROM qzpay.periods p
 	JOIN qzpay.subscriptions s ON s.id = p.subscription_id
 	WHERE p.cycle = 'usage' AND p.period_start IS DISTINCT FROM CASE WHEN s.trial_end IS NOT NULL THEN s.started_at END
-	AND NOT EXISTS (SELECT FROM qzpay.periods m WHERE m.subscription_id = p.subscription_id AND m.cycle <> 'usage' AND m.period_start <= p.period_start AND m.period_end >= p.period_end)
+	AND NOT EXISTS (SELECT FROM qzpay.periods m WHERE m.subscription_id = p.subscription_id AND m.cycle <> 'usage' AND m.period_start <= p.period_start AND m.period_end >= least(p.period_end, s.ended_at))
 	AND NOT EXISTS (SELECT FROM qzpay.periods m JOIN qzpay.periods n ON n.subscription_id = m.subscription_id AND n.cycle = m.cycle AND n.period_start = m.period_end
 		WHERE m.subscription_id = p.subscription_id AND m.cycle <> 'usage' AND m.period_start <= p.period_start AND n.period_end >= p.period_end)},
 	'no usage period without a period that is billed in advance');
@@ -105,10 +105,11 @@ none(q{SELECT a.subscription_id, a.id, b.id, a.period_start, a.until, b.period_s
 my $judged = q{
 	WITH spans AS (
 		SELECT p.subscription_id, p.cycle, p.period_start, p.period_end, -- Of a first part, the whole period that it is a part of.
-			extract(epoch FROM coalesce(max(d.period_end), p.period_end) - CASE WHEN max(d.period_end) - p.cycle::interval < p.period_start - interval '4 days' THEN max(d.period_end) - p.cycle::interval ELSE p.period_start END) AS whole
-		FROM lives.judged j JOIN qzpay.periods p ON p.subscription_id = j.id AND p.cycle <> 'usage'
+			extract(epoch FROM coalesce(max(d.period_end), p.period_end) - CASE WHEN p.ordinal < 0 OR max(d.period_end) - p.cycle::interval < p.period_start - interval '4 days'
+				THEN qzpay.period_boundary(max(d.period_end), split_part(p.cycle, ' ', 2), split_part(p.cycle, ' ', 1)::integer, -1, s.timezone) ELSE p.period_start END) AS whole
+		FROM lives.judged j JOIN qzpay.periods p ON p.subscription_id = j.id AND p.cycle <> 'usage' JOIN qzpay.subscriptions s ON s.id = j.id
 		LEFT JOIN (lives.debits d JOIN lives.items i ON i.id = d.subscription_item_id) ON d.subscription_id = p.subscription_id AND i.cycle = p.cycle AND d.period_start >= p.period_start AND d.period_start < p.period_end
-		GROUP BY 1, 2, 3, 4
+		GROUP BY 1, 2, 3, 4, p.ordinal, s.timezone
 	), due AS (
 		SELECT i.subscription_id, sum(i.rate * extract(epoch FROM least(i.valid_until, p.period_end) - greatest(i.valid_from, p.period_start)) / p.whole) AS amount, count(*) AS n
 		FROM lives.items i JOIN spans p ON p.subscription_id = i.subscription_id AND p.cycle = i.cycle AND i.valid_from < p.period_end AND i.valid_until > p.period_start

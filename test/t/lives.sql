@@ -220,7 +220,8 @@ BEGIN
         v_time := v_now - random() * interval '40 days';
         v_text := random()::text;
         PERFORM qzpay.record_usage(v_customer, 'messages', v_quantity, v_text, occurred_at => v_time, late => lives.one_of('{refuse,next,next}'));
-        INSERT INTO lives.used SELECT v_customer, greatest(v_time, e.period_start), v_quantity FROM qzpay.usage_events e WHERE e.customer_id = v_customer AND e.idempotency_key = v_text;
+        -- Without a contract the period is nobody's, whatever had a contract at that time.
+        INSERT INTO lives.used SELECT v_customer, greatest(v_time, e.period_start), v_quantity FROM qzpay.usage_events e WHERE e.customer_id = v_customer AND e.idempotency_key = v_text AND v_subscription IS NOT NULL;
     WHEN 'state' THEN
         PERFORM qzpay.record_usage(v_customer, 'storage', floor(v_quantity / 20), random()::text, action => 'set');
         INSERT INTO lives.stated VALUES (v_customer, v_now, floor(v_quantity / 20));
@@ -332,6 +333,8 @@ BEGIN
         -- A step in time, or straight to what is due next, whose bill is asked for beforehand.
         v_direct := random() < 0.3;
         SELECT s.id, s.next_due_at, s.next_due_at = s.current_period_end AND s.status = 'active' AND s.auto_renew
+                   -- Before it something may become of a payment that is not made yet.
+                   AND NOT EXISTS (SELECT FROM qzpay.invoices i WHERE i.subscription_id = s.id AND i.status = 'open')
                    -- Contracts side by side may share a usage period, which one of them bills.
                    AND NOT EXISTS (SELECT FROM qzpay.subscriptions o WHERE o.customer_id = s.customer_id AND o.id <> s.id AND o.ended_at IS NULL) AS renews INTO v_next
         FROM qzpay.subscriptions s WHERE s.customer_id = v_customer AND s.next_due_at IS NOT NULL AND v_direct ORDER BY s.next_due_at, s.id LIMIT 1;
@@ -350,6 +353,9 @@ BEGIN
             PERFORM qzpay.advance_test_clock(v_clock, v_at);
         END IF;
     END LOOP;
+    -- What nobody answers for so long is an operator's to settle.
+    PERFORM qzpay.resolve_attempt(a.id, 'declined', 'seen in its books') FROM qzpay.payment_attempts a JOIN qzpay.invoices i ON i.tenant_id = a.tenant_id AND i.id = a.invoice_id
+    WHERE i.customer_id = v_customer AND a.status IN ('unknown', 'needs_operator');
     IF v_plan ~ 'moving' THEN
         -- Who has lived is migrated no more.
         PERFORM qzpay.cancel(s.id, 'now') FROM qzpay.subscriptions s WHERE s.customer_id = v_customer AND s.ended_at IS NULL;
