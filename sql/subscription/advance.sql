@@ -302,7 +302,8 @@ DECLARE
 BEGIN
     FOR r IN SELECT u.* FROM unnest(p_rolls) u WHERE u.closes_usage AND u.usage_end < u.due_at AND (u.ends OR u.pauses OR u.resets) LOOP
         v_sub := qzpay._read_sub(r.subscription_id);
-        WHILE v_sub.usage_period_end < r.due_at LOOP
+        -- What was never paid for the first time has not gone on.
+        WHILE v_sub.status <> 'incomplete' AND v_sub.usage_period_end < r.due_at LOOP
             PERFORM qzpay._close_usage(ARRAY[v_sub.tenant_id], ARRAY[v_sub.customer_id], ARRAY[v_sub.usage_period_start], ARRAY[v_sub.usage_period_end]);
             PERFORM qzpay._put_usage_aside(v_sub, v_sub.usage_period_end, p_at);
             -- The first boundary that lies behind, since two may fall together.

@@ -334,7 +334,7 @@ BEGIN
         v_direct := random() < 0.3;
         SELECT s.id, s.next_due_at, s.next_due_at = s.current_period_end AND s.status = 'active' AND s.auto_renew
                    -- Before it something may become of a payment that is not made yet.
-                   AND NOT EXISTS (SELECT FROM qzpay.invoices i WHERE i.subscription_id = s.id AND i.status = 'open')
+                   AND NOT EXISTS (SELECT FROM qzpay.invoices i WHERE i.subscription_id = s.id AND i.status IN ('open', 'draft'))
                    -- Contracts side by side may share a usage period, which one of them bills.
                    AND NOT EXISTS (SELECT FROM qzpay.subscriptions o WHERE o.customer_id = s.customer_id AND o.id <> s.id AND o.ended_at IS NULL) AS renews INTO v_next
         FROM qzpay.subscriptions s WHERE s.customer_id = v_customer AND s.next_due_at IS NOT NULL AND v_direct ORDER BY s.next_due_at, s.id LIMIT 1;
