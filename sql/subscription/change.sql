@@ -65,6 +65,22 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._refuse_while_unpaid(qzpay._sub) IS 'QZ204 while a payment of the subscription is open, failed or under way: what has not been paid cannot be credited.';
 
+CREATE OR REPLACE FUNCTION qzpay._finalize_drafts(p_sub qzpay._sub) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_draft uuid;
+BEGIN
+    FOR v_draft IN SELECT i.id FROM qzpay.invoices i WHERE i.tenant_id = p_sub.tenant_id AND i.subscription_id = p_sub.id AND i.status = 'draft' AND i.kind <> 'manual' ORDER BY i.created_at, i.id LOOP
+        PERFORM qzpay._finalize_draft(p_sub.tenant_id, v_draft, p_sub.now);
+    END LOOP;
+    IF v_draft IS NOT NULL THEN
+        PERFORM qzpay._run_internal_attempts(p_sub.test_clock_id, 10);
+    END IF;
+END $$;
+COMMENT ON FUNCTION qzpay._finalize_drafts(qzpay._sub) IS
+'Makes the drafts of a subscription final before their lines are credited: a draft has no tax, and its discounts are judged when it becomes final.';
+
 CREATE OR REPLACE FUNCTION qzpay._cancel_pending_change(p_tenant uuid, p_subscription uuid, p_at timestamptz) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -269,6 +285,7 @@ BEGIN
         RETURN;
     END IF;
     IF p_sub.status <> 'trialing' THEN
+        PERFORM qzpay._finalize_drafts(p_sub);
         PERFORM qzpay._refuse_while_unpaid(p_sub);
     END IF;
     IF p_sub.cancel_at > p_sub.now THEN

@@ -242,6 +242,20 @@ SELECT is((SELECT string_agg(concat_ws(' ', l.amount, l.tax_amount), ', ' ORDER 
           '-5429 -1140, 16287 3420', 'what waited comes with the rest of the tax');
 SELECT is_empty('SELECT error_message FROM qzpay.billing_errors', 'and nobody is set aside');
 
+-- A draft has no tax yet: it becomes final before a line of it is credited, and the tax goes along.
+SELECT count(*) FROM qzpay.import_catalog('{"meters": {"calls": {"name": "Calls", "aggregation": "sum"}}, "plans": [{"id": "drafted", "name": "Drafted", "invoiceDraftHours": 48,
+    "prices": {"month": {"amount": 5000, "currency": "USD"}}, "usage": {"calls": {"overageRate": 1, "unit": 1, "limitType": "none", "currency": "USD"}}}]}') \g /dev/null
+SELECT qzpay.create_test_clock('2026-01-19 09:00+00') AS clock \gset
+SELECT id AS c FROM qzpay.sync_customer('cn_draft', address => '{"country": "ES"}', test_clock => :'clock') \gset
+SELECT qzpay.attach_payment_method(:'c', 'sandbox', 'tok_ok') \g /dev/null
+SELECT (qzpay.subscribe(:'c', 'drafted', trial_days => 0)).id AS s \gset
+SELECT qzpay.record_usage(:'c'::uuid, 'calls', 100, NULL) \g /dev/null
+SELECT qzpay.advance_test_clock(:'clock', '2026-02-19 09:00+00') \g /dev/null
+SELECT is((SELECT string_agg(concat_ws(' ', status, total), ', ' ORDER BY created_at) FROM qzpay.invoices WHERE customer_id = :'c'), 'paid 6050, draft 5100', 'a draft, without its tax');
+SELECT qzpay.change_plan(:'s', 'pro', effective => 'now') \g /dev/null
+SELECT is((SELECT string_agg(concat_ws(' ', status, total), ', ' ORDER BY series_number) FROM qzpay.invoices WHERE customer_id = :'c'), 'paid 6050, paid 6171, paid 5929', 'a change makes it final');
+SELECT is((SELECT concat_ws(' ', l.amount, l.tax_amount) FROM qzpay.invoice_lines l JOIN qzpay.invoices i ON i.id = l.invoice_id WHERE i.customer_id = :'c' AND l.amount < 0), '-5000 -1050', 'and credits what it has charged');
+
 -- What another invoice credits of an open one, or what waits to, has come off it already: voided, it would be given twice.
 SELECT qzpay.create_test_clock('2026-01-19 09:00+00') AS clock \gset
 SELECT id AS c FROM qzpay.sync_customer('cn_elsewhere', address => '{"country": "ES"}', test_clock => :'clock') \gset

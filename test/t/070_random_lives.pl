@@ -49,11 +49,12 @@ none(q{SELECT check_name, evidence FROM qzpay.check_integrity() WHERE status <> 
 none('SELECT error_message FROM qzpay.billing_errors', 'no subscription was set aside');
 none('SELECT name, at, what, previewed, billed FROM lives.broken_promises', 'every bill is what its preview said');
 
-# Told again from the periods themselves. An end cuts no row: a usage week that is longer than what was left of the last month counts up to it.
+# Told again from the periods themselves. An end cuts no row, and the next month may not be there yet: a usage week that is
+# longer than what is left of a month counts up to the end, or to now.
 none(q{SELECT p.subscription_id, p.period_start FROM qzpay.periods p
 	JOIN qzpay.subscriptions s ON s.id = p.subscription_id
 	WHERE p.cycle = 'usage' AND p.period_start IS DISTINCT FROM CASE WHEN s.trial_end IS NOT NULL THEN s.started_at END
-	AND NOT EXISTS (SELECT FROM qzpay.periods m WHERE m.subscription_id = p.subscription_id AND m.cycle <> 'usage' AND m.period_start <= p.period_start AND m.period_end >= least(p.period_end, s.ended_at))
+	AND NOT EXISTS (SELECT FROM qzpay.periods m WHERE m.subscription_id = p.subscription_id AND m.cycle <> 'usage' AND m.period_start <= p.period_start AND m.period_end >= least(p.period_end, s.ended_at, CASE WHEN s.usage_unit = 'week' THEN qzpay.now(s.customer_id) END))
 	AND NOT EXISTS (SELECT FROM qzpay.periods m JOIN qzpay.periods n ON n.subscription_id = m.subscription_id AND n.cycle = m.cycle AND n.period_start = m.period_end
 		WHERE m.subscription_id = p.subscription_id AND m.cycle <> 'usage' AND m.period_start <= p.period_start AND n.period_end >= p.period_end)},
 	'no usage period without a period that is billed in advance');
