@@ -138,7 +138,7 @@ my $plain = q{p.period_start IS DISTINCT FROM CASE WHEN s.trial_end IS NOT NULL 
 none(q{SELECT p.subscription_id, p.period_start, u.quantity, b.quantity
 	FROM qzpay.periods p
 	JOIN qzpay.subscriptions s ON s.id = p.subscription_id
-	JOIN qzpay.subscription_items i ON i.subscription_id = s.id AND i.kind = 'plan'
+	JOIN qzpay.subscription_items i ON i.subscription_id = s.id AND i.kind = 'plan' AND i.valid_from <= p.period_start AND i.valid_until >= least(p.period_end, s.ended_at)
 	JOIN qzpay.charges c ON c.product_id = i.product_id AND c.currency = s.currency
 	JOIN qzpay.meters m ON m.id = c.meter_id AND m.code = 'messages'
 	CROSS JOIN LATERAL (SELECT sum(u.quantity) AS quantity FROM lives.used u
@@ -151,7 +151,7 @@ none(q{SELECT p.subscription_id, p.period_start, u.quantity, b.quantity
 none(q{SELECT p.subscription_id, p.period_start, u.quantity, b.quantity
 	FROM qzpay.periods p
 	JOIN qzpay.subscriptions s ON s.id = p.subscription_id
-	JOIN qzpay.subscription_items i ON i.subscription_id = s.id AND i.kind = 'plan'
+	JOIN qzpay.subscription_items i ON i.subscription_id = s.id AND i.kind = 'plan' AND i.valid_from <= p.period_start AND i.valid_until >= least(p.period_end, s.ended_at)
 	JOIN qzpay.charges c ON c.product_id = i.product_id AND c.currency = s.currency
 	JOIN qzpay.meters m ON m.id = c.meter_id AND m.code = 'storage'
 	CROSS JOIN LATERAL (SELECT coalesce((SELECT u.quantity FROM lives.stated u WHERE u.customer = s.customer_id AND u.at >= p.period_start AND u.at < least(p.period_end, s.ended_at) ORDER BY u.at DESC, u.ctid DESC LIMIT 1), 0) AS quantity) u
@@ -160,7 +160,7 @@ none(q{SELECT p.subscription_id, p.period_start, u.quantity, b.quantity
 	WHERE p.cycle = 'usage' AND least(p.period_end + coalesce(s.usage_late_hours, 0) * interval '1 hour', s.ended_at) <= qzpay.now(s.customer_id) AND u.quantity > c.included AND u.quantity <> b.quantity
 	AND } . $plain . q{}, 'what was stated is what was billed');
 is($node->safe_psql('postgres', q{SELECT count(*) > 10 * (SELECT count(*) FROM lives.life), (SELECT count(*) > 5 FROM qzpay.invoice_lines WHERE kind = 'usage' AND amount > 0),
-	(SELECT count(DISTINCT status) > 2 FROM qzpay.subscriptions), (SELECT count(DISTINCT split_part(t, ' ', 3)) > 25 FROM lives.life, regexp_split_to_table(told, E'\\n') t WHERE t !~ 'refused'),
+	(SELECT count(DISTINCT status) > 2 FROM qzpay.subscriptions), (SELECT count(DISTINCT split_part(t, ' ', 3)) > 40 FROM lives.life, regexp_split_to_table(told, E'\\n') t WHERE t !~ 'refused'),
 	(SELECT last_value > 20 FROM lives.kept_promises) FROM qzpay.invoices}), 't|t|t|t|t', 'the lives were eventful');
 my ($rc, undef, $err) = $node->psql('postgres', 'TRUNCATE qzpay.usage_events', on_error_die => 0);
 like($err, qr/rows of qzpay\.usage_events are never removed/, 'usage is not truncated');
