@@ -9,10 +9,12 @@ BEGIN
     END IF;
     RETURN (
         WITH period AS (
-            SELECT r.tenant_id, r.subscription_id, r.customer_id, r.invoice_id, s.current_period_start AS period_start, x.period_end, w.period_end - w.period_start AS whole
+            SELECT r.tenant_id, r.subscription_id, r.customer_id, r.invoice_id, s.current_period_start AS period_start, x.period_end, CASE WHEN q.ordinal >= 0 THEN s.current_period_end - s.current_period_start ELSE w.period_end - w.period_start END AS whole
             FROM unnest(p_rolls) r
             JOIN qzpay.subscriptions s ON s.tenant_id = r.tenant_id AND s.id = r.subscription_id
             CROSS JOIN LATERAL (SELECT CASE WHEN r.ends OR r.pauses OR r.resets THEN least(r.due_at, s.current_period_end) ELSE s.current_period_end END AS period_end) x
+            -- A period is as long as it was begun, though the customer has moved; before an anchor that is ahead, the one that it is a part of.
+            LEFT JOIN qzpay.periods q ON q.tenant_id = s.tenant_id AND q.subscription_id = s.id AND q.cycle = s.interval_count || ' ' || s.interval_unit AND q.period_start = s.current_period_start
             CROSS JOIN LATERAL qzpay._period_containing(s.anchor, s.interval_unit, s.interval_count, s.timezone, s.current_period_start) w
             -- Who was given the period for nothing owes nothing for it; a pause has settled what came before it.
             WHERE s.status NOT IN ('trialing', 'incomplete', 'paused') AND NOT s.period_comped

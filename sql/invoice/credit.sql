@@ -293,6 +293,19 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._credit_invoice(uuid, jsonb, bigint, text, text, text) IS 'Internal of credit_invoice(), inside the tenant''s context.';
 
+CREATE OR REPLACE FUNCTION qzpay._credited_elsewhere(p_tenant uuid, p_invoice uuid) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM qzpay.invoice_lines l
+        WHERE l.tenant_id = p_tenant AND l.invoice_id = p_invoice
+          AND (EXISTS (SELECT FROM qzpay.invoice_lines c JOIN qzpay.invoices o ON o.tenant_id = c.tenant_id AND o.id = c.invoice_id AND o.status <> 'void'
+                       WHERE c.tenant_id = l.tenant_id AND c.source_line_id = l.id)
+               OR EXISTS (SELECT FROM qzpay.pending_lines c WHERE c.tenant_id = l.tenant_id AND c.source_line_id = l.id)));
+END $$;
+COMMENT ON FUNCTION qzpay._credited_elsewhere(uuid, uuid) IS 'Whether a line of an invoice is credited by another invoice that is not void, or by a line that waits for one: it cannot be taken back as if all of it were still there.';
+
 CREATE OR REPLACE FUNCTION qzpay._post_void(p_tenant uuid, p_invoice uuid, p_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -349,6 +362,8 @@ BEGIN
         RAISE EXCEPTION 'a payment of invoice % is under way', i.number USING ERRCODE = 'QZ301', HINT = 'Wait for its outcome.';
     ELSIF p_status = 'void' AND i.amount_paid > 0 THEN
         RAISE EXCEPTION 'invoice % is partly paid', i.number USING ERRCODE = 'QZ204', DETAIL = format('Paid: %s.', i.amount_paid), HINT = 'Correct it with credit_invoice().';
+    ELSIF p_status = 'void' AND qzpay._credited_elsewhere(v_tenant, p_invoice) THEN
+        RAISE EXCEPTION 'invoice % cannot be voided', i.number USING ERRCODE = 'QZ204', DETAIL = 'Another invoice credits a line of it, or a credit waits for one.', HINT = 'Take back what is left with credit_invoice().';
     END IF;
     PERFORM qzpay._cancel_planned_attempts(ARRAY[v_tenant], ARRAY[p_invoice], v_at);
     UPDATE qzpay.invoices x SET status_reason = coalesce(p_reason, x.status_reason) WHERE x.tenant_id = v_tenant AND x.id = p_invoice;
@@ -363,7 +378,7 @@ CREATE OR REPLACE FUNCTION qzpay.void_invoice(invoice uuid, reason text DEFAULT 
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_invoice';
 COMMENT ON FUNCTION qzpay.void_invoice(uuid, text) IS
 'Annuls an open or uncollectible invoice nothing was paid of with money: its postings are taken back, what balance or grants had paid returns to the balance, its number stays used. '
-'A subscription that was past due for it recovers. Errors: QZ404, QZ204 wrong status or partly paid, QZ301 a payment is under way.';
+'A subscription that was past due for it recovers. Errors: QZ404, QZ204 wrong status, partly paid, or credited by another invoice, QZ301 a payment is under way.';
 
 CREATE OR REPLACE FUNCTION qzpay._void_invoice(p_invoice uuid, p_reason text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -418,9 +433,8 @@ BEGIN
     ELSIF i.amount_in_flight > 0 THEN
         RAISE EXCEPTION 'a payment of invoice % is under way', i.number USING ERRCODE = 'QZ301', HINT = 'Wait for its outcome.';
     ELSIF i.total = 0 OR EXISTS (
-        SELECT FROM qzpay.invoice_lines l WHERE l.tenant_id = v_tenant AND l.invoice_id = p_invoice AND (l.amount < 0 OR l.kind = 'balance' OR EXISTS (
-            SELECT FROM qzpay.invoice_lines c JOIN qzpay.invoices o ON o.tenant_id = c.tenant_id AND o.id = c.invoice_id AND o.status <> 'void' WHERE c.tenant_id = l.tenant_id AND c.source_line_id = l.id)))
-        OR EXISTS (SELECT FROM qzpay.credit_notes n WHERE n.tenant_id = v_tenant AND n.invoice_id = p_invoice) THEN
+        SELECT FROM qzpay.invoice_lines l WHERE l.tenant_id = v_tenant AND l.invoice_id = p_invoice AND (l.amount < 0 OR l.kind = 'balance'))
+        OR qzpay._credited_elsewhere(v_tenant, p_invoice) OR EXISTS (SELECT FROM qzpay.credit_notes n WHERE n.tenant_id = v_tenant AND n.invoice_id = p_invoice) THEN
         RAISE EXCEPTION 'invoice % cannot be issued anew', i.number USING ERRCODE = 'QZ204', DETAIL = 'There are credits on it or on its lines, or its total is 0.', HINT = 'Credit what is left with credit_invoice() and make a new one.';
     END IF;
     PERFORM qzpay._cancel_planned_attempts(ARRAY[v_tenant], ARRAY[p_invoice], v_at);

@@ -6,7 +6,7 @@ BEGIN
         SELECT array_agg(ROW(r.tenant_id, r.invoice_id, i.kind, i.product_id, i.price_id, NULL, i.id, NULL, coalesce(i.name, p.name),
                              r.period_start, r.period_end, i.quantity, x.unit_amount, y.exact_amount, y.amount, x.part,
                              NULL, NULL, NULL, NULL, NULL, i.metadata, NULL)::qzpay._line
-                         ORDER BY i.kind DESC, p.code)
+                         ORDER BY i.kind DESC, p.code, i.scope)
         FROM unnest(p_cycles) r
         JOIN qzpay.subscription_items i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
              AND i.valid_from <= r.period_start AND i.valid_until > r.period_start

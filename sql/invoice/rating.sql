@@ -9,7 +9,8 @@ BEGIN
     IF p_pricing -> 'minimum_amount' IS NULL OR p_pricing -> 'minimum_amount' = 'null' THEN
         RETURN p_pricing;
     END IF;
-    SELECT * INTO STRICT v_full FROM qzpay._period_containing(p_anchor, p_unit, p_count, p_timezone, p_from);
+    -- By its middle: its ends may be those of another zone, an hour beside the calendar of this one.
+    SELECT * INTO STRICT v_full FROM qzpay._period_containing(p_anchor, p_unit, p_count, p_timezone, p_from + (p_to - p_from) / 2);
     IF p_from <= v_full.period_start AND p_to >= v_full.period_end THEN
         RETURN p_pricing;
     END IF;

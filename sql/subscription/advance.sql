@@ -30,6 +30,38 @@ END $$;
 COMMENT ON FUNCTION qzpay._period_containing(timestamptz, text, integer, text, timestamptz) IS
 'The period [boundary ordinal, boundary ordinal + 1) of an anchor that contains an instant; the ordinal is negative before the anchor.';
 
+CREATE OR REPLACE FUNCTION qzpay._kept_end(p_tenant uuid, p_subscription uuid, p_anchor timestamptz, p_timezone text, p_start timestamptz, p_end timestamptz) RETURNS timestamptz
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN coalesce((SELECT min(p.period_end) FROM qzpay.periods p
+                     WHERE p.tenant_id = p_tenant AND p.subscription_id = p_subscription AND p.cycle <> 'usage' AND p.period_start <= p_start AND p.period_end > p_start AND p.period_end <> p_end
+                       AND qzpay.period_boundary(p_anchor, split_part(p.cycle, ' ', 2), split_part(p.cycle, ' ', 1)::integer, p.ordinal + 1, p_timezone) = p_end), p_end);
+END $$;
+COMMENT ON FUNCTION qzpay._kept_end(uuid, uuid, timestamptz, text, timestamptz, timestamptz) IS
+'End of a period that begins at p_start and by the calendar ends at p_end: where another running period of the subscription ends at that same boundary, but was begun by the clock of another zone, it is the end that one keeps. '
+'So that a month beside a year, and its usage, end with it in one instant though the customer has moved.';
+
+CREATE OR REPLACE FUNCTION qzpay._running_period(p_tenant uuid, p_subscription uuid, p_anchor timestamptz, p_unit text, p_count integer, p_timezone text, p_at timestamptz,
+        OUT ordinal integer, OUT period_start timestamptz, OUT period_end timestamptz)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF p_anchor IS NULL OR coalesce(p_unit IN ('once', 'trial'), true) THEN
+        RETURN;
+    END IF;
+    SELECT n.* INTO STRICT ordinal, period_start, period_end FROM qzpay._period_containing(p_anchor, p_unit, p_count, p_timezone, p_at) n;
+    -- The boundary before may be one that is kept for later.
+    IF qzpay._kept_end(p_tenant, p_subscription, p_anchor, p_timezone, p_at, period_start) > p_at THEN
+        ordinal := ordinal - 1;
+        period_end := period_start;
+        period_start := qzpay.period_boundary(p_anchor, p_unit, p_count, ordinal, p_timezone);
+    END IF;
+    period_end := qzpay._kept_end(p_tenant, p_subscription, p_anchor, p_timezone, p_at, period_end);
+END $$;
+COMMENT ON FUNCTION qzpay._running_period(uuid, uuid, timestamptz, text, integer, text, timestamptz) IS
+'_period_containing() for an interval beside others of a subscription, that ends where they end (_kept_end()). NULL for a price that is no interval''s, or without an anchor.';
+
 CREATE OR REPLACE FUNCTION qzpay._plan_rolls(p_tenants uuid[], p_subscriptions uuid[], p_dues timestamptz[]) RETURNS qzpay._roll[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
@@ -38,10 +70,15 @@ BEGIN
         SELECT array_agg(ROW(s.tenant_id, s.id, s.customer_id, c.seller_id, s.livemode, s.currency, k.due_at, f.ends, f.end_reason,
                              f.pauses, f.starts_trial, f.converts OR f.resumes, r.resets, b.bills AND s.comp_until > b.bill_start,
                              b.bills, r.count || ' ' || r.unit, o.ordinal, b.bill_start,
-                             CASE WHEN b.bills THEN qzpay.period_boundary(r.anchor, r.unit, r.count, o.ordinal + 1, s.timezone) END, b.full_start, r.anchor,
+                             CASE WHEN b.bills AND s.cycle_due_at IS NOT NULL AND NOT r.resets
+                                  THEN qzpay._kept_end(s.tenant_id, s.id, r.anchor, s.timezone, b.bill_start, qzpay.period_boundary(r.anchor, r.unit, r.count, o.ordinal + 1, s.timezone))
+                                  WHEN b.bills THEN qzpay.period_boundary(r.anchor, r.unit, r.count, o.ordinal + 1, s.timezone) END, b.full_start, r.anchor,
                              u.closes, u.closes AND s.status NOT IN ('trialing', 'incomplete', 'paused') AND NOT s.period_comped, u.usage_start, u.usage_end,
                              u.next_start, CASE WHEN f.starts_trial THEN s.trial_end
-                                                WHEN u.next_start IS NOT NULL THEN qzpay.period_boundary(r.anchor, r.usage_unit, r.usage_count, w.ordinal + 1, s.timezone) END,
+                                                WHEN u.next_start IS NOT NULL AND b.bills AND (s.cycle_due_at IS NULL OR r.resets) THEN qzpay.period_boundary(r.anchor, r.usage_unit, r.usage_count, w.ordinal + 1, s.timezone)
+                                                -- Beside a longer period, with which the last of them ends.
+                                                WHEN u.next_start IS NOT NULL THEN qzpay._kept_end(s.tenant_id, s.id, r.anchor, s.timezone, u.next_start,
+                                                         qzpay.period_boundary(r.anchor, r.usage_unit, r.usage_count, w.ordinal + 1, s.timezone)) END,
                              w.ordinal, r.unit, r.count, h.id,
                              qzpay.uuid_v5(n.id, 'invoice:subscription:' || s.id::text || ':' || extract(epoch FROM k.due_at)::text
                                  -- Beside the renewal an instant may see an end, a pause, a new anchor, each with an invoice of its own.
@@ -140,7 +177,7 @@ BEGIN
     END IF;
     RETURN v_main || (
         SELECT array_agg(ROW(r.tenant_id, r.subscription_id, r.invoice_id, x.cycle, x.interval_unit, x.interval_count, t.ordinal,
-                             t.full_start, t.period_start, qzpay.period_boundary(r.anchor, x.interval_unit, x.interval_count, t.ordinal + 1, s.timezone), coalesce(s.comp_until > t.period_start, false))::qzpay._cycle)
+                             t.full_start, t.period_start, CASE WHEN r.resets THEN e.period_end ELSE qzpay._kept_end(r.tenant_id, r.subscription_id, r.anchor, s.timezone, t.period_start, e.period_end) END, coalesce(s.comp_until > t.period_start, false))::qzpay._cycle)
         FROM unnest(p_rolls) r
         JOIN qzpay.subscriptions s ON s.tenant_id = r.tenant_id AND s.id = r.subscription_id AND s.cycle_due_at IS NOT NULL
         CROSS JOIN LATERAL (
@@ -156,6 +193,7 @@ BEGIN
         CROSS JOIN LATERAL qzpay._period_containing(CASE WHEN l.ordinal IS NULL THEN r.anchor END, x.interval_unit, x.interval_count, s.timezone, r.due_at) f
         CROSS JOIN LATERAL (SELECT coalesce(l.ordinal + 1, f.ordinal) AS ordinal, coalesce(l.period_end, f.period_start) AS full_start,
                                    coalesce(l.period_end, CASE WHEN r.resets THEN f.period_start ELSE greatest(f.period_start, x.since) END) AS period_start) t
+        CROSS JOIN LATERAL (SELECT qzpay.period_boundary(r.anchor, x.interval_unit, x.interval_count, t.ordinal + 1, s.timezone) AS period_end) e
         WHERE NOT r.ends AND NOT r.pauses AND (r.bills OR s.status IN ('active', 'past_due', 'unpaid')) AND t.period_start <= r.due_at
     );
 END $$;
@@ -175,6 +213,10 @@ BEGIN
     v_rolls := qzpay._plan_rolls(p_tenants, p_subscriptions, p_dues);
     IF v_rolls IS NULL THEN
         RETURN 0;
+    END IF;
+    IF EXISTS (SELECT FROM unnest(v_rolls) r WHERE r.closes_usage AND r.usage_end < r.due_at AND (r.ends OR r.pauses OR r.resets)) THEN
+        PERFORM qzpay._end_late_window(v_rolls, p_at);
+        v_rolls := qzpay._plan_rolls(p_tenants, p_subscriptions, p_dues);
     END IF;
     v_cycles := qzpay._plan_cycles(v_rolls);
     -- Nobody adds to the usage that is about to be read, and whoever had begun to has ended.
@@ -249,6 +291,36 @@ COMMENT ON FUNCTION qzpay._advance_subscriptions(uuid[], uuid[], timestamptz[], 
 'The billing run, set by set, over subscriptions locked by the caller, each at its own due instant: usage period closed with the items it had, ends, pauses, scheduled changes, new periods, '
 'one invoice per subscription and instant (advance and arrears lines together), attempts planned. p_at dates the documents. '
 'A period that exists already is a unique violation, so nothing is billed twice. Returns the number of invoices.';
+
+CREATE OR REPLACE FUNCTION qzpay._end_late_window(p_rolls qzpay._roll[], p_at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    r qzpay._roll;
+    v_sub qzpay._sub;
+    v_next record;
+BEGIN
+    FOR r IN SELECT u.* FROM unnest(p_rolls) u WHERE u.closes_usage AND u.usage_end < u.due_at AND (u.ends OR u.pauses OR u.resets) LOOP
+        v_sub := qzpay._read_sub(r.subscription_id);
+        -- What was never paid for the first time has not gone on.
+        WHILE v_sub.status <> 'incomplete' AND v_sub.usage_period_end < r.due_at LOOP
+            PERFORM qzpay._close_usage(ARRAY[v_sub.tenant_id], ARRAY[v_sub.customer_id], ARRAY[v_sub.usage_period_start], ARRAY[v_sub.usage_period_end]);
+            PERFORM qzpay._put_usage_aside(v_sub, v_sub.usage_period_end, p_at);
+            -- The first boundary that lies behind, since two may fall together.
+            SELECT n.ordinal, qzpay.period_boundary(v_sub.anchor, v_sub.usage_unit, v_sub.usage_count, n.ordinal + 1, v_sub.timezone) AS period_end INTO STRICT v_next
+            FROM qzpay.periods p CROSS JOIN LATERAL generate_series(p.ordinal + 1, p.ordinal + 2) AS n (ordinal)
+            WHERE p.tenant_id = v_sub.tenant_id AND p.subscription_id = v_sub.id AND p.cycle = 'usage' AND p.period_start = v_sub.usage_period_start
+              AND qzpay.period_boundary(v_sub.anchor, v_sub.usage_unit, v_sub.usage_count, n.ordinal + 1, v_sub.timezone) > v_sub.usage_period_end ORDER BY n.ordinal LIMIT 1;
+            INSERT INTO qzpay.periods (tenant_id, subscription_id, cycle, period_start, period_end, ordinal)
+            VALUES (v_sub.tenant_id, v_sub.id, 'usage', v_sub.usage_period_end, v_next.period_end, v_next.ordinal);
+            UPDATE qzpay.subscriptions s SET usage_period_start = v_sub.usage_period_end, usage_period_end = v_next.period_end, usage_share = NULL
+            WHERE s.tenant_id = v_sub.tenant_id AND s.id = v_sub.id;
+            v_sub := qzpay._read_sub(r.subscription_id);
+        END LOOP;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION qzpay._end_late_window(qzpay._roll[], timestamptz) IS
+'Closes the usage periods that wait for late reports of subscriptions that end, pause or begin anew: their lines go onto the invoice of that instant, and what was used since is the running period''s, which closes there.';
 
 CREATE OR REPLACE FUNCTION qzpay._credit_cut(p_rolls qzpay._roll[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

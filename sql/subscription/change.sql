@@ -65,6 +65,22 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._refuse_while_unpaid(qzpay._sub) IS 'QZ204 while a payment of the subscription is open, failed or under way: what has not been paid cannot be credited.';
 
+CREATE OR REPLACE FUNCTION qzpay._finalize_drafts(p_sub qzpay._sub) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_draft uuid;
+BEGIN
+    FOR v_draft IN SELECT i.id FROM qzpay.invoices i WHERE i.tenant_id = p_sub.tenant_id AND i.subscription_id = p_sub.id AND i.status = 'draft' AND i.kind <> 'manual' ORDER BY i.created_at, i.id LOOP
+        PERFORM qzpay._finalize_draft(p_sub.tenant_id, v_draft, p_sub.now);
+    END LOOP;
+    IF v_draft IS NOT NULL THEN
+        PERFORM qzpay._run_internal_attempts(p_sub.test_clock_id, 10);
+    END IF;
+END $$;
+COMMENT ON FUNCTION qzpay._finalize_drafts(qzpay._sub) IS
+'Makes the drafts of a subscription final before their lines are credited: a draft has no tax, and its discounts are judged when it becomes final.';
+
 CREATE OR REPLACE FUNCTION qzpay._cancel_pending_change(p_tenant uuid, p_subscription uuid, p_at timestamptz) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -79,25 +95,35 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._cancel_pending_change(uuid, uuid, timestamptz) IS 'Takes back what was scheduled: items go on as they are. False where nothing was.';
 
+CREATE OR REPLACE FUNCTION qzpay._put_usage_aside(p_sub qzpay._sub, p_end timestamptz, p_at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM qzpay._add_pending_lines(p_sub.tenant_id, p_sub.id, qzpay._usage_lines(ARRAY[jsonb_populate_record(NULL::qzpay._roll, jsonb_build_object(
+        'tenant_id', p_sub.tenant_id, 'subscription_id', p_sub.id, 'customer_id', p_sub.customer_id, 'currency', p_sub.currency, 'due_at', p_at, 'closes_usage', true,
+        'rates_usage', NOT p_sub.period_comped AND p_sub.status <> 'trialing', 'usage_start', p_sub.usage_period_start, 'usage_end', p_end))]), p_at);
+END $$;
+COMMENT ON FUNCTION qzpay._put_usage_aside(qzpay._sub, timestamptz, timestamptz) IS
+'Rates the usage of the running period up to an instant, with the items of that instant; the lines wait for the next invoice.';
+
 CREATE OR REPLACE FUNCTION qzpay._split_usage(p_sub qzpay._sub, p_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_full record;
     v_share numeric;
-    v_rolls qzpay._roll[];
 BEGIN
     IF p_sub.usage_period_start IS NULL OR p_sub.usage_period_start >= p_at OR p_sub.usage_period_end <= p_at THEN
         RETURN;
     END IF;
-    SELECT * INTO STRICT v_full FROM qzpay._period_containing(p_sub.anchor, p_sub.usage_unit, p_sub.usage_count, p_sub.timezone, p_at);
+    -- The period as it was begun, whatever the zone of now says.
+    SELECT p.ordinal, qzpay.period_boundary(p_sub.anchor, p_sub.usage_unit, p_sub.usage_count, p.ordinal, p_sub.timezone) AS period_start,
+           qzpay.period_boundary(p_sub.anchor, p_sub.usage_unit, p_sub.usage_count, p.ordinal + 1, p_sub.timezone) AS period_end INTO STRICT v_full
+    FROM qzpay.periods p WHERE p.tenant_id = p_sub.tenant_id AND p.subscription_id = p_sub.id AND p.cycle = 'usage' AND p.period_start = p_sub.usage_period_start;
     v_share := round(extract(epoch FROM p_at - p_sub.usage_period_start) / extract(epoch FROM v_full.period_end - v_full.period_start), 18);
     PERFORM qzpay._close_usage(ARRAY[p_sub.tenant_id], ARRAY[p_sub.customer_id], ARRAY[p_sub.usage_period_start], ARRAY[p_at]);
     UPDATE qzpay.subscriptions s SET usage_share = v_share WHERE s.tenant_id = p_sub.tenant_id AND s.id = p_sub.id;
-    v_rolls := (SELECT array_agg(r) FROM jsonb_populate_record(NULL::qzpay._roll, jsonb_build_object(
-        'tenant_id', p_sub.tenant_id, 'subscription_id', p_sub.id, 'customer_id', p_sub.customer_id, 'currency', p_sub.currency, 'due_at', p_at, 'closes_usage', true,
-        'rates_usage', NOT p_sub.period_comped AND p_sub.status <> 'trialing', 'usage_start', p_sub.usage_period_start, 'usage_end', p_at)) r);
-    PERFORM qzpay._add_pending_lines(p_sub.tenant_id, p_sub.id, qzpay._usage_lines(v_rolls), p_at);
+    PERFORM qzpay._put_usage_aside(p_sub, p_at, p_at);
     UPDATE qzpay.periods p SET period_end = p_at
     WHERE p.tenant_id = p_sub.tenant_id AND p.subscription_id = p_sub.id AND p.cycle = 'usage' AND p.period_start = p_sub.usage_period_start;
     INSERT INTO qzpay.periods (tenant_id, subscription_id, cycle, period_start, period_end, ordinal)
@@ -259,6 +285,7 @@ BEGIN
         RETURN;
     END IF;
     IF p_sub.status <> 'trialing' THEN
+        PERFORM qzpay._finalize_drafts(p_sub);
         PERFORM qzpay._refuse_while_unpaid(p_sub);
     END IF;
     IF p_sub.cancel_at > p_sub.now THEN
@@ -398,7 +425,7 @@ BEGIN
                 PERFORM qzpay._advance_subscriptions(ARRAY[v_sub.tenant_id], ARRAY[v_sub.id], ARRAY[v_due], v_due);
             END IF;
         END IF;
-        SELECT jsonb_agg(jsonb_build_object('invoice_at', i.issued_at, 'line_position', l.position, 'kind', l.kind, 'description', l.description, 'period_start', l.period_start,
+        SELECT jsonb_agg(jsonb_build_object('invoice_at', coalesce(i.issued_at, i.finalize_at), 'line_position', l.position, 'kind', l.kind, 'description', l.description, 'period_start', l.period_start,
                                             'period_end', l.period_end, 'quantity', l.quantity, 'amount', l.amount, 'discount_amount', l.discount_amount, 'tax_amount', l.tax_amount,
                                             'invoice_total', i.total, 'amount_due', i.amount_due, 'currency', i.currency) || coalesce(v_change, '{}') ORDER BY i.series_number, l.position) INTO v_rows
         FROM qzpay.invoices i JOIN qzpay.invoice_lines l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id

@@ -15,6 +15,28 @@ END $$;
 COMMENT ON FUNCTION qzpay._next_dunning_at(uuid, uuid) IS
 'Instant of the open case''s next step: n × 24 h after it opened; the final step not before grace is over. NULL: no open case, or no step left.';
 
+CREATE OR REPLACE FUNCTION qzpay._money_under_way(p_tenant uuid, p_subscription uuid) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM qzpay.payment_attempts a JOIN qzpay.invoices i ON i.tenant_id = a.tenant_id AND i.id = a.invoice_id
+        WHERE i.tenant_id = p_tenant AND i.subscription_id = p_subscription AND i.status = 'open' AND a.status IN ('sending', 'confirming', 'processing', 'unknown', 'needs_operator'));
+END $$;
+COMMENT ON FUNCTION qzpay._money_under_way(uuid, uuid) IS 'Whether a payment of an open invoice of a subscription may have moved money that nobody knows of yet: until then dunning''s final step waits.';
+
+CREATE OR REPLACE FUNCTION qzpay._dunning_goes_on(p_tenant uuid, p_subscription uuid, p_at timestamptz) RETURNS timestamptz
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_next timestamptz := qzpay._next_dunning_at(p_tenant, p_subscription);
+BEGIN
+    -- A step whose instant is over is the final one, put off.
+    RETURN CASE WHEN v_next > p_at THEN v_next WHEN v_next IS NOT NULL AND NOT qzpay._money_under_way(p_tenant, p_subscription) THEN p_at END;
+END $$;
+COMMENT ON FUNCTION qzpay._dunning_goes_on(uuid, uuid, timestamptz) IS
+'When an outcome at this instant lets dunning take its next step: at once where its time is over. NULL: no open case, no step left, or another payment is still under way, whose outcome will ask again.';
+
 CREATE OR REPLACE FUNCTION qzpay._will_retry(p_tenant uuid, p_invoice uuid, p_class text) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
@@ -63,7 +85,7 @@ BEGIN
         status_reason = CASE WHEN s.status = 'active' THEN 'payment_failed' ELSE s.status_reason END,
         past_due_since = CASE WHEN s.status = 'active' THEN p_at ELSE s.past_due_since END,
         grace_until = CASE WHEN s.status = 'active' THEN v_grace ELSE s.grace_until END,
-        dunning_next_at = (SELECT greatest(n, p_at) FROM qzpay._next_dunning_at(p_tenant, s.id) n WHERE n IS NOT NULL),
+        dunning_next_at = qzpay._dunning_goes_on(p_tenant, s.id, p_at),
         updated_at = p_at
     WHERE s.tenant_id = p_tenant AND s.id = v_sub.id;
 END $$;
@@ -98,6 +120,9 @@ BEGIN
         UPDATE qzpay.subscriptions s SET status = 'active', status_reason = NULL, past_due_since = NULL, grace_until = NULL, dunning_next_at = NULL,
                restricted_at = NULL, restricted_reason = NULL, updated_at = p_at
         WHERE s.tenant_id = p_tenant AND s.id = v_sub.id;
+    ELSIF v_sub.status IN ('past_due', 'unpaid') AND v_sub.dunning_next_at IS NULL THEN
+        -- The final step has waited for this payment; others are not made.
+        UPDATE qzpay.subscriptions s SET dunning_next_at = qzpay._dunning_goes_on(p_tenant, s.id, p_at) WHERE s.tenant_id = p_tenant AND s.id = v_sub.id;
     END IF;
 END $$;
 COMMENT ON FUNCTION qzpay._invoice_paid(uuid, uuid, timestamptz) IS
@@ -119,10 +144,7 @@ BEGIN
         WHERE s.dunning_next_at <= k.due_at
         ORDER BY k.due_at, s.tenant_id, s.id
     LOOP
-        IF v_row.action IN ('cancel', 'mark_unpaid') AND EXISTS (
-            SELECT FROM qzpay.payment_attempts a JOIN qzpay.invoices i ON i.tenant_id = a.tenant_id AND i.id = a.invoice_id
-            WHERE i.tenant_id = v_row.tenant_id AND i.subscription_id = v_row.id AND i.status = 'open'
-              AND a.status IN ('sending', 'confirming', 'processing', 'unknown', 'needs_operator')) THEN
+        IF v_row.action IN ('cancel', 'mark_unpaid') AND qzpay._money_under_way(v_row.tenant_id, v_row.id) THEN
             -- Money may be under way: the outcome, whichever it is, sets the next instant. Access has ended with grace regardless.
             UPDATE qzpay.subscriptions s SET dunning_next_at = NULL WHERE s.tenant_id = v_row.tenant_id AND s.id = v_row.id;
             CONTINUE;

@@ -63,7 +63,7 @@ BEGIN
           LEFT JOIN (qzpay.subscription_items i JOIN qzpay.prices c ON c.id = i.price_id)
                ON i.tenant_id = s.tenant_id AND i.subscription_id = s.id AND i.valid_until > p_at AND (c.interval_unit, c.interval_count) <> (s.interval_unit, s.interval_count)
           LEFT JOIN qzpay.periods q ON q.tenant_id = s.tenant_id AND q.subscription_id = s.id AND q.cycle = c.interval_count || ' ' || c.interval_unit AND q.period_start <= p_at AND q.period_end > p_at
-          CROSS JOIN LATERAL qzpay._period_containing(CASE WHEN c.interval_unit NOT IN ('once', 'trial') THEN s.anchor END, c.interval_unit, c.interval_count, s.timezone, p_at) n
+          CROSS JOIN LATERAL qzpay._running_period(s.tenant_id, s.id, s.anchor, c.interval_unit, c.interval_count, s.timezone, p_at) n
           WHERE s.tenant_id = p_tenant AND s.id = p_subscription GROUP BY s.id) d
     WHERE s.tenant_id = p_tenant AND s.id = d.id AND s.cycle_due_at IS DISTINCT FROM d.due_at;
 END $$;
@@ -78,7 +78,7 @@ BEGIN
     FROM qzpay.subscription_items i
     JOIN qzpay.prices c ON c.id = i.price_id
     JOIN qzpay.subscriptions s ON s.tenant_id = i.tenant_id AND s.id = i.subscription_id AND s.status <> 'trialing'
-    CROSS JOIN LATERAL qzpay._period_containing(CASE WHEN c.interval_unit NOT IN ('once', 'trial') THEN s.anchor END, c.interval_unit, c.interval_count, s.timezone, p_at) n
+    CROSS JOIN LATERAL qzpay._running_period(s.tenant_id, s.id, s.anchor, c.interval_unit, c.interval_count, s.timezone, p_at) n
     WHERE i.tenant_id = p_tenant AND i.subscription_id = p_subscription AND i.id = ANY (p_items) AND (c.interval_unit, c.interval_count) <> (s.interval_unit, s.interval_count)
       AND NOT EXISTS (SELECT FROM qzpay.periods q WHERE q.tenant_id = s.tenant_id AND q.subscription_id = s.id AND q.cycle = c.interval_count || ' ' || c.interval_unit
                       AND q.period_start < n.period_end AND q.period_end > n.period_start);

@@ -74,7 +74,7 @@ BEGIN
         CROSS JOIN LATERAL (SELECT coalesce(i.unit_amount, c.unit_amount) AS unit_amount) x
         LEFT JOIN qzpay.periods q ON q.tenant_id = s.tenant_id AND q.subscription_id = s.id AND q.cycle = c.interval_count || ' ' || c.interval_unit
              AND q.period_start <= p_at AND q.period_end > p_at
-        CROSS JOIN LATERAL qzpay._period_containing(CASE WHEN c.interval_unit NOT IN ('once', 'trial') THEN s.anchor END, c.interval_unit, c.interval_count, s.timezone, p_at) n
+        CROSS JOIN LATERAL qzpay._running_period(s.tenant_id, s.id, s.anchor, c.interval_unit, c.interval_count, s.timezone, p_at) n
         CROSS JOIN LATERAL (SELECT CASE WHEN q.ordinal >= 0 THEN q.period_start ELSE n.period_start END AS period_start, coalesce(q.period_end, n.period_end) AS period_end) w
         -- Packs that were there are charged in full already and not credited.
         CROSS JOIN LATERAL (SELECT t.is_pack, CASE WHEN t.is_pack THEN greatest(i.quantity - coalesce((SELECT sum(b.quantity) FROM unnest(p_before) b WHERE b.product_id = i.product_id AND b.scope = i.scope), 0), 0)

@@ -158,7 +158,19 @@ qzpay_usage_period(const QzpayEntitlement *entitlement, TimestampTz at, Timestam
 	*start = open_start;
 	*end = open_end;
 	if (at >= open_end)
-		qzpay_period_at(entitlement->usage_anchor, entitlement->usage_unit, entitlement->usage_count, entitlement->timezone, at, start, end);
+	{
+		/*
+		 * The next one begins where the running one ends: that may be by the clock of a zone the customer has left, somewhat before or after the
+		 * boundary it stands for.
+		 */
+		qzpay_period_at(entitlement->usage_anchor, entitlement->usage_unit, entitlement->usage_count, entitlement->timezone, open_end, start, end);
+		if (*end - open_end < open_end - *start)
+			qzpay_period_at(entitlement->usage_anchor, entitlement->usage_unit, entitlement->usage_count, entitlement->timezone, *end, start, end);
+		if (at < *end)
+			*start = open_end;
+		else
+			qzpay_period_at(entitlement->usage_anchor, entitlement->usage_unit, entitlement->usage_count, entitlement->timezone, at, start, end);
+	}
 	return true;
 }
 

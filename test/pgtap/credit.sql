@@ -237,12 +237,42 @@ SELECT qzpay.attach_payment_method(:'c', 'sandbox', 'tok_ok') \g /dev/null
 SELECT (qzpay.subscribe(:'c', 'pro', trial_days => 0)).id AS s \gset
 SELECT qzpay.advance_test_clock(:'clock', '2026-02-02 09:00+00') \g /dev/null
 SELECT qzpay.change_plan(:'s', NULL, quantity => 3, proration => 'create_prorations') \g /dev/null
+SELECT throws_ok(format('SELECT qzpay.reissue_invoice(id) FROM qzpay.invoices WHERE customer_id = %L', :'c'), 'QZ204', NULL, 'an invoice that a credit waits for is not issued anew');
 SELECT is((SELECT (qzpay.credit_invoice(i.id)).total FROM qzpay.invoices i WHERE i.customer_id = :'c'), 5410::bigint, '44.71 + 9.39 are left for a note');
 SELECT throws_ok(format('SELECT qzpay.credit_invoice(id) FROM qzpay.invoices WHERE customer_id = %L', :'c'), 'QZ103', NULL, 'and then nothing');
 SELECT qzpay.advance_test_clock(:'clock', '2026-02-20 09:00+00') \g /dev/null
 SELECT is((SELECT string_agg(concat_ws(' ', l.amount, l.tax_amount), ', ' ORDER BY l.amount) FROM qzpay.invoice_lines l JOIN qzpay.invoices i ON i.id = l.invoice_id WHERE i.customer_id = :'c' AND l.proration),
           '-5429 -1140, 16287 3420', 'what waited comes with the rest of the tax');
 SELECT is_empty('SELECT error_message FROM qzpay.billing_errors', 'and nobody is set aside');
+
+-- A draft has no tax yet: it becomes final before a line of it is credited, and the tax goes along.
+SELECT count(*) FROM qzpay.import_catalog('{"meters": {"calls": {"name": "Calls", "aggregation": "sum"}}, "plans": [{"id": "drafted", "name": "Drafted", "invoiceDraftHours": 48,
+    "prices": {"month": {"amount": 5000, "currency": "USD"}}, "usage": {"calls": {"overageRate": 1, "unit": 1, "limitType": "none", "currency": "USD"}}}]}') \g /dev/null
+SELECT qzpay.create_test_clock('2026-01-19 09:00+00') AS clock \gset
+SELECT id AS c FROM qzpay.sync_customer('cn_draft', address => '{"country": "ES"}', test_clock => :'clock') \gset
+SELECT qzpay.attach_payment_method(:'c', 'sandbox', 'tok_ok') \g /dev/null
+SELECT (qzpay.subscribe(:'c', 'drafted', trial_days => 0)).id AS s \gset
+SELECT qzpay.record_usage(:'c'::uuid, 'calls', 100, NULL) \g /dev/null
+SELECT qzpay.advance_test_clock(:'clock', '2026-02-19 09:00+00') \g /dev/null
+SELECT is((SELECT string_agg(concat_ws(' ', status, total), ', ' ORDER BY created_at) FROM qzpay.invoices WHERE customer_id = :'c'), 'paid 6050, draft 5100', 'a draft, without its tax');
+SELECT qzpay.change_plan(:'s', 'pro', effective => 'now') \g /dev/null
+SELECT is((SELECT string_agg(concat_ws(' ', status, total), ', ' ORDER BY series_number) FROM qzpay.invoices WHERE customer_id = :'c'), 'paid 6050, paid 6171, paid 5929', 'a change makes it final');
+SELECT is((SELECT concat_ws(' ', l.amount, l.tax_amount) FROM qzpay.invoice_lines l JOIN qzpay.invoices i ON i.id = l.invoice_id WHERE i.customer_id = :'c' AND l.amount < 0), '-5000 -1050', 'and credits what it has charged');
+
+-- What another invoice credits of an open one, or what waits to, has come off it already: voided, it would be given twice.
+SELECT qzpay.create_test_clock('2026-01-19 09:00+00') AS clock \gset
+SELECT id AS c FROM qzpay.sync_customer('cn_elsewhere', address => '{"country": "ES"}', test_clock => :'clock') \gset
+SELECT qzpay.attach_payment_method(:'c', 'sandbox', 'tok_ok') \g /dev/null
+SELECT (qzpay.subscribe(:'c', 'pro', trial_days => 0)).id AS s \gset
+SELECT qzpay.set_billing_details(:'c', collection => 'send_invoice', net_days => 60) \g /dev/null
+SELECT qzpay.advance_test_clock(:'clock', '2026-03-05 09:00+00') \g /dev/null
+SELECT id AS i FROM qzpay.invoices WHERE customer_id = :'c' AND status = 'open' \gset
+SELECT qzpay.change_plan(:'s', NULL, quantity => 3, proration => 'create_prorations') \g /dev/null
+SELECT throws_ok(format('SELECT qzpay.void_invoice(%L)', :'i'), 'QZ204', NULL, 'not while a credit waits');
+SELECT qzpay.advance_test_clock(:'clock', '2026-03-20 09:00+00') \g /dev/null
+SELECT throws_ok(format('SELECT qzpay.void_invoice(%L)', :'i'), 'QZ204', NULL, 'nor when it stands on the next');
+SELECT is((SELECT (qzpay.credit_invoice(:'i')).total), 5990::bigint, 'what is left is credited: of 99.00 + 20.79 all but 49.50 + 10.39');
+SELECT is((SELECT count(*) FROM qzpay.balances k WHERE k.customer_id = :'c' AND k.amount <> 0), 0::bigint, 'who has paid nothing of it has nothing');
 
 -- 50 + 20, less 10; tax 10 %; less 20 of balance, less 30 of prepaid credit: 16 are left to pay
 SELECT qzpay.set_tax_rate('ten', 10, country => 'IT') \g /dev/null

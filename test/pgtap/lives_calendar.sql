@@ -6,7 +6,8 @@ SELECT no_plan();
 \set catalog `cat examples/asistia/catalog.json`
 SELECT lives_ok(format('SELECT qzpay.import_catalog(%L)', :'catalog'::jsonb - 'automaticDiscounts'), 'the catalog imports');
 SELECT lives_ok($$ SELECT qzpay.import_catalog('{"currency": "USD", "plans": [{"id": "any", "name": "Any", "prices": {"day": {"amount": 100}, "week": {"amount": 700}, "10 days": {"amount": 1000},
-    "month": {"amount": 3100}, "quarter": {"amount": 9200}, "year": {"amount": 36500}}}]}') $$, 'a plan by every interval');
+    "month": {"amount": 3100}, "quarter": {"amount": 9200}, "year": {"amount": 36500}}}],
+    "addons": [{"id": "wheel", "name": "Wheel", "prices": {"month": {"amount": 310}}}, {"id": "house", "name": "House", "prices": {"year": {"amount": 3650}}}]}') $$, 'a plan by every interval');
 
 -- Periods that are not where the calendar has them; also where one does not follow the other or was not billed once, in full.
 CREATE FUNCTION pg_temp.strays(life_name text, step interval, of_cycle text, price bigint) RETURNS TABLE (n bigint, period_start timestamptz, reckoned timestamptz, billed text) LANGUAGE sql AS $$
@@ -73,6 +74,29 @@ SELECT is((SELECT timezone FROM qzpay.subscriptions WHERE id = pg_temp.of('mover
 SELECT pg_temp.go('mover', '2026-05-01 00:00+00') \g /dev/null
 SELECT is(pg_temp.periods('mover', form => 'MM-DD HH24'), '01-19 09 02-19 09 03-19 09 04-19 08 | 05-19 08', 'mover: four in the morning in New York from April on');
 SELECT is(pg_temp.bills('mover'), '2026-01-19 3100 paid, 2026-02-19 3100 paid, 2026-03-19 3100 paid, 2026-04-19 3100 paid', 'mover: each period once, in full');
+-- Whatever ends with the running period ends in its instant, also what begins after the move: nothing is billed for the hour between two clocks.
+SELECT pg_temp.begin_life('mover_quarter', '2026-01-19 09:00+00', plan => 'any', per => 'quarter', token => 'tok_ok', addons => '{"wheel": 1}') \g /dev/null
+SELECT pg_temp.go('mover_quarter', '2026-02-01 00:00+00') \g /dev/null
+SELECT qzpay.sync_customer('mover_quarter', timezone => 'America/New_York') \g /dev/null
+SELECT qzpay.cancel(pg_temp.of('mover_quarter')) \g /dev/null
+SELECT pg_temp.go('mover_quarter', '2026-05-01 00:00+00') \g /dev/null
+SELECT is(pg_temp.periods('mover_quarter', form => 'MM-DD HH24'), '01-19 09 02-19 09 03-19 08 | 04-19 09', 'mover_quarter: the last month of the wheel ends with the quarter');
+SELECT is(pg_temp.periods('mover_quarter', 'usage', 'MM-DD HH24'), '01-19 09 02-19 09 03-19 08 | 04-19 09', 'mover_quarter: so does its usage');
+SELECT is(pg_temp.bills('mover_quarter'), '2026-01-19 9510 paid, 2026-02-19 310 paid, 2026-03-19 310 paid', 'mover_quarter: no month of a wheel for the last hour');
+SELECT pg_temp.begin_life('mover_late', '2026-01-19 09:00+00', plan => 'any', per => 'quarter', token => 'tok_ok') \g /dev/null
+SELECT qzpay.sync_customer('mover_late', timezone => 'America/New_York') \g /dev/null
+SELECT pg_temp.go('mover_late', '2026-04-19 08:30+00') \g /dev/null
+SELECT qzpay.add_addon(pg_temp.of('mover_late'), 'wheel') \g /dev/null
+SELECT pg_temp.go('mover_late', '2026-04-20 00:00+00') \g /dev/null
+SELECT is(pg_temp.periods('mover_late', form => 'MM-DD HH24'), '03-19 08 04-19 09 | 05-19 08', 'mover_late: a wheel for the last half hour has the month that ends then');
+SELECT is(pg_temp.bills('mover_late'), '2026-01-19 9200 paid, 2026-04-19 9510 paid', 'mover_late: its part is nothing, the next begins with the quarter');
+SELECT pg_temp.begin_life('mover_year', '2026-03-28 12:00+00', plan => 'any', token => 'tok_ok', addons => '{"house": 1}') \g /dev/null
+SELECT qzpay.sync_customer('mover_year', timezone => 'Europe/Madrid') \g /dev/null
+SELECT pg_temp.go('mover_year', '2027-04-01 00:00+00') \g /dev/null
+SELECT is(pg_temp.periods('mover_year', '1 year', 'MM-DD HH24'), '03-28 12 03-28 12 | 03-28 11', 'mover_year: the year keeps its end');
+SELECT is((SELECT to_char(max(p.period_end), 'MM-DD HH24') FROM qzpay.periods p WHERE p.subscription_id = pg_temp.of('mover_year') AND p.cycle = '1 month' AND p.period_start < '2027-03-20'), '03-28 12',
+          'mover_year: and its last month ends with it');
+SELECT is((SELECT count(*) || ' ' || max(i.total) FROM qzpay.invoices i WHERE i.subscription_id = pg_temp.of('mover_year') AND i.issued_at >= '2027-03-20'), '1 6750', 'mover_year: on one bill');
 
 -- 5. Starts ahead.
 SELECT pg_temp.begin_life('future', '2026-01-10 09:00+00', days => 0, token => 'tok_ok', start_at => '2026-02-01 00:00+00') \g /dev/null

@@ -222,6 +222,20 @@ SELECT pg_temp.go('early_gift', '2026-01-20 09:00+00') \g /dev/null
 SELECT is(pg_temp.state('early_gift') || ', ' || pg_temp.bills('early_gift'), 'active access, 2026-01-19 9900 paid', 'early gift: converted and billed');
 SELECT is((SELECT s.set_aside_at FROM qzpay.subscriptions s JOIN life l ON l.subscription = s.id WHERE l.name = 'early_gift'), NULL, 'early gift: billing goes on');
 
+-- The end that dunning asks for waits while money may be under way: renewals meanwhile are billed, and the outcome, be it good, lets dunning go on.
+SELECT pg_temp.begin_life('blind', '2026-01-19 09:00+00', days => 0, token => 'tok_ok') \g /dev/null
+SELECT qzpay.sandbox_set_token(method, 'tok_unknown') FROM life WHERE name = 'blind' \g /dev/null
+SELECT pg_temp.go('blind', '2026-03-01 00:00+00') \g /dev/null
+SELECT a.id AS attempt FROM qzpay.payment_attempts a JOIN life l ON l.customer = a.customer_id WHERE l.name = 'blind' AND a.status IN ('unknown', 'needs_operator') \gset
+SELECT qzpay.sandbox_set_token(method, 'tok_lost') FROM life WHERE name = 'blind' \g /dev/null
+SELECT pg_temp.go('blind', '2026-04-20 00:00+00') \g /dev/null
+SELECT is((SELECT s.status || ' ' || (s.set_aside_at IS NULL) FROM qzpay.subscriptions s WHERE s.id = pg_temp.of('blind')), 'past_due true', 'blind: nobody ends it, and it is not set aside');
+SELECT is(pg_temp.bills('blind'), '2026-01-19 9900 paid, 2026-02-19 9900 open, 2026-03-19 9900 open, 2026-04-19 9900 open', 'blind: billed on');
+SELECT qzpay.resolve_attempt(:'attempt', 'succeeded', 'seen in its books') \g /dev/null
+SELECT pg_temp.go('blind', '2026-04-20 00:00:01+00') \g /dev/null
+SELECT is(pg_temp.state('blind') || ', ' || pg_temp.bills('blind'),
+          'canceled/payment_failed no access, 2026-01-19 9900 paid, 2026-02-19 9900 paid, 2026-03-19 9900 uncollectible, 2026-04-19 9900 uncollectible', 'blind: one is paid, the others end it');
+
 SELECT is_empty('SELECT * FROM pg_temp.unkept_previews()', 'every bill is what its preview said');
 SELECT is_empty('SELECT check_name, evidence FROM qzpay.check_integrity() WHERE status <> ''pass''', 'the books are in order');
 SELECT * FROM finish();

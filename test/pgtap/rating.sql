@@ -211,6 +211,16 @@ SELECT is(pg_temp.lines('committed', '2026-04-10 09:00+00'), 'plan 10000, usage 
 SELECT pg_temp.go('committed', '2026-04-20 09:00+00') \g /dev/null
 SELECT qzpay.cancel(subscription, 'now') FROM life WHERE name = 'committed' \g /dev/null
 SELECT is(pg_temp.lines('committed', '2026-04-20 09:00+00'), 'usage 1033, commitment 5634', 'committed: canceled after a third of the period');
+-- Who moves owes no more and no less for the month that had begun: not by the 31 days of the month before, nor by 28 less an hour.
+SELECT pg_temp.begin_life('mover', '2026-07-10 08:00+00', 'committed') \g /dev/null
+SELECT pg_temp.go('mover', '2026-11-10 08:30+00') \g /dev/null
+SELECT qzpay.sync_customer('mover', timezone => 'America/New_York') \g /dev/null
+SELECT pg_temp.go('mover', '2026-12-11 09:00+00') \g /dev/null
+SELECT is(pg_temp.lines('mover', '2026-12-10 08:00+00'), 'plan 10000, usage 3100, commitment 36900', 'mover: the month of the move');
+SELECT pg_temp.begin_life('mover_west', '2026-02-10 09:00+00', 'committed') \g /dev/null
+SELECT qzpay.sync_customer('mover_west', timezone => 'America/New_York') \g /dev/null
+SELECT pg_temp.go('mover_west', '2026-03-11 09:00+00') \g /dev/null
+SELECT is(pg_temp.lines('mover_west', '2026-03-10 09:00+00'), 'plan 10000, usage 3100, commitment 36900', 'mover_west: the month of the move');
 -- A trial commits to nothing; a yearly plan is settled once a year.
 SELECT pg_temp.begin_life('trying', '2026-01-10 09:00+00', 'committed', days => 14) \g /dev/null
 SELECT pg_temp.go('trying', '2026-02-24 09:00+00') \g /dev/null

@@ -1,6 +1,6 @@
 -- Usage by what it means: periods, trials, limits, late events, distinct values, means, dimensions, reports, and the way back from an invoice line.
 BEGIN;
-SELECT plan(91);
+SELECT plan(93);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -198,6 +198,28 @@ SELECT pg_temp.go('patient', '2026-02-01 12:00+00') \g /dev/null
 SELECT is(pg_temp.bills('patient'), '2026-01-01 1000 paid, 2026-02-01 1000 paid, 2026-02-01 9 paid', 'and billed when they are over');
 SELECT qzpay.change_plan(s.id, 'office', effective => 'now') FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id WHERE c.external_id = 'patient' \g /dev/null
 SELECT is((SELECT s.usage_late_hours FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id WHERE c.external_id = 'patient'), (qzpay.setting('usage_late_window') #>> '{}')::integer, 'a plan that says nothing goes by the setting');
+-- What ends a contract or a period inside the window ends two periods: the one that waits, and the one that has begun behind it.
+SELECT qzpay.set_setting('usage_late_window', '48') \g /dev/null
+SELECT pg_temp.make(n, '2026-01-19 09:00+00', 'office', 0) FROM unnest('{window_end,window_pause,window_mover}'::text[]) n \g /dev/null
+SELECT qzpay.set_setting('usage_late_window', '0') \g /dev/null
+SELECT qzpay.record_usage(n, 'scans', 12, 'w1') FROM unnest('{window_end,window_pause}'::text[]) n \g /dev/null
+SELECT pg_temp.go(n, '2026-02-20 09:00+00') FROM unnest('{window_end,window_pause}'::text[]) n \g /dev/null
+SELECT qzpay.record_usage(n, 'scans', 14, 'w2') FROM unnest('{window_end,window_pause}'::text[]) n \g /dev/null
+SELECT pg_temp.go(n, '2026-02-20 10:00+00') FROM unnest('{window_end,window_pause}'::text[]) n \g /dev/null
+SELECT qzpay.cancel(s.id, 'now') FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id WHERE c.external_id = 'window_end' \g /dev/null
+SELECT qzpay.pause(s.id, 'now') FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id WHERE c.external_id = 'window_pause' \g /dev/null
+SELECT is((SELECT string_agg(concat_ws(' ', c.external_id, to_char(l.period_start, 'MM-DD HH24'), to_char(l.period_end, 'MM-DD HH24'), l.quantity, l.amount), ', ' ORDER BY c.external_id, l.period_start)
+           FROM qzpay.invoice_lines l JOIN qzpay.invoices i ON i.id = l.invoice_id JOIN qzpay.customers c ON c.id = i.customer_id WHERE c.external_id ~ '^window_' AND l.kind = 'usage' AND i.issued_at = '2026-02-20 10:00+00'),
+          'window_end 01-19 09 02-19 09 12 6, window_end 02-19 09 02-20 10 14 12, window_pause 01-19 09 02-19 09 12 6, window_pause 02-19 09 02-20 10 14 12', 'both are billed at once');
+-- Who has moved begins the next period where the running one ends, whatever the clock of the new zone says.
+SELECT pg_temp.go('window_mover', '2026-03-01 00:00+00') \g /dev/null
+SELECT qzpay.sync_customer('window_mover', timezone => 'America/New_York') \g /dev/null
+SELECT pg_temp.go('window_mover', '2026-03-19 08:30+00') \g /dev/null
+SELECT qzpay.record_usage('window_mover', 'scans', 11, 'm1') \g /dev/null
+SELECT pg_temp.go('window_mover', '2026-03-19 09:30+00') \g /dev/null
+SELECT qzpay.record_usage('window_mover', 'scans', 13, 'm2') \g /dev/null
+SELECT pg_temp.go('window_mover', '2026-04-25 00:00+00') \g /dev/null
+SELECT matches(pg_temp.bills('window_mover'), '2026-03-21 3 paid, 2026-04-19 1000 paid, 2026-04-21 9 paid', 'in the window after a move each event finds its period');
 
 -- 12. More than an amount can be: quantity and price are possible, their product is not.
 SELECT qzpay.import_catalog('{"meters": {"gold": {"name": "Gold"}}, "plans": [
