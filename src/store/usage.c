@@ -19,7 +19,7 @@
 #include "store/period.h"
 #include "store/relation.h"
 #include "store/row.h"
-#include "store/usage.h"
+#include "store/usage_booking.h"
 #include "store/uuid.h"
 
 /* How far ahead of the customer's now a report may be: clocks differ. */
@@ -48,21 +48,6 @@ static QzpayCall raise_alert = {
 	.nargs = 9,
 	.types = {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, BOOLOID, NUMERICOID, NUMERICOID}
 };
-
-/* A report on its way. */
-typedef struct Booking
-{
-	const QzpayCatalog *catalog;
-	const QzpayEntitlement *entitlement;
-	const QzpayUsageReport *report;
-	QzpayAllowance allowance;
-	QzpayUsageEvent event;
-	QzpayUsageTotal total;
-	TimestampTz period_end;
-	bool		is_late;		/* booked into the running period, its own being closed */
-	pg_uuid_t	value;			/* what a meter that counts distinct values counts here */
-	bool		value_is_new;
-} Booking;
 
 static void
 refuse(QzpayUsageResult *result, int sqlstate, char *message, char *detail, char *hint)
@@ -161,7 +146,7 @@ qzpay_usage_period(const QzpayEntitlement *entitlement, TimestampTz at, Timestam
 
 /* Fills the event but for its quantity; false when its time is refused. */
 static bool
-place_in_time(Booking *booking, QzpayUsageResult *result)
+place_in_time(QzpayBooking *booking, QzpayUsageResult *result)
 {
 	const QzpayEntitlement *entitlement = booking->entitlement;
 	QzpayUsageEvent *event = &booking->event;
@@ -189,7 +174,7 @@ place_in_time(Booking *booking, QzpayUsageResult *result)
 }
 
 static void
-fill_event(Booking *booking)
+fill_event(QzpayBooking *booking)
 {
 	const QzpayUsageReport *report = booking->report;
 	QzpayUsageEvent *event = &booking->event;
@@ -230,7 +215,7 @@ same_amount(Numeric a, Numeric b)
 
 /* Whether the stored event under the key says what the report says; a report without a time doesn't name one. */
 static bool
-same_content(const Booking *booking, const QzpayUsageEvent *stored)
+same_content(const QzpayBooking *booking, const QzpayUsageEvent *stored)
 {
 	const QzpayUsageEvent *event = &booking->event;
 	Numeric		stated = event->reading != NULL ? event->reading : event->quantity;
@@ -251,7 +236,7 @@ same_content(const Booking *booking, const QzpayUsageEvent *stored)
  * periods say nothing of the time of recording, in all that is kept.
  */
 static void
-set_key_horizon(Booking *booking)
+set_key_horizon(QzpayBooking *booking)
 {
 	QzpayUsageEvent *event = &booking->event;
 
@@ -268,7 +253,7 @@ total_of(const QzpayMeter *meter, Numeric sum, int64 events)
 
 /* Answers a report whose key is there. */
 static void
-answer_duplicate(const Booking *booking, const QzpayUsageEvent *stored, QzpayUsageResult *result)
+answer_duplicate(const QzpayBooking *booking, const QzpayUsageEvent *stored, QzpayUsageResult *result)
 {
 	QzpayUsageTotal total = booking->total;
 	Snapshot	latest;
@@ -291,7 +276,7 @@ answer_duplicate(const Booking *booking, const QzpayUsageEvent *stored, QzpayUsa
 }
 
 static void
-lock_event(const Booking *booking, QzpayKeyLock *lock)
+lock_event(const QzpayBooking *booking, QzpayKeyLock *lock)
 {
 	const struct
 	{
@@ -302,8 +287,9 @@ lock_event(const Booking *booking, QzpayKeyLock *lock)
 	qzpay_key_lock(lock, &key, sizeof(key));
 }
 
-static void
-take_back_event(Booking *booking)
+/* Takes the inserted event back. */
+void
+qzpay_booking_take_back(QzpayBooking *booking)
 {
 	/* A row can't be deleted by the command that has inserted it. */
 	CommandCounterIncrement();
@@ -317,7 +303,7 @@ take_back_event(Booking *booking)
  * Months other than its own are looked at after the insertion: of two transactions that insert one key into two months, one sees the other.
  */
 static bool
-insert_key(Booking *booking, QzpayUsageEvent *stored, TransactionId *in_progress)
+insert_key(QzpayBooking *booking, QzpayUsageEvent *stored, TransactionId *in_progress)
 {
 	bool		is_new = qzpay_usage_event_insert(&booking->event, true);
 
@@ -325,28 +311,29 @@ insert_key(Booking *booking, QzpayUsageEvent *stored, TransactionId *in_progress
 	return !qzpay_usage_event_find(&booking->event, !is_new, stored, in_progress);
 }
 
+static int	wary = 0;			/* how many keys to look for before they are inserted */
+
+/* Whether keys have not just been repeated, so that it is worth inserting the next ones without looking. */
+bool
+qzpay_booking_expects_new_keys(void)
+{
+	return wary == 0;
+}
+
 /*
- * Whether the event's key is there; if not, and with insert_it, the event is inserted, and without, the key's lock is kept.
+ * Looks for the event's key, until it is certain whether it is there; if not, and with insert_it, the event is inserted, and without, the key's
+ * lock is kept.  The booking has no row when this begins.
  *
- * Inserting tells by itself whether the key is there, so that a new one needs one descent of the index and no lock; where keys have just been
- * repeated, they are looked for first.  Who finds that somebody else may have inserted it takes its row back, and only then the lock, under
- * which one looks and inserts: so of several that met one has the key, and the others wait for that one's transaction without the lock.
+ * Of several that met in inserting a key each has taken its row back, and looks and inserts under the lock: so one has the key, and the
+ * others wait for that one's transaction without the lock.
  */
 static bool
-is_duplicate(Booking *booking, bool insert_it, QzpayKeyLock *lock, QzpayUsageEvent *stored)
+look_and_insert(QzpayBooking *booking, bool insert_it, QzpayKeyLock *lock, QzpayUsageEvent *stored)
 {
-	static int	wary = 0;		/* how many keys to look for first */
-	TransactionId in_progress = InvalidTransactionId;
-
-	if (insert_it && wary == 0)
-	{
-		if (insert_key(booking, stored, &in_progress))
-			return false;
-		take_back_event(booking);
-	}
 	for (;;)
 	{
-		in_progress = InvalidTransactionId;
+		TransactionId in_progress = InvalidTransactionId;
+
 		lock_event(booking, lock);
 		if (!qzpay_usage_event_find(&booking->event, true, stored, &in_progress))
 		{
@@ -358,7 +345,7 @@ is_duplicate(Booking *booking, bool insert_it, QzpayKeyLock *lock, QzpayUsageEve
 				qzpay_key_unlock(lock);
 				return false;
 			}
-			take_back_event(booking);
+			qzpay_booking_take_back(booking);
 		}
 		qzpay_key_unlock(lock);
 		if (!TransactionIdIsValid(in_progress))
@@ -370,11 +357,72 @@ is_duplicate(Booking *booking, bool insert_it, QzpayKeyLock *lock, QzpayUsageEve
 	}
 }
 
+/*
+ * Whether the event's key is there; if not, and with insert_it, the event is inserted, and without, the key's lock is kept.
+ *
+ * Inserting tells by itself whether the key is there, so that a new one needs one descent of the index and no lock; where keys have just been
+ * repeated, they are looked for first.
+ */
+static bool
+is_duplicate(QzpayBooking *booking, bool insert_it, QzpayKeyLock *lock, QzpayUsageEvent *stored)
+{
+	TransactionId in_progress = InvalidTransactionId;
+
+	if (insert_it && wary == 0)
+	{
+		if (insert_key(booking, stored, &in_progress))
+			return false;
+		qzpay_booking_take_back(booking);
+	}
+	return look_and_insert(booking, insert_it, lock, stored);
+}
+
+/*
+ * qzpay_booking_insert_key
+ *		Inserts the event of an increment; false, and the answer in result, where its key is there.
+ */
+bool
+qzpay_booking_insert_key(QzpayBooking *booking, QzpayUsageResult *result)
+{
+	QzpayKeyLock lock;
+	QzpayUsageEvent stored;
+
+	if (booking->event.key == NULL)
+		(void) qzpay_usage_event_insert(&booking->event, false);
+	else if (is_duplicate(booking, true, &lock, &stored))
+	{
+		answer_duplicate(booking, &stored, result);
+		return false;
+	}
+	return true;
+}
+
+/*
+ * qzpay_booking_enter_key
+ *		The same for an event that an earlier command has put into its table, among others, but into no index.
+ */
+bool
+qzpay_booking_enter_key(QzpayBooking *booking, QzpayRows *rows, int row, QzpayUsageResult *result)
+{
+	TransactionId in_progress = InvalidTransactionId;
+	QzpayKeyLock lock;
+	QzpayUsageEvent stored;
+	bool		is_new = qzpay_rows_enter(rows, row, booking->event.key != NULL, &booking->event.row);
+
+	if (booking->event.key == NULL || !qzpay_usage_event_find(&booking->event, !is_new, &stored, &in_progress))
+		return true;
+	qzpay_booking_take_back(booking);
+	if (!look_and_insert(booking, true, &lock, &stored))
+		return true;
+	answer_duplicate(booking, &stored, result);
+	return false;
+}
+
 /* QzpayUsageDecision: what the report adds, unless that exceeds a hard limit. */
 static bool
 decide(QzpayUsageTotal *total, Numeric *difference, void *arg)
 {
-	Booking    *booking = arg;
+	QzpayBooking *booking = arg;
 	Numeric		stated = booking->report->quantity;
 
 	if (is_increment(booking->report))
@@ -395,8 +443,9 @@ decide(QzpayUsageTotal *total, Numeric *difference, void *arg)
 		qzpay_number_compare(total->after, booking->allowance.value) <= 0 || qzpay_number_sign(*difference) <= 0;
 }
 
-static void
-refuse_total(const Booking *booking, QzpayTotalResult outcome, QzpayUsageResult *result)
+/* Says why the total was left as it is. */
+void
+qzpay_booking_refuse(const QzpayBooking *booking, QzpayTotalResult outcome, QzpayUsageResult *result)
 {
 	const char *meter = booking->report->meter->code;
 
@@ -413,7 +462,7 @@ refuse_total(const Booking *booking, QzpayTotalResult outcome, QzpayUsageResult 
 
 /* Inserts the event of a reading, whose total has been written; raises 40001 when its key has been used for an increment meanwhile. */
 static void
-insert_decided(Booking *booking)
+insert_decided(QzpayBooking *booking)
 {
 	QzpayUsageEvent stored;
 	TransactionId in_progress = InvalidTransactionId;
@@ -433,27 +482,27 @@ insert_decided(Booking *booking)
  * An increment's event comes first; a reading's quantity is known only under the lock of the total, and its key is locked until then.
  */
 static bool
-write_booking(Booking *booking, QzpayUsageResult *result)
+write_booking(QzpayBooking *booking, QzpayUsageResult *result)
 {
 	bool		event_first = is_increment(booking->report);
-	bool		has_key = booking->event.key != NULL;
+	bool		locks_key = !event_first && booking->event.key != NULL;
 	QzpayKeyLock lock;
 	QzpayUsageEvent stored;
 	QzpayTotalResult outcome;
 
-	if (has_key && is_duplicate(booking, event_first, &lock, &stored))
+	if (event_first && !qzpay_booking_insert_key(booking, result))
+		return false;
+	if (locks_key && is_duplicate(booking, false, &lock, &stored))
 	{
 		answer_duplicate(booking, &stored, result);
 		return false;
 	}
-	if (event_first && !has_key)
-		(void) qzpay_usage_event_insert(&booking->event, false);
 	outcome = qzpay_usage_total_add(&booking->total, decide, booking);
 	if (outcome == QZPAY_TOTAL_ADDED && !event_first)
 		insert_decided(booking);
 	if (outcome == QZPAY_TOTAL_ADDED && booking->value_is_new)
 		qzpay_usage_value_add(&booking->total, &booking->value);
-	if (!event_first && has_key)
+	if (locks_key)
 		qzpay_key_unlock(&lock);
 	if (outcome == QZPAY_TOTAL_ADDED)
 	{
@@ -461,8 +510,8 @@ write_booking(Booking *booking, QzpayUsageResult *result)
 		return true;
 	}
 	if (event_first)
-		take_back_event(booking);
-	refuse_total(booking, outcome, result);
+		qzpay_booking_take_back(booking);
+	qzpay_booking_refuse(booking, outcome, result);
 	return false;
 }
 
@@ -498,7 +547,7 @@ raised_alerts(const QzpayUsageTotal *total, const int *thresholds, int n)
 }
 
 static void
-raise_one_alert(const Booking *booking, int threshold)
+raise_one_alert(const QzpayBooking *booking, int threshold)
 {
 	const QzpayUsageTotal *total = &booking->total;
 	Datum		values[9];
@@ -526,7 +575,7 @@ raise_one_alert(const Booking *booking, int threshold)
  * next event makes up for it.
  */
 static void
-raise_alerts(const Booking *booking)
+raise_alerts(const QzpayBooking *booking)
 {
 	const Numeric included = booking->allowance.value;
 	const int  *percents;
@@ -590,7 +639,7 @@ is_paused(const QzpayEntitlement *entitlement)
 
 /* Says that an event came after its own period was closed. */
 static void
-mark_late(const Booking *booking)
+mark_late(const QzpayBooking *booking)
 {
 	const QzpayUsageEvent *event = &booking->event;
 	Datum		values[7];
@@ -626,7 +675,7 @@ qzpay_usage_allowance(const QzpayCatalog *catalog, const QzpayEntitlement *entit
 
 /* Whether a report for a closed period repeats one that was recorded in time; result is its answer then. */
 static bool
-repeats_closed(Booking *booking, QzpayUsageResult *result)
+repeats_closed(QzpayBooking *booking, QzpayUsageResult *result)
 {
 	QzpayUsageEvent stored;
 	TransactionId in_progress = InvalidTransactionId;
@@ -640,6 +689,86 @@ repeats_closed(Booking *booking, QzpayUsageResult *result)
 }
 
 /*
+ * qzpay_booking_prepare
+ *		What is to be booked, and where; false, and the answer in result, where nothing is.
+ */
+bool
+qzpay_booking_prepare(QzpayBooking *booking, const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayUsageReport *report,
+					  QzpayUsageResult *result)
+{
+	memset(booking, 0, sizeof(*booking));
+	memset(result, 0, sizeof(*result));
+	booking->catalog = catalog;
+	booking->entitlement = entitlement;
+	booking->report = report;
+	if (!check_quantity(report, result))
+		return false;
+	if (report->meter->aggregation == QZPAY_AGGREGATE_UNIQUE && !qzpay_usage_value_id(report->meter, report->properties, &booking->value))
+	{
+		refuse(result, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("meter \"%s\" counts the values of the property \"%s\", which the report lacks",
+																report->meter->code, report->meter->value_property), NULL,
+			   pstrdup("It must be a string, a number, true or false."));
+		return false;
+	}
+	if (is_paused(entitlement))
+	{
+		refuse(result, ERRCODE_QZPAY_NO_ACCESS, psprintf("usage of \"%s\" is refused while the subscription is paused", report->meter->code), NULL,
+			   pstrdup("Resume the subscription, or keep its access while it is paused."));
+		return false;
+	}
+	fill_event(booking);
+	booking->total.tenant = entitlement->tenant;
+	booking->total.customer = entitlement->customer;
+	booking->total.meter = report->meter->id;
+	if (!place_in_time(booking, result))
+	{
+		(void) repeats_closed(booking, result);
+		return false;
+	}
+	qzpay_usage_allowance(catalog, entitlement, report->meter, booking->is_late ? entitlement->now : booking->event.occurred_at, &booking->allowance);
+	booking->total.period_start = booking->event.period_start;
+	booking->total.is_gauge = report->is_reading;
+	booking->total.adding = 1;
+	booking->total.amount = report->amount;
+	booking->total.exclusive = !is_increment(report) || (!booking->allowance.unlimited && booking->allowance.type == QZPAY_LIMIT_HARD);
+	set_key_horizon(booking);
+	qzpay_usage_event_prepare(booking->event.recorded_at);
+	return true;
+}
+
+/*
+ * qzpay_booking_adds_blindly
+ *		Whether it adds the same to the total whatever that is, so that it may be added together with others.
+ */
+bool
+qzpay_booking_adds_blindly(const QzpayBooking *booking)
+{
+	return !booking->total.exclusive && !booking->is_late;
+}
+
+/*
+ * qzpay_booking_finish
+ *		What follows the addition to the total.  Raises 40001 when the customer's contract or period has changed since it was read.
+ *
+ * Whoever closes the period first takes the entitlement's row and then waits for the totals; we wrote to the total and now look at the row.
+ * So either it sees our usage, or we see it here.
+ */
+void
+qzpay_booking_finish(const QzpayBooking *booking, QzpayUsageResult *result)
+{
+	if (!qzpay_entitlement_is_current(booking->entitlement))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("the contract or usage period of the customer changed while usage was recorded"),
+				 errhint("Repeat the transaction.")));
+	result->status = QZPAY_USAGE_RECORDED;
+	result->total = total_of(booking->report->meter, booking->total.after, booking->total.events + booking->total.adding);
+	if (booking->is_late)
+		mark_late(booking);
+	raise_alerts(booking);
+}
+
+/*
  * qzpay_usage_record
  *		Books one report; what is wrong with it is an answer, not an error, so that a batch goes on.
  *
@@ -648,61 +777,10 @@ repeats_closed(Booking *booking, QzpayUsageResult *result)
 void
 qzpay_usage_record(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayUsageReport *report, QzpayUsageResult *result)
 {
-	Booking		booking;
+	QzpayBooking booking;
 
-	memset(&booking, 0, sizeof(booking));
-	memset(result, 0, sizeof(*result));
-	booking.catalog = catalog;
-	booking.entitlement = entitlement;
-	booking.report = report;
-	if (!check_quantity(report, result))
-		return;
-	if (report->meter->aggregation == QZPAY_AGGREGATE_UNIQUE && !qzpay_usage_value_id(report->meter, report->properties, &booking.value))
-	{
-		refuse(result, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("meter \"%s\" counts the values of the property \"%s\", which the report lacks",
-																report->meter->code, report->meter->value_property), NULL,
-			   pstrdup("It must be a string, a number, true or false."));
-		return;
-	}
-	if (is_paused(entitlement))
-	{
-		refuse(result, ERRCODE_QZPAY_NO_ACCESS, psprintf("usage of \"%s\" is refused while the subscription is paused", report->meter->code), NULL,
-			   pstrdup("Resume the subscription, or keep its access while it is paused."));
-		return;
-	}
-	fill_event(&booking);
-	booking.total.tenant = entitlement->tenant;
-	booking.total.customer = entitlement->customer;
-	booking.total.meter = report->meter->id;
-	if (!place_in_time(&booking, result))
-	{
-		(void) repeats_closed(&booking, result);
-		return;
-	}
-	qzpay_usage_allowance(catalog, entitlement, report->meter, booking.is_late ? entitlement->now : booking.event.occurred_at, &booking.allowance);
-	booking.total.period_start = booking.event.period_start;
-	booking.total.is_gauge = report->is_reading;
-	booking.total.amount = report->amount;
-	booking.total.exclusive = !is_increment(report) || (!booking.allowance.unlimited && booking.allowance.type == QZPAY_LIMIT_HARD);
-	set_key_horizon(&booking);
-	qzpay_usage_event_prepare(booking.event.recorded_at);
-	if (!write_booking(&booking, result))
-		return;
-
-	/*
-	 * Whoever closes the period first takes the entitlement's row and then waits for the totals; we wrote to the total and now look at the
-	 * row.  So either it sees our usage, or we see it here.
-	 */
-	if (!qzpay_entitlement_is_current(entitlement))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("the contract or usage period of the customer changed while usage was recorded"),
-				 errhint("Repeat the transaction.")));
-	result->status = QZPAY_USAGE_RECORDED;
-	result->total = total_of(report->meter, booking.total.after, booking.total.events + 1);
-	if (booking.is_late)
-		mark_late(&booking);
-	raise_alerts(&booking);
+	if (qzpay_booking_prepare(&booking, catalog, entitlement, report, result) && write_booking(&booking, result))
+		qzpay_booking_finish(&booking, result);
 }
 
 /* Called once, by _PG_init. */

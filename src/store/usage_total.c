@@ -413,7 +413,7 @@ insert_shard(const QzpayUsageTotal *total, int number, Numeric quantity, ItemPoi
 		Datum		values[MaxHeapAttributeNumber];
 		bool		nulls[MaxHeapAttributeNumber];
 
-		form_row(total, number, quantity, 1, total->amount, values, nulls);
+		form_row(total, number, quantity, total->adding, total->amount, values, nulls);
 		qzpay_row_insert(&totals, values, nulls, tid);
 		if (number > 0)
 		{
@@ -443,7 +443,7 @@ choose_shard(const Shards *shards, bool exclusive, uint32 skip, TransactionId *w
 	return -1;
 }
 
-/* The amount of a shard with one event more; NULL as long as it is the quantity. */
+/* The amount of a shard with these events more; NULL as long as it is the quantity. */
 static Numeric
 added_amount(const Shard *shard, Numeric difference, Numeric amount)
 {
@@ -469,7 +469,7 @@ write_shard(const QzpayUsageTotal *total, Shards *shards, int number, Numeric di
 	}
 	else
 	{
-		form_row(total, number, qzpay_number_add(shard->quantity, difference), shard->events + 1,
+		form_row(total, number, qzpay_number_add(shard->quantity, difference), shard->events + total->adding,
 				 added_amount(shard, difference, total->amount), values, nulls);
 		result = qzpay_row_update(&totals, &tid, values, nulls, total->exclusive);
 		/* Locked by hand, or changed since it was read. */
