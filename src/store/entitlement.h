@@ -47,6 +47,7 @@ typedef struct QzpayEntitlement
 	Jsonb	   *negotiated;		/* product id → meter code → included quantity; or NULL */
 	bool		has_row;
 	bool		row_locked;		/* by this transaction, so it can't change any more */
+	bool		was_newest;		/* when it was read: nobody had replaced or locked it */
 	ItemPointerData row;		/* the version read */
 } QzpayEntitlement;
 

@@ -19,7 +19,7 @@
 #include "store/usage_booking.h"
 
 /* Rows that go into the table at once: where a key is repeated, the others behind it are there already. */
-#define ROWS_AT_ONCE 1000
+#define ROWS_AT_ONCE 250
 
 /* A booking of a batch. */
 typedef struct Entry
