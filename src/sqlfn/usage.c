@@ -424,9 +424,17 @@ record_together(BatchRow **rows, int n, const QzpayCatalog *catalog, MemoryConte
 {
 	QzpayUsageItem *items = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(QzpayUsageItem));
 	BatchRow  **item_rows = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(BatchRow *));
+	text	  **customers = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(text *));
 	QzpayEntitlement *entitlement = NULL;
+	int			n_customers = 0;
 	int			n_items = 0;
 
+	for (int i = 0; i < n; i++)
+	{
+		if (i == 0 || !same_customer(rows[i], rows[i - 1]))
+			customers[n_customers++] = rows[i]->customer;
+	}
+	qzpay_entitlement_prefetch(customers, n_customers);
 	for (int i = 0; i < n; i++)
 	{
 		if (i == 0 || !same_customer(rows[i], rows[i - 1]))

@@ -405,6 +405,39 @@ probe_place(const pg_uuid_t *tenant, const pg_uuid_t *customer, bool with_usage,
 	return found;
 }
 
+/*
+ * qzpay_entitlement_prefetch
+ *		Has the processor fetch the rows of customers that will be read next, those that are named by the text of their id.
+ */
+void
+qzpay_entitlement_prefetch(text *const *customers, int n)
+{
+	QzpayPlaceKey *places = palloc(n * sizeof(QzpayPlaceKey));
+	ItemPointerData *tids = palloc(n * sizeof(ItemPointerData));
+	pg_uuid_t	tenant;
+	bool		has_tenant = qzpay_context_tenant(&tenant);
+	int			n_places = 0;
+	int			n_tids = 0;
+
+	qzpay_relation_open_heap(&by_key);
+	for (int i = 0; i < n; i++)
+	{
+		pg_uuid_t	customer;
+
+		if (!qzpay_uuid_parse_text(PointerGetDatum(customers[i]), &customer))
+			continue;
+		place_key(&places[n_places], has_tenant ? &tenant : NULL, &customer);
+		qzpay_place_prefetch(&places[n_places++]);
+	}
+	for (int i = 0; i < n_places; i++)
+	{
+		if (qzpay_place_find(&places[i], &tids[n_tids]))
+			qzpay_prefetch_page(&by_key, &tids[n_tids++]);
+	}
+	for (int i = 0; i < n_tids; i++)
+		qzpay_prefetch_row(&by_key, &tids[i]);
+}
+
 /* Reads the row of (tenant, customer), or without a tenant of the customer's id alone; false when there is none. */
 static bool
 probe(const pg_uuid_t *tenant, const pg_uuid_t *customer, bool with_usage, Snapshot snapshot, QzpayEntitlement *result)
@@ -591,8 +624,8 @@ qzpay_entitlement_is_current(const QzpayEntitlement *entitlement)
 
 	if (!entitlement->has_row || entitlement->row_locked)
 		return true;
-	qzpay_relation_open(&by_key);
-	buffer = ReadBuffer(by_key.heap, ItemPointerGetBlockNumber(&entitlement->row));
+	qzpay_relation_open_heap(&by_key);
+	buffer = qzpay_read_page(&by_key, ItemPointerGetBlockNumber(&entitlement->row));
 	page = BufferGetPage(buffer);
 	item = PageGetItemId(page, ItemPointerGetOffsetNumber(&entitlement->row));
 	/* Nothing moves in a page that is pinned. */

@@ -112,6 +112,7 @@ extern void qzpay_usage_event_delete(QzpayUsageEvent *event);
 
 extern void qzpay_usage_totals_init(void);
 extern QzpayTotalResult qzpay_usage_total_add(QzpayUsageTotal *total, QzpayUsageDecision decide, void *arg);
+extern void qzpay_usage_totals_prefetch(const QzpayUsageTotal *const *sought, int n);
 extern Numeric qzpay_usage_total_read(const QzpayUsageTotal *total, Snapshot snapshot, int64 *events);
 extern void qzpay_usage_totals_await(const pg_uuid_t *tenant, const pg_uuid_t *customer, const pg_uuid_t *meter, TimestampTz period_start);
 

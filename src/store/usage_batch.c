@@ -184,12 +184,30 @@ record_alone(const QzpayCatalog *catalog, QzpayUsageItem *item)
 	qzpay_usage_record(catalog, entitlement, item->report, &item->result);
 }
 
+/* As many totals as the nearer caches have room for. */
+#define PREFETCHED 256
+
+static void
+prefetch_totals(Entry **entries, int n)
+{
+	const QzpayUsageTotal *sought[PREFETCHED];
+	int			n_sought = 0;
+
+	for (int i = 0; i < n && n_sought < PREFETCHED; i++)
+	{
+		if (i == 0 || entries[i]->run != entries[i - 1]->run)
+			sought[n_sought++] = &entries[i]->booking.total;
+	}
+	qzpay_usage_totals_prefetch(sought, n_sought);
+}
+
 /* Adds to their totals what is open; what has to be booked otherwise goes to the others. */
 static void
 add_to_totals(Entry **entries, int n, QzpayUsageItem **others, int *n_others)
 {
 	Addition	addition;
 
+	prefetch_totals(entries, n);
 	addition.members = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(Entry *));
 	for (int i = 0; i < n; i++)
 	{

@@ -545,6 +545,32 @@ qzpay_usage_total_add(QzpayUsageTotal *total, QzpayUsageDecision decide, void *a
 	}
 }
 
+/*
+ * qzpay_usage_totals_prefetch
+ *		Has the processor fetch totals that will be added to next.
+ */
+void
+qzpay_usage_totals_prefetch(const QzpayUsageTotal *const *sought, int n)
+{
+	QzpayPlaceKey *places = palloc(n * sizeof(QzpayPlaceKey));
+	ItemPointerData *tids = palloc(n * sizeof(ItemPointerData));
+	int			n_tids = 0;
+
+	qzpay_relation_open_heap(&totals);
+	for (int i = 0; i < n; i++)
+	{
+		place_key(&places[i], sought[i]);
+		qzpay_place_prefetch(&places[i]);
+	}
+	for (int i = 0; i < n; i++)
+	{
+		if (qzpay_place_find(&places[i], &tids[n_tids]))
+			qzpay_prefetch_page(&totals, &tids[n_tids++]);
+	}
+	for (int i = 0; i < n_tids; i++)
+		qzpay_prefetch_row(&totals, &tids[i]);
+}
+
 /* Sum of the shards that the snapshot sees, and how many events made it. */
 Numeric
 qzpay_usage_total_read(const QzpayUsageTotal *total, Snapshot snapshot, int64 *events)
