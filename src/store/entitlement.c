@@ -333,13 +333,12 @@ qzpay_entitlement_init(void)
 }
 
 /*
- * Whether nobody has deleted, replaced or locked the version, which a snapshot has seen.  Needs a pin only: whoever does so writes here before
- * he looks at anything that we have written before.
+ * Whether nobody has deleted, replaced or locked the version, which a snapshot has seen.  Needs a pin only, since nothing moves in a page that is
+ * pinned; and whoever does so writes here, and lets the page go, before he looks at what we have written and let go of before we look here.
  */
 static inline bool
 is_untouched(HeapTupleHeader header)
 {
-	pg_memory_barrier();
 	return (((volatile HeapTupleHeaderData *) header)->t_infomask & HEAP_XMAX_INVALID) != 0;
 }
 
@@ -628,7 +627,6 @@ qzpay_entitlement_is_current(const QzpayEntitlement *entitlement)
 	buffer = qzpay_read_page(&by_key, ItemPointerGetBlockNumber(&entitlement->row));
 	page = BufferGetPage(buffer);
 	item = PageGetItemId(page, ItemPointerGetOffsetNumber(&entitlement->row));
-	/* Nothing moves in a page that is pinned. */
 	if (ItemIdIsNormal(item) && is_untouched((HeapTupleHeader) PageGetItem(page, item)))
 	{
 		ReleaseBuffer(buffer);

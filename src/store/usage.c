@@ -25,6 +25,7 @@
 /* How far ahead of the customer's now a report may be: clocks differ. */
 #define MAX_AHEAD (5 * USECS_PER_MINUTE)
 #define MAX_SCALE 18
+#define MAX_QUANTITY INT64CONST(1000000000000000)	/* exclusive */
 
 /* How long a key is known at least, whatever the period (the promise of record_usage()). */
 #define KEY_DAYS 35
@@ -83,13 +84,15 @@ is_increment(const QzpayUsageReport *report)
 static bool
 check_quantity(const QzpayUsageReport *report, QzpayUsageResult *result)
 {
-	Numeric		limit = int64_to_numeric(INT64CONST(1000000000000000));
+	int64		small;
+	bool		is_plain = qzpay_number_is_small(report->quantity, &small) && small >= 0 && small < MAX_QUANTITY;
+	Numeric		limit = is_plain && report->amount == NULL ? NULL : int64_to_numeric(MAX_QUANTITY);
 
-	if (!qzpay_number_is_finite(report->quantity) || qzpay_number_sign(report->quantity) < 0)
+	if (!is_plain && (!qzpay_number_is_finite(report->quantity) || qzpay_number_sign(report->quantity) < 0))
 		refuse(result, ERRCODE_QZPAY_USAGE_QUANTITY, psprintf("quantity %s of \"%s\" must be finite and not negative",
 															  text_of_number(report->quantity), report->meter->code), NULL, NULL);
-	else if (qzpay_number_compare(report->quantity, limit) >= 0 ||
-			 DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(report->quantity))) > MAX_SCALE)
+	else if (!is_plain && (qzpay_number_compare(report->quantity, limit) >= 0 ||
+						   DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(report->quantity))) > MAX_SCALE))
 		refuse(result, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, psprintf("quantity of \"%s\" must be below 10^15 and have at most %d decimals",
 																   report->meter->code, MAX_SCALE), NULL, NULL);
 	else if (report->key != NULL && (VARSIZE_ANY_EXHDR(report->key) == 0 || VARSIZE_ANY_EXHDR(report->key) > 255))
@@ -584,7 +587,13 @@ raise_alerts(const QzpayBooking *booking)
 	int			n_reached = 0;
 	uint32		raised;
 	Numeric		hundredfold;
+	int64		whole_total;
+	int64		whole_included;
 
+	/* Nearly always nothing is near. */
+	if (!booking->allowance.unlimited && n_percents > 0 && qzpay_number_is_whole(booking->total.after, &whole_total) &&
+		qzpay_number_is_whole(included, &whole_included) && whole_total <= whole_included && whole_total * 100 < whole_included * percents[0])
+		return;
 	if (booking->allowance.unlimited || qzpay_number_sign(booking->total.after) <= 0)
 		return;
 	hundredfold = qzpay_number_multiply(booking->total.after, int64_to_numeric(100));

@@ -18,7 +18,11 @@
 void
 qzpay_uuid_derive(pg_uuid_t *out, const pg_uuid_t *name_space, const char *name, size_t length)
 {
-	if (qzpay_uuid_v5(name_space->data, name, length, out->data) != QZPAY_OK)
+	static QzpaySha1 *sha1 = NULL;	/* for the session */
+
+	if (sha1 == NULL)
+		sha1 = qzpay_sha1_open();
+	if (qzpay_uuid_v5(sha1, name_space->data, name, length, out->data) != QZPAY_OK)
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute a hash")));
 }
 
