@@ -10,6 +10,7 @@
 
 #include "core/money.h"
 
+extern void qzpay_raise_card_number(void) pg_attribute_noreturn();
 extern char *qzpay_argument_shown(text *argument);
 extern QzpayDecimal qzpay_argument_decimal(FunctionCallInfo fcinfo, int n, const char *what);
 extern QzpayRounding qzpay_argument_rounding(FunctionCallInfo fcinfo, int n);

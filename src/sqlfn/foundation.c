@@ -13,6 +13,7 @@
 
 #include "core/redact.h"
 #include "qzpay.h"
+#include "sqlfn/argument.h"
 #include "store/clock.h"
 #include "store/context.h"
 #include "store/installation.h"
@@ -141,6 +142,19 @@ qzpay_text_contains_pan(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(qzpay_contains_pan(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)));
 }
 
+/* The error of whatever holds a card number: the statement that brought it must not stay readable, neither in the log nor for who watches the session. */
+void
+qzpay_raise_card_number(void)
+{
+	pgstat_report_activity(STATE_RUNNING, QZPAY_REDACTED);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg(QZPAY_CARD_NUMBER_MESSAGE),
+			 errhint("Card numbers never belong here: save the provider's token with attach_payment_method()."),
+			 errhidestmt(true),
+			 errhidecontext(true)));
+}
+
 /* _refuse_pan(text) */
 Datum
 qzpay_refuse_pan(PG_FUNCTION_ARGS)
@@ -151,16 +165,7 @@ qzpay_refuse_pan(PG_FUNCTION_ARGS)
 		PG_RETURN_VOID();
 	value = PG_GETARG_TEXT_PP(0);
 	if (qzpay_contains_pan(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)))
-	{
-		/* The statement that brought it must not stay readable, neither in the log nor for who watches the session. */
-		pgstat_report_activity(STATE_RUNNING, QZPAY_REDACTED);
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a value looks like a card number"),
-				 errhint("Card numbers never belong here: save the provider's token with attach_payment_method()."),
-				 errhidestmt(true),
-				 errhidecontext(true)));
-	}
+		qzpay_raise_card_number();
 	PG_RETURN_VOID();
 }
 

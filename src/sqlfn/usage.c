@@ -22,6 +22,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "qzpay.h"
+#include "sqlfn/argument.h"
 #include "store/number.h"
 #include "store/relation.h"
 #include "store/tenant_of.h"
@@ -125,6 +126,8 @@ read_report(FunctionCallInfo fcinfo, const QzpayCatalog *catalog, QzpayUsageRepo
 static void
 raise_refusal(const QzpayUsageResult *result)
 {
+	if (result->is_secret)
+		qzpay_raise_card_number();
 	ereport(ERROR,
 			(errcode(result->sqlstate),
 			 errmsg_internal("%s", result->message),
@@ -147,7 +150,7 @@ record(FunctionCallInfo fcinfo, const QzpayCatalog *catalog, QzpayUsageReport *r
 	Datum		values[2];
 	bool		nulls[2] = {false, false};
 
-	qzpay_usage_record(catalog, entitlement, report, &result);
+	qzpay_usage_record(catalog, entitlement, report, false, &result);
 	if (result.status == QZPAY_USAGE_REFUSED)
 		raise_refusal(&result);
 	values[0] = CStringGetTextDatum(status_name(result.status));

@@ -28,6 +28,7 @@
 #include "store/installation.h"
 #include "store/place.h"
 #include "store/relation.h"
+#include "store/row.h"
 #include "store/tenant_of.h"
 #include "store/uuid.h"
 
@@ -656,15 +657,7 @@ qzpay_entitlement_is_current(const QzpayEntitlement *entitlement)
 static bool
 lock_row(const QzpayEntitlement *entitlement)
 {
-	TupleTableSlot *slot = table_slot_create(by_key.heap, NULL);
-	TM_FailureData failure;
-	TM_Result	state;
-
-	LockRelationOid(RelationGetRelid(by_key.heap), RowShareLock);
-	state = table_tuple_lock(by_key.heap, unconstify(ItemPointerData *, &entitlement->row), GetActiveSnapshot(), slot, GetCurrentCommandId(true),
-							 LockTupleShare, LockWaitBlock, 0, &failure);
-	ExecDropSingleTupleTableSlot(slot);
-	return state == TM_Ok;
+	return qzpay_row_lock(&by_key, unconstify(ItemPointerData *, &entitlement->row), LockTupleShare) == TM_Ok;
 }
 
 /* Writes the row that is missing. */

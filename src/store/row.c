@@ -152,6 +152,7 @@ qzpay_rows_begin(QzpayRows *rows, QzpayRelation *relation, int room)
 	/* A copied descriptor is not reference-counted. */
 	desc = CreateTupleDescCopy(RelationGetDescr(relation->heap));
 	rows->relation = relation;
+	rows->is_plain = list_length(RelationGetIndexList(relation->heap)) == 1;
 	rows->slots = palloc(room * sizeof(TupleTableSlot *));
 	for (int i = 0; i < room; i++)
 		rows->slots[i] = MakeTupleTableSlot(desc, &TTSOpsVirtual);
@@ -185,7 +186,8 @@ bool
 qzpay_rows_enter(QzpayRows *rows, int row, bool tentative, ItemPointer tid)
 {
 	*tid = rows->slots[row]->tts_tid;
-	return insert_index_entries(rows->relation, rows->slots[row], tentative);
+	return rows->is_plain ? insert_into_index(rows->relation, rows->slots[row], tentative) :
+		insert_into_all_indexes(rows->relation, rows->slots[row], tentative);
 }
 
 /*
@@ -216,6 +218,24 @@ qzpay_row_update(QzpayRelation *relation, ItemPointer tid, Datum *values, bool *
 		}
 		*tid = slot->tts_tid;
 	}
+	ExecDropSingleTupleTableSlot(slot);
+	return result;
+}
+
+/*
+ * qzpay_row_lock
+ *		Waits for whoever changes or locks the version at *tid, and keeps others from it until the transaction ends, when the result is TM_Ok.
+ */
+TM_Result
+qzpay_row_lock(QzpayRelation *relation, ItemPointer tid, LockTupleMode mode)
+{
+	TupleTableSlot *slot = table_slot_create(relation->heap, NULL);
+	ItemPointerData place = *tid;
+	TM_FailureData failure;
+	TM_Result	result;
+
+	LockRelationOid(RelationGetRelid(relation->heap), RowShareLock);
+	result = table_tuple_lock(relation->heap, &place, InvalidSnapshot, slot, GetCurrentCommandId(true), mode, LockWaitBlock, 0, &failure);
 	ExecDropSingleTupleTableSlot(slot);
 	return result;
 }

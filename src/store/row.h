@@ -12,6 +12,7 @@
 extern void qzpay_row_insert(QzpayRelation *relation, Datum *values, bool *nulls, ItemPointer tid);
 extern bool qzpay_row_try_insert(QzpayRelation *relation, Datum *values, bool *nulls, ItemPointer tid);
 extern TM_Result qzpay_row_update(QzpayRelation *relation, ItemPointer tid, Datum *values, bool *nulls, bool wait);
+extern TM_Result qzpay_row_lock(QzpayRelation *relation, ItemPointer tid, LockTupleMode mode);
 extern void qzpay_row_delete(QzpayRelation *relation, ItemPointer tid);
 
 /* Rows that are inserted together: into the table at once, then one by one into its indexes. */
@@ -20,6 +21,7 @@ typedef struct QzpayRows
 	QzpayRelation *relation;
 	TupleTableSlot **slots;		/* as many as there is room for */
 	int			n;				/* that are in use */
+	bool		is_plain;		/* the table has one index */
 } QzpayRows;
 
 extern void qzpay_rows_begin(QzpayRows *rows, QzpayRelation *relation, int room);

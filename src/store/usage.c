@@ -12,6 +12,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "core/redact.h"
 #include "errors.h"
 #include "store/call.h"
 #include "store/clock.h"
@@ -26,6 +27,9 @@
 #define MAX_AHEAD (5 * USECS_PER_MINUTE)
 #define MAX_SCALE 18
 #define MAX_QUANTITY INT64CONST(1000000000000000)	/* exclusive */
+
+/* How long before the customer's contract usage may have been: of a contract that this one follows, and that nobody remembers here. */
+#define LATE_DAYS 366
 
 /* How long a key is known at least, whatever the period (the promise of record_usage()). */
 #define KEY_DAYS 35
@@ -153,6 +157,7 @@ place_in_time(QzpayBooking *booking, QzpayUsageResult *result)
 {
 	const QzpayEntitlement *entitlement = booking->entitlement;
 	QzpayUsageEvent *event = &booking->event;
+	TimestampTz floor;
 
 	event->occurred_at = booking->report->has_occurred_at ? booking->report->occurred_at : entitlement->now;
 	if (TIMESTAMP_NOT_FINITE(event->occurred_at))
@@ -169,6 +174,14 @@ place_in_time(QzpayBooking *booking, QzpayUsageResult *result)
 	}
 	if (qzpay_usage_period(entitlement, event->occurred_at, &event->period_start, &booking->period_end))
 		return true;
+	floor = Min(entitlement->usage_anchor, entitlement->now) - LATE_DAYS * USECS_PER_DAY;
+	if (event->occurred_at < floor)
+	{
+		refuse(result, ERRCODE_QZPAY_USAGE_CLOSED, psprintf("usage of \"%s\" at %s lies before the customer's contract", booking->report->meter->code,
+															text_of_time(event->occurred_at)),
+			   psprintf("Usage is taken from %s on.", text_of_time(floor)), NULL);
+		return false;
+	}
 	booking->is_late = booking->report->late_to_next && qzpay_usage_period(entitlement, entitlement->now, &event->period_start, &booking->period_end);
 	if (!booking->is_late)
 		refuse(result, ERRCODE_QZPAY_USAGE_CLOSED, psprintf("the usage period of %s is closed", text_of_time(event->occurred_at)), NULL,
@@ -482,39 +495,52 @@ insert_decided(QzpayBooking *booking)
 /*
  * Writes event and total; false when refused or a duplicate.
  *
- * An increment's event comes first; a reading's quantity is known only under the lock of the total, and its key is locked until then.
+ * An increment's event comes first; a reading's quantity is known only under the lock of the total, and its key is locked until then.  Among
+ * others of one transaction the lock comes first, so that whoever waits for it holds no key yet that somebody else may want.
  */
 static bool
-write_booking(QzpayBooking *booking, QzpayUsageResult *result)
+write_booking(QzpayBooking *booking, bool among_others, QzpayUsageResult *result)
 {
 	bool		event_first = is_increment(booking->report);
 	bool		locks_key = !event_first && booking->event.key != NULL;
+	QzpayKeyLock total_lock;
+	bool		locks_total = among_others && booking->total.exclusive && qzpay_usage_total_claim(&booking->total, &total_lock);
+	bool		is_new;
 	QzpayKeyLock lock;
 	QzpayUsageEvent stored;
-	QzpayTotalResult outcome;
+	QzpayTotalResult outcome = QZPAY_TOTAL_LEFT;
 
-	if (event_first && !qzpay_booking_insert_key(booking, result))
-		return false;
-	if (locks_key && is_duplicate(booking, false, &lock, &stored))
+	if (event_first)
+		is_new = qzpay_booking_insert_key(booking, result);
+	else
 	{
-		answer_duplicate(booking, &stored, result);
-		return false;
+		is_new = !(locks_key && is_duplicate(booking, false, &lock, &stored));
+		if (!is_new)
+			answer_duplicate(booking, &stored, result);
 	}
-	outcome = qzpay_usage_total_add(&booking->total, decide, booking);
-	if (outcome == QZPAY_TOTAL_ADDED && !event_first)
-		insert_decided(booking);
-	if (outcome == QZPAY_TOTAL_ADDED && booking->value_is_new)
-		qzpay_usage_value_add(&booking->total, &booking->value);
-	if (locks_key)
-		qzpay_key_unlock(&lock);
+	if (is_new)
+	{
+		outcome = qzpay_usage_total_add(&booking->total, decide, booking);
+		if (outcome == QZPAY_TOTAL_ADDED && !event_first)
+			insert_decided(booking);
+		if (outcome == QZPAY_TOTAL_ADDED && booking->value_is_new)
+			qzpay_usage_value_add(&booking->total, &booking->value);
+		if (locks_key)
+			qzpay_key_unlock(&lock);
+	}
+	if (locks_total)
+		qzpay_key_unlock(&total_lock);
 	if (outcome == QZPAY_TOTAL_ADDED)
 	{
 		CommandCounterIncrement();
 		return true;
 	}
-	if (event_first)
-		qzpay_booking_take_back(booking);
-	qzpay_booking_refuse(booking, outcome, result);
+	if (is_new)
+	{
+		if (event_first)
+			qzpay_booking_take_back(booking);
+		qzpay_booking_refuse(booking, outcome, result);
+	}
 	return false;
 }
 
@@ -682,6 +708,16 @@ qzpay_usage_allowance(const QzpayCatalog *catalog, const QzpayEntitlement *entit
 	}
 }
 
+static bool
+holds_card_number(Jsonb *properties)
+{
+	char	   *text = JsonbToCString(NULL, &properties->root, VARSIZE(properties));
+	bool		holds = qzpay_contains_pan(text, strlen(text));
+
+	pfree(text);
+	return holds;
+}
+
 /* Whether a report for a closed period repeats one that was recorded in time; result is its answer then. */
 static bool
 repeats_closed(QzpayBooking *booking, QzpayUsageResult *result)
@@ -717,6 +753,12 @@ qzpay_booking_prepare(QzpayBooking *booking, const QzpayCatalog *catalog, const 
 		refuse(result, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("meter \"%s\" counts the values of the property \"%s\", which the report lacks",
 																report->meter->code, report->meter->value_property), NULL,
 			   pstrdup("It must be a string, a number, true or false."));
+		return false;
+	}
+	if (report->properties != NULL && holds_card_number(report->properties))
+	{
+		refuse(result, ERRCODE_INVALID_PARAMETER_VALUE, QZPAY_CARD_NUMBER_MESSAGE, NULL, NULL);
+		result->is_secret = true;
 		return false;
 	}
 	if (is_paused(entitlement))
@@ -781,14 +823,15 @@ qzpay_booking_finish(const QzpayBooking *booking, QzpayUsageResult *result)
  * qzpay_usage_record
  *		Books one report; what is wrong with it is an answer, not an error, so that a batch goes on.
  *
- * The entitlement must have been read by qzpay_entitlement_read_newest().  Raises 40001 when its usage period was closed meanwhile.
+ * The entitlement must have been read by qzpay_entitlement_read_newest().  Raises 40001 when its usage period was closed meanwhile.  Those
+ * among others of a batch must come in an order of customers and meters that all batches have in common.
  */
 void
-qzpay_usage_record(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayUsageReport *report, QzpayUsageResult *result)
+qzpay_usage_record(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayUsageReport *report, bool among_others, QzpayUsageResult *result)
 {
 	QzpayBooking booking;
 
-	if (qzpay_booking_prepare(&booking, catalog, entitlement, report, result) && write_booking(&booking, result))
+	if (qzpay_booking_prepare(&booking, catalog, entitlement, report, result) && write_booking(&booking, among_others, result))
 		qzpay_booking_finish(&booking, result);
 }
 

@@ -37,6 +37,7 @@ typedef struct QzpayUsageResult
 	char	   *message;
 	char	   *detail;			/* or NULL */
 	char	   *hint;			/* or NULL */
+	bool		is_secret;		/* the report holds what must not stay readable */
 } QzpayUsageResult;
 
 /* A row of usage_events. */
@@ -98,7 +99,7 @@ extern void qzpay_usage_init(void);
 extern void qzpay_usage_allowance(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayMeter *meter, TimestampTz at,
 								  QzpayAllowance *allowance);
 extern void qzpay_usage_record(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayUsageReport *report,
-							   QzpayUsageResult *result);
+							   bool among_others, QzpayUsageResult *result);
 extern void qzpay_usage_record_many(const QzpayCatalog *catalog, QzpayUsageItem *items, int n_items);
 extern bool qzpay_usage_period(const QzpayEntitlement *entitlement, TimestampTz at, TimestampTz *start, TimestampTz *end);
 
@@ -111,6 +112,7 @@ extern void qzpay_usage_events_add(QzpayRows *rows, const QzpayUsageEvent *event
 extern void qzpay_usage_event_delete(QzpayUsageEvent *event);
 
 extern void qzpay_usage_totals_init(void);
+extern bool qzpay_usage_total_claim(const QzpayUsageTotal *total, QzpayKeyLock *lock);
 extern QzpayTotalResult qzpay_usage_total_add(QzpayUsageTotal *total, QzpayUsageDecision decide, void *arg);
 extern void qzpay_usage_totals_prefetch(const QzpayUsageTotal *const *sought, int n);
 extern Numeric qzpay_usage_total_read(const QzpayUsageTotal *total, Snapshot snapshot, int64 *events);

@@ -181,7 +181,7 @@ record_alone(const QzpayCatalog *catalog, QzpayUsageItem *item)
 					 errhint("Repeat the transaction.")));
 		entitlement = &newest;
 	}
-	qzpay_usage_record(catalog, entitlement, item->report, &item->result);
+	qzpay_usage_record(catalog, entitlement, item->report, true, &item->result);
 }
 
 /* As many totals as the nearer caches have room for. */

@@ -486,6 +486,51 @@ write_shard(const QzpayUsageTotal *total, Shards *shards, int number, Numeric di
 }
 
 /*
+ * qzpay_usage_total_claim
+ *		Lets nobody else decide about the total until this transaction ends, after waiting for whoever has begun to.
+ *
+ * Where there is no total yet that takes a lock, to be given back when it is made: then this is true.
+ */
+bool
+qzpay_usage_total_claim(const QzpayUsageTotal *total, QzpayKeyLock *lock)
+{
+	struct
+	{
+		pg_uuid_t	customer;
+		pg_uuid_t	meter;
+		TimestampTz period_start;
+		int64		class;		/* apart from the keys of events and of shards that are being made */
+	}			key = {total->customer, total->meter, total->period_start, 2};
+	bool		is_locked = false;
+	Shards		shards;
+	int			number;
+
+	open_totals();
+	if (find_own(total, &shards, &number) && number == 0)
+		return false;
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		find_shards(total, &shards);
+		if (TransactionIdIsValid(shards.shard[0].busy))
+			XactLockTableWait(shards.shard[0].busy, NULL, NULL, XLTW_None);
+		else if (shards.shard[0].exists)
+		{
+			if (qzpay_row_lock(&totals, &shards.shard[0].tid, LockTupleNoKeyExclusive) == TM_Ok)
+				return is_locked;
+		}
+		else if (is_locked)
+			return true;
+		else
+		{
+			/* It is to be made: whoever else comes waits here, and finds it. */
+			qzpay_key_lock(lock, &key, sizeof(key));
+			is_locked = true;
+		}
+	}
+}
+
+/*
  * qzpay_usage_total_add
  *		Adds what the decision says to a total, which may be asked several times.
  *
