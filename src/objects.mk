@@ -44,6 +44,7 @@ STORE_SRCS += src/store/shared.c
 STORE_SRCS += src/store/tenant_of.c
 STORE_SRCS += src/store/throttle.c
 STORE_SRCS += src/store/usage.c
+STORE_SRCS += src/store/usage_alert.c
 STORE_SRCS += src/store/usage_batch.c
 STORE_SRCS += src/store/usage_event.c
 STORE_SRCS += src/store/usage_total.c

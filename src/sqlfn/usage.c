@@ -196,6 +196,7 @@ typedef struct BatchRow
 	const char *error;			/* or NULL */
 	int			sqlstate;
 	int			index;
+	bool		is_left;		/* to be booked when the others are */
 	text	   *customer;
 	QzpayUsageReport report;
 	QzpayUsageStatus status;
@@ -352,25 +353,20 @@ read_element(JsonbValue *element, const QzpayCatalog *catalog, BatchRow *row)
 		fault(row, ERRCODE_NULL_VALUE_NOT_ALLOWED, "quantity must not be null");
 }
 
-/* By customer and meter, and as they came; those that are at fault come last. */
+/* By customer and meter, and as they came. */
 static int
 compare_rows(const void *a, const void *b)
 {
 	const BatchRow *left = *(BatchRow *const *) a;
 	const BatchRow *right = *(BatchRow *const *) b;
-	int			order = (left->error != NULL) - (right->error != NULL);
+	int			left_length = VARSIZE_ANY_EXHDR(left->customer);
+	int			right_length = VARSIZE_ANY_EXHDR(right->customer);
+	int			order = memcmp(VARDATA_ANY(left->customer), VARDATA_ANY(right->customer), Min(left_length, right_length));
 
-	if (order == 0 && left->error == NULL)
-	{
-		int			left_length = VARSIZE_ANY_EXHDR(left->customer);
-		int			right_length = VARSIZE_ANY_EXHDR(right->customer);
-
-		order = memcmp(VARDATA_ANY(left->customer), VARDATA_ANY(right->customer), Min(left_length, right_length));
-		if (order == 0)
-			order = left_length - right_length;
-		if (order == 0)
-			order = memcmp(&left->report.meter->id, &right->report.meter->id, sizeof(pg_uuid_t));
-	}
+	if (order == 0)
+		order = left_length - right_length;
+	if (order == 0)
+		order = memcmp(&left->report.meter->id, &right->report.meter->id, sizeof(pg_uuid_t));
 	return order != 0 ? order : left->index - right->index;
 }
 
@@ -421,9 +417,33 @@ count_together(BatchRow **rows, int n)
 	return count;
 }
 
-/* Records rows that came sorted, and notes in each what became of it. */
+/* Records each item by itself; what its customer holds is read again where somebody has changed it. */
 static void
-record_together(BatchRow **rows, int n, const QzpayCatalog *catalog, MemoryContext batch_context)
+record_one_by_one(const QzpayCatalog *catalog, QzpayUsageItem *items, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		const QzpayEntitlement *entitlement = items[i].entitlement;
+		QzpayEntitlement newest;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!qzpay_entitlement_is_current(entitlement))
+		{
+			if (!qzpay_entitlement_read_newest(false, UUIDPGetDatum(&entitlement->customer), &newest))
+				ereport(ERROR,
+						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						 errmsg("a customer was removed while usage was recorded"),
+						 errhint("Repeat the transaction.")));
+			entitlement = &newest;
+		}
+		items[i].is_left = false;
+		qzpay_usage_record(catalog, entitlement, items[i].report, true, &items[i].result);
+	}
+}
+
+/* Records rows that came sorted, together or each by itself, and notes in each what became of it, or that it is left. */
+static void
+record_rows(BatchRow **rows, int n, bool together, const QzpayCatalog *catalog, MemoryContext batch_context)
 {
 	QzpayUsageItem *items = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(QzpayUsageItem));
 	BatchRow  **item_rows = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(BatchRow *));
@@ -460,43 +480,57 @@ record_together(BatchRow **rows, int n, const QzpayCatalog *catalog, MemoryConte
 		items[n_items].entitlement = entitlement;
 		n_items++;
 	}
-	qzpay_usage_record_many(catalog, items, n_items);
+	if (together)
+		qzpay_usage_record_together(catalog, items, n_items);
+	else
+		record_one_by_one(catalog, items, n_items);
 	for (int i = 0; i < n_items; i++)
 	{
+		item_rows[i]->is_left = items[i].is_left;
 		item_rows[i]->status = items[i].result.status;
-		if (items[i].result.status == QZPAY_USAGE_REFUSED)
+		if (!items[i].is_left && items[i].result.status == QZPAY_USAGE_REFUSED)
 			fault(item_rows[i], items[i].result.sqlstate, MemoryContextStrdup(batch_context, items[i].result.message));
 	}
 }
 
-/* Records all of them, in an order of its own. */
+/* Records all of them, in an order of its own: what can be booked together, and then what is left of it. */
 static void
 record_batch(BatchRow *rows, int n_rows, const QzpayCatalog *catalog)
 {
 	MemoryContext batch_context = CurrentMemoryContext;
-	MemoryContext together_context = AllocSetContextCreate(CurrentMemoryContext, "qzpay usage", KEPT_MEMORY, KEPT_MEMORY, ALLOCSET_DEFAULT_MAXSIZE);
+	MemoryContext rows_context = AllocSetContextCreate(CurrentMemoryContext, "qzpay usage", KEPT_MEMORY, KEPT_MEMORY, ALLOCSET_DEFAULT_MAXSIZE);
 	BatchRow  **order = MemoryContextAllocHuge(CurrentMemoryContext, Max(n_rows, 1) * sizeof(BatchRow *));
-	int			n_good = 0;
+	int			n_order = 0;
+	int			n_left = 0;
 
 	for (int i = 0; i < n_rows; i++)
 	{
-		order[i] = &rows[i];
 		rows[i].status = QZPAY_USAGE_REFUSED;
 		if (rows[i].error == NULL)
-			n_good++;
+			order[n_order++] = &rows[i];
 	}
-	qsort(order, n_rows, sizeof(BatchRow *), compare_rows);
-	for (int i = 0; i < n_good;)
+	qsort(order, n_order, sizeof(BatchRow *), compare_rows);
+	for (int pass = 0; pass < 2; pass++)
 	{
-		int			n = count_together(&order[i], n_good - i);
+		for (int i = 0; i < n_order;)
+		{
+			int			n = count_together(&order[i], n_order - i);
 
-		MemoryContextSwitchTo(together_context);
-		record_together(&order[i], n, catalog, batch_context);
-		MemoryContextSwitchTo(batch_context);
-		MemoryContextReset(together_context);
-		i += n;
+			MemoryContextSwitchTo(rows_context);
+			record_rows(&order[i], n, pass == 0, catalog, batch_context);
+			MemoryContextSwitchTo(batch_context);
+			MemoryContextReset(rows_context);
+			i += n;
+		}
+		n_left = 0;
+		for (int i = 0; i < n_order; i++)
+		{
+			if (order[i]->is_left)
+				order[n_left++] = order[i];
+		}
+		n_order = n_left;
 	}
-	MemoryContextDelete(together_context);
+	MemoryContextDelete(rows_context);
 }
 
 /* record_usage_batch(events): index, status, error */

@@ -84,6 +84,7 @@ typedef struct QzpayUsageItem
 {
 	const QzpayUsageReport *report;
 	const QzpayEntitlement *entitlement;
+	bool		is_left;		/* not booked with the others: it has to be booked alone, when all others are */
 	QzpayUsageResult result;
 } QzpayUsageItem;
 
@@ -98,9 +99,9 @@ extern void qzpay_usage_init(void);
 
 extern void qzpay_usage_allowance(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayMeter *meter, TimestampTz at,
 								  QzpayAllowance *allowance);
+extern void qzpay_usage_record_together(const QzpayCatalog *catalog, QzpayUsageItem *items, int n_items);
 extern void qzpay_usage_record(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayUsageReport *report,
 							   bool among_others, QzpayUsageResult *result);
-extern void qzpay_usage_record_many(const QzpayCatalog *catalog, QzpayUsageItem *items, int n_items);
 extern bool qzpay_usage_period(const QzpayEntitlement *entitlement, TimestampTz at, TimestampTz *start, TimestampTz *end);
 
 extern void qzpay_usage_events_init(void);

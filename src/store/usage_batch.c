@@ -3,10 +3,12 @@
  *		Usage: many reports booked together.
  *
  * What adds the same to its total whatever that is, as increments without a hard limit do, is written set by set: the events into the table
- * with one log record for a page, their keys into the index one by one, and each total once.  Everything else follows report by report.
+ * with one log record for a page, their keys into the index one by one, and each total once.  Everything else is left to the caller, who books it
+ * report by report when all that can be booked together is.
  *
  * Keys are entered in an order that all batches have in common (customer, meter, id), and whoever meets a key that somebody else is recording
- * waits before entering the next: so two batches with the same keys in another order don't wait for each other.
+ * waits before entering the next; then come the totals that are waited for, in the same order: so two batches with the same keys in another order
+ * don't wait for each other.
  */
 #include "postgres.h"
 
@@ -165,25 +167,6 @@ add_to_total(Addition *addition)
 	}
 }
 
-/* Books one by itself; what its customer holds is read again where somebody has changed it. */
-static void
-record_alone(const QzpayCatalog *catalog, QzpayUsageItem *item)
-{
-	QzpayEntitlement newest;
-	const QzpayEntitlement *entitlement = item->entitlement;
-
-	if (!qzpay_entitlement_is_current(entitlement))
-	{
-		if (!qzpay_entitlement_read_newest(false, UUIDPGetDatum(&entitlement->customer), &newest))
-			ereport(ERROR,
-					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					 errmsg("a customer was removed while usage was recorded"),
-					 errhint("Repeat the transaction.")));
-		entitlement = &newest;
-	}
-	qzpay_usage_record(catalog, entitlement, item->report, true, &item->result);
-}
-
 /* As many totals as the nearer caches have room for. */
 #define PREFETCHED 256
 
@@ -201,9 +184,9 @@ prefetch_totals(Entry **entries, int n)
 	qzpay_usage_totals_prefetch(sought, n_sought);
 }
 
-/* Adds to their totals what is open; what has to be booked otherwise goes to the others. */
+/* Adds to their totals what is open, and leaves it where what the customer holds has changed since it was read. */
 static void
-add_to_totals(Entry **entries, int n, QzpayUsageItem **others, int *n_others)
+add_to_totals(Entry **entries, int n)
 {
 	Addition	addition;
 
@@ -227,24 +210,22 @@ add_to_totals(Entry **entries, int n, QzpayUsageItem **others, int *n_others)
 		for (int member = 0; member < addition.n_members; member++)
 		{
 			qzpay_booking_take_back(&addition.members[member]->booking);
-			others[(*n_others)++] = addition.members[member]->item;
+			addition.members[member]->item->is_left = true;
 		}
 	}
 }
 
 /*
- * qzpay_usage_record_many
- *		Books reports, which come sorted by customer and meter, each with its entitlement read by qzpay_entitlement_read_newest(); the answers are
- *		those of qzpay_usage_record(), but for the totals of those booked together, which are the last.
+ * qzpay_usage_record_together
+ *		Books what can be booked together of reports that come sorted by customer and meter, each with its entitlement read by
+ *		qzpay_entitlement_read_newest(); the answers are those of qzpay_usage_record(), but for the totals, which are the last.
  */
 void
-qzpay_usage_record_many(const QzpayCatalog *catalog, QzpayUsageItem *items, int n_items)
+qzpay_usage_record_together(const QzpayCatalog *catalog, QzpayUsageItem *items, int n_items)
 {
 	Entry	   *entries = MemoryContextAllocHuge(CurrentMemoryContext, Max(n_items, 1) * sizeof(Entry));
 	Entry	  **blind = MemoryContextAllocHuge(CurrentMemoryContext, Max(n_items, 1) * sizeof(Entry *));
-	QzpayUsageItem **others = MemoryContextAllocHuge(CurrentMemoryContext, Max(n_items, 1) * sizeof(QzpayUsageItem *));
 	int			n_blind = 0;
-	int			n_others = 0;
 	int			run = 0;
 
 	for (int i = 0; i < n_items; i++)
@@ -252,16 +233,14 @@ qzpay_usage_record_many(const QzpayCatalog *catalog, QzpayUsageItem *items, int 
 		QzpayUsageItem *item = &items[i];
 		Entry	   *entry = &entries[n_blind];
 
+		item->is_left = false;
 		if (i > 0 && (item->entitlement != item[-1].entitlement || item->report->meter != item[-1].report->meter))
 			run++;
 		if (!qzpay_booking_prepare(&entry->booking, catalog, item->entitlement, item->report, &item->result))
-		{
 			/* Another report of the batch may be the one that it repeats. */
-			if (item->result.status == QZPAY_USAGE_REFUSED && item->result.sqlstate == ERRCODE_QZPAY_USAGE_CLOSED)
-				others[n_others++] = item;
-		}
+			item->is_left = item->result.status == QZPAY_USAGE_REFUSED && item->result.sqlstate == ERRCODE_QZPAY_USAGE_CLOSED;
 		else if (!qzpay_booking_adds_blindly(&entry->booking))
-			others[n_others++] = item;
+			item->is_left = true;
 		else
 		{
 			entry->item = item;
@@ -272,10 +251,5 @@ qzpay_usage_record_many(const QzpayCatalog *catalog, QzpayUsageItem *items, int 
 	}
 	qsort(blind, n_blind, sizeof(Entry *), compare_entries);
 	insert_events(blind, n_blind);
-	add_to_totals(blind, n_blind, others, &n_others);
-	for (int i = 0; i < n_others; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		record_alone(catalog, others[i]);
-	}
+	add_to_totals(blind, n_blind);
 }

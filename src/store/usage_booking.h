@@ -32,6 +32,7 @@ extern bool qzpay_booking_insert_key(QzpayBooking *booking, QzpayUsageResult *re
 extern bool qzpay_booking_enter_key(QzpayBooking *booking, QzpayRows *rows, int row, QzpayUsageResult *result);
 extern void qzpay_booking_take_back(QzpayBooking *booking);
 extern void qzpay_booking_refuse(const QzpayBooking *booking, QzpayTotalResult outcome, QzpayUsageResult *result);
+extern void qzpay_booking_alert(const QzpayBooking *booking);
 extern void qzpay_booking_finish(const QzpayBooking *booking, QzpayUsageResult *result);
 
 #endif							/* QZPAY_STORE_USAGE_BOOKING_H */
