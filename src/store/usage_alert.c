@@ -8,6 +8,7 @@
 #include "catalog/pg_type.h"
 #include "utils/fmgroids.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "store/call.h"
 #include "store/number.h"
