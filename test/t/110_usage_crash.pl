@@ -1,5 +1,5 @@
-# Batches of usage from three sessions at once, the same keys in different order, of which one is killed with SIGKILL in the middle: afterwards, when each has
-# been sent again, every key counts once, totals are what the events add up to, and a logical subscriber has seen every event that is there.
+# Batches of usage from three sessions at once, much the same keys in different order, of which one is killed with SIGKILL in the middle: afterwards, when all
+# has been sent again, every key counts once, totals are what the events add up to, and a logical subscriber has seen every event that is there.
 # QZPAY_SEED repeats the moments.
 use strict;
 use warnings;
@@ -33,10 +33,10 @@ CREATE TABLE reports AS SELECT n, jsonb_strip_nulls(jsonb_build_object('customer
 	'quantity', n, 'idempotency_key', 'key ' || n,
 	'properties', CASE WHEN n % 50 = 1 THEN jsonb_build_object('text', (SELECT string_agg(md5(n::text || k), '') FROM generate_series(1, 300) k)) END)) AS report
 FROM generate_series(1, $events) n;
-CREATE FUNCTION send(seed float) RETURNS text LANGUAGE plpgsql AS \$\$ BEGIN
+CREATE FUNCTION send(seed float, part float) RETURNS text LANGUAGE plpgsql AS \$\$ BEGIN
 	PERFORM setseed(seed);
 	RETURN (SELECT string_agg(DISTINCT coalesce(b.error, 'fine'), ', ')
-	FROM qzpay.record_usage_batch((SELECT jsonb_agg(r.report ORDER BY random()) FROM reports r)) b);
+	FROM qzpay.record_usage_batch((SELECT jsonb_agg(r.report ORDER BY random()) FROM reports r WHERE random() < part)) b);
 END \$\$;
 SELECT pg_create_logical_replication_slot('watch', 'test_decoding');
 END
@@ -48,7 +48,7 @@ my $round = sub {
 	my @runs;
 	for my $session (1 .. 3) {
 		my ($out, $err) = ('', '');
-		my $sql = sprintf 'SELECT send(%.6f)', rand;
+		my $sql = sprintf 'SELECT send(%.6f, %.1f)', rand, $kill ? 0.6 : 1;
 		push @runs, { out => \$out, err => \$err, run => IPC::Run::start([ 'psql', '-X', '-q', '-A', '-t', '-d', $node->connstr('postgres'), '-c', $sql ], '<', \undef, '>', \$out, '2>', \$err) };
 	}
 	if ($kill) {
