@@ -72,6 +72,7 @@ END $$;
 -- a quarter of the customers are in the middle of their month
 SELECT count(*) FROM (SELECT qzpay.record_usage(bench.id(n), 'messages', 1, NULL) FROM generate_series(1, :customers, 4) n) r \g /dev/null
 INSERT INTO bench.counters SELECT bench.id(n), 'messages', date_trunc('month', now()), 1 FROM generate_series(1, :customers, 4) n;
+INSERT INTO bench.events (customer_id, key, meter, quantity) SELECT bench.id(n), 'first-' || md5(n::text), 'messages', 1 FROM generate_series(1, :customers, 4) n ORDER BY md5(n::text);
 
 -- batches of 1000 reports, as JSON and as arrays, each with keys of its own
 CREATE TABLE bench.batches AS

@@ -22,9 +22,11 @@
 #if PG_VERSION_NUM < 160000
 #define qzpay_file_number_compat(relation) ((relation)->rd_node.relNode)
 #define qzpay_new_file_compat(relation) ((relation)->rd_firstRelfilenodeSubid != InvalidSubTransactionId)
+#define qzpay_file_compat(relation) ((relation)->rd_node)
 #else
 #define qzpay_file_number_compat(relation) ((relation)->rd_locator.relNumber)
 #define qzpay_new_file_compat(relation) ((relation)->rd_firstRelfilelocatorSubid != InvalidSubTransactionId)
+#define qzpay_file_compat(relation) ((relation)->rd_locator)
 #endif
 
 /* 18 added an instrumentation argument to index_beginscan(). */

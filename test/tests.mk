@@ -25,4 +25,5 @@ ISOLATION += iso_discount
 ISOLATION += iso_change
 ISOLATION += iso_limit
 ISOLATION += iso_usage
+ISOLATION += iso_usage_batch
 ISOLATION += iso_usage_close

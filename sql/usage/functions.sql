@@ -11,8 +11,8 @@ COMMENT ON FUNCTION qzpay.record_usage(uuid, text, numeric, text, timestamptz, t
 'A meter that counts distinct values (aggregation unique) takes the value from its property and leaves the quantity aside; total is the mean where it averages. '
 'amount is what the event is worth, in minor units of the currency it is billed in, for charges that rate amounts (percentage, graduated_percentage, dynamic); without it that is the quantity. '
 'Thresholds emit usage.warning, usage.limit.reached and usage.overage.started, each once per period. '
-'Errors: QZ401 unknown meter, QZ404 unknown customer, QZ501 the key was used for other content, QZ502 more than five minutes in the future, QZ503 the usage period is closed and late is not next, QZ504 quantity or amount negative or not finite, 22003 quantity from 10^15 or with more than 18 decimals, '
-'QZ505 a hard limit would be exceeded (in a trial every limit is hard), QZ204 increments and readings mixed, QZ403 paused without access, 22023 the property to count is missing, 40001 the contract changed meanwhile.';
+'Errors: QZ401 unknown meter, QZ404 unknown customer, QZ501 the key was used for other content, QZ502 more than five minutes in the future, QZ503 the usage period is closed and late is not next, or the time lies more than 366 days before the customer''s contract, QZ504 quantity or amount negative or not finite, 22003 quantity from 10^15 or with more than 18 decimals, '
+'QZ505 a hard limit would be exceeded (in a trial every limit is hard), QZ204 increments and readings mixed, QZ403 paused without access, 22023 the property to count is missing or the properties hold what passes for a card number, 40001 the contract changed meanwhile.';
 
 CREATE OR REPLACE FUNCTION qzpay.record_usage(customer text, meter text, quantity numeric, idempotency_key text, occurred_at timestamptz DEFAULT NULL,
         action text DEFAULT 'increment', properties jsonb DEFAULT NULL, amount numeric DEFAULT NULL, late text DEFAULT 'refuse') RETURNS qzpay.usage_result
@@ -25,7 +25,9 @@ CREATE OR REPLACE FUNCTION qzpay.record_usage_batch(events jsonb) RETURNS TABLE 
     AS 'MODULE_PATHNAME', 'qzpay_record_usage_batch';
 COMMENT ON FUNCTION qzpay.record_usage_batch(jsonb) IS
 'record_usage() for an array of objects with the keys customer, meter, quantity, idempotency_key, occurred_at, action, properties, amount, late. One row per element, from 0: recorded, duplicate or refused; '
-'error is the SQLSTATE and the reason. What is wrong with one element does not lose the others.';
+'error is the SQLSTATE and the reason. What is wrong with one element does not lose the others. Of one key the first element counts. '
+'Increments are counted first, then, for each customer and meter as they came, readings and what a hard limit decides; thresholds are told with the total of the batch. '
+'Two batches with the same keys wait for each other, in whatever order they name them, and never both.';
 
 CREATE OR REPLACE FUNCTION qzpay._usage_rules(p_customer uuid) RETURNS TABLE (meter_id uuid, period_start timestamptz, period_end timestamptz, included numeric,
         limit_type text, charge_id uuid, in_trial boolean)

@@ -15,18 +15,19 @@
 
 /*
  * digest
- *		The digest of the parts, one after the other, as if they were one.
+ *		The digest of the parts, one after the other, as if they were one; by a context that is prepared for the algorithm, or NULL.
  */
 static QzpayCode
-digest(const EVP_MD *algorithm, const QzpayBytes *parts, int count, uint8_t *out)
+digest(const EVP_MD *algorithm, EVP_MD_CTX *prepared, const QzpayBytes *parts, int count, uint8_t *out)
 {
-	EVP_MD_CTX *context = EVP_MD_CTX_new();
-	bool		done = context != NULL && EVP_DigestInit_ex(context, algorithm, NULL) == 1;
+	EVP_MD_CTX *own = prepared == NULL ? EVP_MD_CTX_new() : NULL;
+	EVP_MD_CTX *context = prepared == NULL ? own : prepared;
+	bool		done = context != NULL && EVP_DigestInit_ex(context, prepared == NULL ? algorithm : NULL, NULL) == 1;
 
 	for (int i = 0; i < count && done; i++)
 		done = EVP_DigestUpdate(context, parts[i].data, parts[i].length) == 1;
 	done = done && EVP_DigestFinal_ex(context, out, NULL) == 1;
-	EVP_MD_CTX_free(context);
+	EVP_MD_CTX_free(own);
 	return done ? QZPAY_OK : QZPAY_E_CRYPTO;
 }
 
@@ -37,7 +38,34 @@ digest(const EVP_MD *algorithm, const QzpayBytes *parts, int count, uint8_t *out
 QzpayCode
 qzpay_sha1(const QzpayBytes *parts, int count, uint8_t out[QZPAY_SHA1_SIZE])
 {
-	return digest(EVP_sha1(), parts, count, out);
+	return digest(EVP_sha1(), NULL, parts, count, out);
+}
+
+/*
+ * qzpay_sha1_open
+ *		Prepare a SHA-1 for reuse; NULL when libcrypto fails.  The caller closes it.
+ *
+ * Finding the algorithm costs more than the digest of an id's name.
+ */
+QzpaySha1 *
+qzpay_sha1_open(void)
+{
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+
+	if (context != NULL && EVP_DigestInit_ex(context, EVP_sha1(), NULL) == 1)
+		return context;
+	EVP_MD_CTX_free(context);
+	return NULL;
+}
+
+/*
+ * qzpay_sha1_close
+ *		Free a prepared SHA-1.  NULL is ignored.
+ */
+void
+qzpay_sha1_close(QzpaySha1 *prepared)
+{
+	EVP_MD_CTX_free(prepared);
 }
 
 /*
@@ -47,7 +75,7 @@ qzpay_sha1(const QzpayBytes *parts, int count, uint8_t out[QZPAY_SHA1_SIZE])
 QzpayCode
 qzpay_sha256(const QzpayBytes *parts, int count, uint8_t out[QZPAY_SHA256_SIZE])
 {
-	return digest(EVP_sha256(), parts, count, out);
+	return digest(EVP_sha256(), NULL, parts, count, out);
 }
 
 /*
@@ -131,13 +159,15 @@ uuid_stamp(uint8_t uuid[QZPAY_UUID_SIZE], int version)
 /*
  * qzpay_uuid_v5
  *		The UUID of a name within a name space (RFC 9562, section 5.5): same name, same id, everywhere.
+ *
+ * prepared is from qzpay_sha1_open, or NULL to prepare one for this call only.
  */
 QzpayCode
-qzpay_uuid_v5(const uint8_t name_space[QZPAY_UUID_SIZE], const void *name, size_t length, uint8_t out[QZPAY_UUID_SIZE])
+qzpay_uuid_v5(QzpaySha1 *prepared, const uint8_t name_space[QZPAY_UUID_SIZE], const void *name, size_t length, uint8_t out[QZPAY_UUID_SIZE])
 {
 	uint8_t		hash[QZPAY_SHA1_SIZE];
 	QzpayBytes	parts[2] = {{name_space, QZPAY_UUID_SIZE}, {name, length}};
-	QzpayCode	code = qzpay_sha1(parts, 2, hash);
+	QzpayCode	code = digest(EVP_sha1(), prepared, parts, 2, hash);
 
 	if (code == QZPAY_OK)
 	{

@@ -150,7 +150,7 @@ record(FunctionCallInfo fcinfo, const QzpayCatalog *catalog, QzpayUsageReport *r
 	Datum		values[2];
 	bool		nulls[2] = {false, false};
 
-	qzpay_usage_record(catalog, entitlement, report, &result);
+	qzpay_usage_record(catalog, entitlement, report, false, &result);
 	if (result.status == QZPAY_USAGE_REFUSED)
 		raise_refusal(&result);
 	values[0] = CStringGetTextDatum(status_name(result.status));
@@ -196,6 +196,7 @@ typedef struct BatchRow
 	const char *error;			/* or NULL */
 	int			sqlstate;
 	int			index;
+	bool		is_left;		/* to be booked when the others are */
 	text	   *customer;
 	QzpayUsageReport report;
 	QzpayUsageStatus status;
@@ -352,44 +353,28 @@ read_element(JsonbValue *element, const QzpayCatalog *catalog, BatchRow *row)
 		fault(row, ERRCODE_NULL_VALUE_NOT_ALLOWED, "quantity must not be null");
 }
 
-/* What the customer of a row holds; the same as of the row before in most batches. */
-static QzpayEntitlement *
-customer_of(const BatchRow *row, QzpayEntitlement *entitlement, text **read, MemoryContext batch_context)
-{
-	MemoryContext old;
-
-	if (*read != NULL && VARSIZE_ANY_EXHDR(*read) == VARSIZE_ANY_EXHDR(row->customer) &&
-		memcmp(VARDATA_ANY(*read), VARDATA_ANY(row->customer), VARSIZE_ANY_EXHDR(row->customer)) == 0 &&
-		qzpay_entitlement_is_current(entitlement))
-		return entitlement;
-	*read = NULL;
-	old = MemoryContextSwitchTo(batch_context);
-	if (qzpay_entitlement_read_newest(true, PointerGetDatum(row->customer), entitlement))
-		*read = cstring_to_text_with_len(VARDATA_ANY(row->customer), VARSIZE_ANY_EXHDR(row->customer));
-	MemoryContextSwitchTo(old);
-	return *read == NULL ? NULL : entitlement;
-}
-
-/* By customer, and as they came: neighbours in the tables are then handled one after the other. */
+/* By customer and meter, and as they came. */
 static int
 compare_rows(const void *a, const void *b)
 {
 	const BatchRow *left = *(BatchRow *const *) a;
 	const BatchRow *right = *(BatchRow *const *) b;
-	int			order;
+	int			left_length = VARSIZE_ANY_EXHDR(left->customer);
+	int			right_length = VARSIZE_ANY_EXHDR(right->customer);
+	int			order = memcmp(VARDATA_ANY(left->customer), VARDATA_ANY(right->customer), Min(left_length, right_length));
 
-	if (left->customer == NULL || right->customer == NULL)
-		order = (left->customer != NULL) - (right->customer != NULL);
-	else
-	{
-		int			left_length = VARSIZE_ANY_EXHDR(left->customer);
-		int			right_length = VARSIZE_ANY_EXHDR(right->customer);
-
-		order = memcmp(VARDATA_ANY(left->customer), VARDATA_ANY(right->customer), Min(left_length, right_length));
-		if (order == 0)
-			order = left_length - right_length;
-	}
+	if (order == 0)
+		order = left_length - right_length;
+	if (order == 0)
+		order = memcmp(&left->report.meter->id, &right->report.meter->id, sizeof(pg_uuid_t));
 	return order != 0 ? order : left->index - right->index;
+}
+
+static bool
+same_customer(const BatchRow *a, const BatchRow *b)
+{
+	return VARSIZE_ANY_EXHDR(a->customer) == VARSIZE_ANY_EXHDR(b->customer) &&
+		memcmp(VARDATA_ANY(a->customer), VARDATA_ANY(b->customer), VARSIZE_ANY_EXHDR(b->customer)) == 0;
 }
 
 /* Reads the elements of the array. */
@@ -413,42 +398,139 @@ read_batch(Jsonb *events, const QzpayCatalog *catalog, int *n_rows)
 	return rows;
 }
 
-/* Records all of them, in an order of its own, and notes in each what became of it. */
+/*
+ * Rows whose bookings are in memory at once, so few that it is warm in the processor's cache when it is used again; a customer's of one meter
+ * are never parted.
+ */
+#define ROWS_AT_ONCE 250
+
+#define KEPT_MEMORY (ROWS_AT_ONCE * 2048)
+
+/* How many of the n rows are recorded together. */
+static int
+count_together(BatchRow **rows, int n)
+{
+	int			count = Min(n, ROWS_AT_ONCE);
+
+	while (count < n && rows[count]->report.meter == rows[count - 1]->report.meter && same_customer(rows[count], rows[count - 1]))
+		count++;
+	return count;
+}
+
+/* Records each item by itself; what its customer holds is read again where somebody has changed it. */
+static void
+record_one_by_one(const QzpayCatalog *catalog, QzpayUsageItem *items, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		const QzpayEntitlement *entitlement = items[i].entitlement;
+		QzpayEntitlement newest;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!qzpay_entitlement_is_current(entitlement))
+		{
+			if (!qzpay_entitlement_read_newest(false, UUIDPGetDatum(&entitlement->customer), &newest))
+				ereport(ERROR,
+						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						 errmsg("a customer was removed while usage was recorded"),
+						 errhint("Repeat the transaction.")));
+			entitlement = &newest;
+		}
+		items[i].is_left = false;
+		qzpay_usage_record(catalog, entitlement, items[i].report, true, &items[i].result);
+	}
+}
+
+/* Records rows that came sorted, together or each by itself, and notes in each what became of it, or that it is left. */
+static void
+record_rows(BatchRow **rows, int n, bool together, const QzpayCatalog *catalog, MemoryContext batch_context)
+{
+	QzpayUsageItem *items = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(QzpayUsageItem));
+	BatchRow  **item_rows = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(BatchRow *));
+	text	  **customers = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(text *));
+	QzpayEntitlement *entitlement = NULL;
+	int			n_customers = 0;
+	int			n_items = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (i == 0 || !same_customer(rows[i], rows[i - 1]))
+			customers[n_customers++] = rows[i]->customer;
+	}
+	qzpay_entitlement_prefetch(customers, n_customers);
+	for (int i = 0; i < n; i++)
+	{
+		if (i == 0 || !same_customer(rows[i], rows[i - 1]))
+		{
+			CHECK_FOR_INTERRUPTS();
+			entitlement = palloc(sizeof(QzpayEntitlement));
+			if (!qzpay_entitlement_read_newest(true, PointerGetDatum(rows[i]->customer), entitlement))
+				entitlement = NULL;
+		}
+		if (entitlement == NULL)
+		{
+			MemoryContext old = MemoryContextSwitchTo(batch_context);
+
+			fault(rows[i], ERRCODE_QZPAY_NOT_FOUND, psprintf("customer \"%s\" not found", text_to_cstring(rows[i]->customer)));
+			MemoryContextSwitchTo(old);
+			continue;
+		}
+		item_rows[n_items] = rows[i];
+		items[n_items].report = &rows[i]->report;
+		items[n_items].entitlement = entitlement;
+		n_items++;
+	}
+	if (together)
+		qzpay_usage_record_together(catalog, items, n_items);
+	else
+		record_one_by_one(catalog, items, n_items);
+	for (int i = 0; i < n_items; i++)
+	{
+		item_rows[i]->is_left = items[i].is_left;
+		item_rows[i]->status = items[i].result.status;
+		if (!items[i].is_left && items[i].result.status == QZPAY_USAGE_REFUSED)
+			fault(item_rows[i], items[i].result.sqlstate, MemoryContextStrdup(batch_context, items[i].result.message));
+	}
+}
+
+/* Records all of them, in an order of its own: what can be booked together, and then what is left of it. */
 static void
 record_batch(BatchRow *rows, int n_rows, const QzpayCatalog *catalog)
 {
 	MemoryContext batch_context = CurrentMemoryContext;
-	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "qzpay usage", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext rows_context = AllocSetContextCreate(CurrentMemoryContext, "qzpay usage", KEPT_MEMORY, KEPT_MEMORY, ALLOCSET_DEFAULT_MAXSIZE);
 	BatchRow  **order = MemoryContextAllocHuge(CurrentMemoryContext, Max(n_rows, 1) * sizeof(BatchRow *));
-	QzpayEntitlement entitlement;
-	text	   *read = NULL;
+	int			n_order = 0;
+	int			n_left = 0;
 
-	for (int i = 0; i < n_rows; i++)
-		order[i] = &rows[i];
-	qsort(order, n_rows, sizeof(BatchRow *), compare_rows);
 	for (int i = 0; i < n_rows; i++)
 	{
-		BatchRow   *row = order[i];
-		QzpayUsageResult result;
-
-		CHECK_FOR_INTERRUPTS();
-		row->status = QZPAY_USAGE_REFUSED;
-		if (row->error != NULL)
-			continue;
-		MemoryContextSwitchTo(row_context);
-		if (customer_of(row, &entitlement, &read, batch_context) != NULL)
-		{
-			qzpay_usage_record(catalog, &entitlement, &row->report, &result);
-			row->status = result.status;
-		}
-		MemoryContextSwitchTo(batch_context);
-		if (read == NULL)
-			fault(row, ERRCODE_QZPAY_NOT_FOUND, psprintf("customer \"%s\" not found", text_to_cstring(row->customer)));
-		else if (row->status == QZPAY_USAGE_REFUSED)
-			fault(row, result.sqlstate, pstrdup(result.message));
-		MemoryContextReset(row_context);
+		rows[i].status = QZPAY_USAGE_REFUSED;
+		if (rows[i].error == NULL)
+			order[n_order++] = &rows[i];
 	}
-	MemoryContextDelete(row_context);
+	qsort(order, n_order, sizeof(BatchRow *), compare_rows);
+	for (int pass = 0; pass < 2; pass++)
+	{
+		for (int i = 0; i < n_order;)
+		{
+			int			n = count_together(&order[i], n_order - i);
+
+			MemoryContextSwitchTo(rows_context);
+			record_rows(&order[i], n, pass == 0, catalog, batch_context);
+			MemoryContextSwitchTo(batch_context);
+			MemoryContextReset(rows_context);
+			i += n;
+		}
+		n_left = 0;
+		for (int i = 0; i < n_order; i++)
+		{
+			if (order[i]->is_left)
+				order[n_left++] = order[i];
+		}
+		n_order = n_left;
+	}
+	MemoryContextDelete(rows_context);
 }
 
 /* record_usage_batch(events): index, status, error */

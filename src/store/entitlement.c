@@ -28,6 +28,7 @@
 #include "store/installation.h"
 #include "store/place.h"
 #include "store/relation.h"
+#include "store/row.h"
 #include "store/tenant_of.h"
 #include "store/uuid.h"
 
@@ -332,6 +333,16 @@ qzpay_entitlement_init(void)
 	CacheRegisterRelcacheCallback(on_relcache, (Datum) 0);
 }
 
+/*
+ * Whether nobody has deleted, replaced or locked the version, which a snapshot has seen.  Needs a pin only, since nothing moves in a page that is
+ * pinned; and whoever does so writes here, and lets the page go, before he looks at what we have written and let go of before we look here.
+ */
+static inline bool
+is_untouched(HeapTupleHeader header)
+{
+	return (((volatile HeapTupleHeaderData *) header)->t_infomask & HEAP_XMAX_INVALID) != 0;
+}
+
 /* Takes what is in the slot. */
 static void
 read_slot(QzpayRelation *relation, TupleTableSlot *slot, bool with_usage, QzpayEntitlement *result)
@@ -347,6 +358,7 @@ read_slot(QzpayRelation *relation, TupleTableSlot *slot, bool with_usage, QzpayE
 	set_now(values, nulls, result);
 	result->has_row = true;
 	result->row_locked = false;
+	result->was_newest = is_untouched(((BufferHeapTupleTableSlot *) slot)->base.tuple->t_data);
 	result->row = slot->tts_tid;
 }
 
@@ -391,6 +403,39 @@ probe_place(const pg_uuid_t *tenant, const pg_uuid_t *customer, bool with_usage,
 		read_slot(&by_key, slot, with_usage, result);
 	qzpay_scan_end(&scan);
 	return found;
+}
+
+/*
+ * qzpay_entitlement_prefetch
+ *		Has the processor fetch the rows of customers that will be read next, those that are named by the text of their id.
+ */
+void
+qzpay_entitlement_prefetch(text *const *customers, int n)
+{
+	QzpayPlaceKey *places = palloc(n * sizeof(QzpayPlaceKey));
+	ItemPointerData *tids = palloc(n * sizeof(ItemPointerData));
+	pg_uuid_t	tenant;
+	bool		has_tenant = qzpay_context_tenant(&tenant);
+	int			n_places = 0;
+	int			n_tids = 0;
+
+	qzpay_relation_open_heap(&by_key);
+	for (int i = 0; i < n; i++)
+	{
+		pg_uuid_t	customer;
+
+		if (!qzpay_uuid_parse_text(PointerGetDatum(customers[i]), &customer))
+			continue;
+		place_key(&places[n_places], has_tenant ? &tenant : NULL, &customer);
+		qzpay_place_prefetch(&places[n_places++]);
+	}
+	for (int i = 0; i < n_places; i++)
+	{
+		if (qzpay_place_find(&places[i], &tids[n_tids]))
+			qzpay_prefetch_page(&by_key, &tids[n_tids++]);
+	}
+	for (int i = 0; i < n_tids; i++)
+		qzpay_prefetch_row(&by_key, &tids[i]);
 }
 
 /* Reads the row of (tenant, customer), or without a tenant of the customer's id alone; false when there is none. */
@@ -459,6 +504,7 @@ compute(const pg_uuid_t *tenant, const pg_uuid_t *customer, bool with_usage, Qzp
 	set_now(values, nulls, result);
 	result->has_row = false;
 	result->row_locked = false;
+	result->was_newest = false;
 	return true;
 }
 
@@ -578,11 +624,16 @@ qzpay_entitlement_is_current(const QzpayEntitlement *entitlement)
 
 	if (!entitlement->has_row || entitlement->row_locked)
 		return true;
-	qzpay_relation_open(&by_key);
-	buffer = ReadBuffer(by_key.heap, ItemPointerGetBlockNumber(&entitlement->row));
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	qzpay_relation_open_heap(&by_key);
+	buffer = qzpay_read_page(&by_key, ItemPointerGetBlockNumber(&entitlement->row));
 	page = BufferGetPage(buffer);
 	item = PageGetItemId(page, ItemPointerGetOffsetNumber(&entitlement->row));
+	if (ItemIdIsNormal(item) && is_untouched((HeapTupleHeader) PageGetItem(page, item)))
+	{
+		ReleaseBuffer(buffer);
+		return true;
+	}
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	if (!ItemIdIsNormal(item))
 	{
 		UnlockReleaseBuffer(buffer);
@@ -606,15 +657,7 @@ qzpay_entitlement_is_current(const QzpayEntitlement *entitlement)
 static bool
 lock_row(const QzpayEntitlement *entitlement)
 {
-	TupleTableSlot *slot = table_slot_create(by_key.heap, NULL);
-	TM_FailureData failure;
-	TM_Result	state;
-
-	LockRelationOid(RelationGetRelid(by_key.heap), RowShareLock);
-	state = table_tuple_lock(by_key.heap, unconstify(ItemPointerData *, &entitlement->row), GetActiveSnapshot(), slot, GetCurrentCommandId(true),
-							 LockTupleShare, LockWaitBlock, 0, &failure);
-	ExecDropSingleTupleTableSlot(slot);
-	return state == TM_Ok;
+	return qzpay_row_lock(&by_key, unconstify(ItemPointerData *, &entitlement->row), LockTupleShare) == TM_Ok;
 }
 
 /* Writes the row that is missing. */
@@ -641,7 +684,7 @@ settle(QzpayEntitlement *result)
 	pg_uuid_t	tenant = result->tenant;
 	pg_uuid_t	customer = result->customer;
 
-	while (!result->has_row || !qzpay_entitlement_is_current(result))
+	while (!result->has_row || !(result->was_newest || qzpay_entitlement_is_current(result)))
 	{
 		bool		found;
 

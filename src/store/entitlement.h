@@ -47,6 +47,7 @@ typedef struct QzpayEntitlement
 	Jsonb	   *negotiated;		/* product id → meter code → included quantity; or NULL */
 	bool		has_row;
 	bool		row_locked;		/* by this transaction, so it can't change any more */
+	bool		was_newest;		/* when it was read: nobody had replaced or locked it */
 	ItemPointerData row;		/* the version read */
 } QzpayEntitlement;
 
@@ -66,6 +67,7 @@ extern bool qzpay_entitlement_read(const pg_uuid_t *customer, bool with_usage, Q
 extern bool qzpay_entitlement_read_text(Datum external_id, bool with_usage, QzpayEntitlement *result);
 extern bool qzpay_entitlement_read_for_trigger(Datum external_id, QzpayEntitlement *result);
 extern bool qzpay_entitlement_read_newest(bool is_text, Datum customer, QzpayEntitlement *result);
+extern void qzpay_entitlement_prefetch(text *const *customers, int n);
 extern bool qzpay_entitlement_is_current(const QzpayEntitlement *entitlement);
 
 extern bool qzpay_entitlement_access(const QzpayEntitlement *entitlement, TimestampTz at);

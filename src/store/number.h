@@ -9,6 +9,8 @@
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
+#include "store/decimal.h"
+
 static inline Numeric
 qzpay_number_add(Numeric a, Numeric b)
 {
@@ -62,6 +64,19 @@ qzpay_number_is_small(Numeric a, int64 *value)
 		DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(a))) != 0)
 		return false;
 	*value = DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(a)));
+	return true;
+}
+
+/* The same by value, so that 1.0 is one too, and without a call of the server's functions. */
+static inline bool
+qzpay_number_is_whole(Numeric a, int64 *value)
+{
+	QzpayDecimal decimal;
+
+	if (qzpay_decimal_from_numeric(NumericGetDatum(a), &decimal) != QZPAY_OK || decimal.scale != 0 ||
+		decimal.coef >= INT64CONST(10000000000000000) || decimal.coef <= -INT64CONST(10000000000000000))
+		return false;
+	*value = (int64) decimal.coef;
 	return true;
 }
 

@@ -81,23 +81,43 @@ place_of(const QzpayPlaceKey *key)
 	return &memory->places[key->hash % PLACES];
 }
 
+/* The other one of its line, for what has been displaced. */
+static inline pg_atomic_uint64 *
+second_place_of(const QzpayPlaceKey *key)
+{
+	return &memory->places[(key->hash % PLACES) ^ 1];
+}
+
 static inline uint64
 tag_of(const QzpayPlaceKey *key)
 {
 	return (uint64) (murmurhash32((uint32) (key->hash >> 20)) + key->epoch * 0x9E3779B1) >> 9;
 }
 
+/* Has the processor fetch what qzpay_place_find() will look at. */
+void
+qzpay_place_prefetch(const QzpayPlaceKey *key)
+{
+	if (key->hash != 0)
+		__builtin_prefetch(place_of(key));
+}
+
 /* Where the row was last seen, if anybody has noted that. */
 bool
 qzpay_place_find(const QzpayPlaceKey *key, ItemPointer tid)
 {
+	uint64		tag = tag_of(key);
 	uint64		place;
 
 	if (key->hash == 0)
 		return false;
 	place = pg_atomic_read_u64(place_of(key));
-	if (place == 0 || place >> TAG_SHIFT != tag_of(key))
-		return false;
+	if (place == 0 || place >> TAG_SHIFT != tag)
+	{
+		place = pg_atomic_read_u64(second_place_of(key));
+		if (place == 0 || place >> TAG_SHIFT != tag)
+			return false;
+	}
 	ItemPointerSet(tid, (BlockNumber) (place >> OFFSET_BITS), (OffsetNumber) (place & ((1 << OFFSET_BITS) - 1)));
 	return OffsetNumberIsValid(ItemPointerGetOffsetNumberNoCheck(tid));
 }
@@ -107,8 +127,13 @@ qzpay_place_note(const QzpayPlaceKey *key, const ItemPointerData *tid)
 {
 	OffsetNumber offset = ItemPointerGetOffsetNumber(tid);
 
+	uint64		displaced;
+
 	if (key->hash == 0 || offset >= 1 << OFFSET_BITS)
 		return;
+	displaced = pg_atomic_read_u64(place_of(key));
+	if (displaced != 0 && displaced >> TAG_SHIFT != tag_of(key))
+		pg_atomic_write_u64(second_place_of(key), displaced);
 	pg_atomic_write_u64(place_of(key), tag_of(key) << TAG_SHIFT | (uint64) ItemPointerGetBlockNumber(tid) << OFFSET_BITS | offset);
 }
 

@@ -18,6 +18,7 @@ typedef struct QzpayPlaceKey
 extern void qzpay_place_init(void);
 extern void qzpay_place_key(QzpayPlaceKey *key, Relation heap, const void *bytes, size_t length);
 extern bool qzpay_place_find(const QzpayPlaceKey *key, ItemPointer tid);
+extern void qzpay_place_prefetch(const QzpayPlaceKey *key);
 extern void qzpay_place_note(const QzpayPlaceKey *key, const ItemPointerData *tid);
 extern void qzpay_place_outdate(const QzpayPlaceKey *key);
 

@@ -15,8 +15,10 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
+#include "common/hashfn.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "storage/predicate.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -364,6 +366,72 @@ qzpay_scan_begin(QzpayScan *scan, QzpayRelation *relation, Snapshot snapshot, Sc
 }
 
 /*
+ * In which of the shared buffers a page was last, by file and block: a hint, which saves the look into their table.  Whoever follows it makes sure
+ * that the page is still there.  Neighbours never share a slot.
+ */
+#define MAX_PREFETCH 192
+#define N_RECENT (1 << 14)
+static Buffer recent[N_RECENT];
+
+/* The server counts a page that is found so as used no more often; one in so many is looked for in earnest. */
+#define IN_EARNEST 8
+
+static inline Buffer *
+recent_of(QzpayRelation *relation, BlockNumber block)
+{
+	return &recent[(murmurhash32(qzpay_file_number_compat(relation->heap)) + block) % N_RECENT];
+}
+
+/* The page, pinned, as ReadBuffer() would give it. */
+Buffer
+qzpay_read_page(QzpayRelation *relation, BlockNumber block)
+{
+	static unsigned int n_reads = 0;
+	Buffer	   *hint = recent_of(relation, block);
+
+	if (++n_reads % IN_EARNEST == 0 || !BufferIsValid(*hint) || !ReadRecentBuffer(qzpay_file_compat(relation->heap), MAIN_FORKNUM, block, *hint))
+		*hint = ReadBuffer(relation->heap, block);
+	return *hint;
+}
+
+/*
+ * qzpay_prefetch_page
+ *		Has the processor fetch the beginning of the page and the line pointer there, if it is where it was last.
+ */
+void
+qzpay_prefetch_page(QzpayRelation *relation, const ItemPointerData *tid)
+{
+	Buffer		buffer = *recent_of(relation, ItemPointerGetBlockNumber(tid));
+
+	if (buffer > 0 && buffer <= NBuffers)
+	{
+		__builtin_prefetch(BufferGetPage(buffer));
+		__builtin_prefetch(PageGetItemId(BufferGetPage(buffer), ItemPointerGetOffsetNumber(tid)));
+	}
+}
+
+/* Has it fetch the row, after that.  The page isn't pinned: what is read of it is good for nothing else. */
+void
+qzpay_prefetch_row(QzpayRelation *relation, const ItemPointerData *tid)
+{
+	Buffer		buffer = *recent_of(relation, ItemPointerGetBlockNumber(tid));
+
+	if (buffer > 0 && buffer <= NBuffers)
+	{
+		Page		page = BufferGetPage(buffer);
+		ItemIdData	item = *PageGetItemId(page, ItemPointerGetOffsetNumber(tid));
+
+		/* A redirected line pointer leads to another one. */
+		if (ItemIdIsRedirected(&item) && ItemIdGetRedirect(&item) <= MaxHeapTuplesPerPage)
+			item = *PageGetItemId(page, ItemIdGetRedirect(&item));
+		if (!ItemIdIsNormal(&item) || ItemIdGetOffset(&item) > BLCKSZ - MAX_PREFETCH)
+			return;
+		for (int i = 0; i < MAX_PREFETCH; i += 64)
+			__builtin_prefetch((char *) page + ItemIdGetOffset(&item) + i);
+	}
+}
+
+/*
  * qzpay_scan_fetch
  *		The row version at this place, if the snapshot sees one there; ended by qzpay_scan_end() either way.
  *
@@ -372,9 +440,36 @@ qzpay_scan_begin(QzpayScan *scan, QzpayRelation *relation, Snapshot snapshot, Sc
 TupleTableSlot *
 qzpay_scan_fetch(QzpayScan *scan, QzpayRelation *relation, Snapshot snapshot, ItemPointer tid)
 {
+	Buffer		buffer = qzpay_read_page(relation, ItemPointerGetBlockNumber(tid));
+	HeapTuple	tuple;
+	Page		page;
+	ItemId		item;
+	bool		found;
+
 	take_slot(scan, relation);
 	scan->desc = NULL;
-	return table_tuple_fetch_row_version(relation->heap, tid, snapshot, scan->slot) ? scan->slot : NULL;
+	tuple = &((BufferHeapTupleTableSlot *) scan->slot)->base.tupdata;
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	item = ItemPointerGetOffsetNumber(tid) <= PageGetMaxOffsetNumber(page) ? PageGetItemId(page, ItemPointerGetOffsetNumber(tid)) : NULL;
+	found = item != NULL && ItemIdIsNormal(item);
+	if (found)
+	{
+		tuple->t_data = (HeapTupleHeader) PageGetItem(page, item);
+		tuple->t_len = ItemIdGetLength(item);
+		tuple->t_self = *tid;
+		tuple->t_tableOid = RelationGetRelid(relation->heap);
+		found = HeapTupleSatisfiesVisibility(tuple, snapshot, buffer);
+		if (found)
+			PredicateLockTID(relation->heap, tid, snapshot, HeapTupleHeaderGetXmin(tuple->t_data));
+		HeapCheckForSerializableConflictOut(found, relation->heap, tuple, buffer, snapshot);
+	}
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	if (found)
+		ExecStorePinnedBufferHeapTuple(tuple, scan->slot, buffer);
+	else
+		ReleaseBuffer(buffer);
+	return found ? scan->slot : NULL;
 }
 
 /* Space in a page below which it is pruned: two rows of the tables that are read by their chains. */
@@ -391,7 +486,7 @@ TupleTableSlot *
 qzpay_scan_fetch_chain(QzpayScan *scan, QzpayRelation *relation, Snapshot snapshot, ItemPointer root)
 {
 	ItemPointerData tid = *root;
-	Buffer		buffer = ReadBuffer(relation->heap, ItemPointerGetBlockNumber(root));
+	Buffer		buffer = qzpay_read_page(relation, ItemPointerGetBlockNumber(root));
 	HeapTuple	tuple;
 	bool		found;
 

@@ -11,6 +11,7 @@
 #include "access/genam.h"
 #include "access/skey.h"
 #include "executor/tuptable.h"
+#include "storage/buf.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 #include "utils/uuid.h"
@@ -59,6 +60,9 @@ extern void qzpay_scan_begin(QzpayScan *scan, QzpayRelation *relation, Snapshot 
 extern TupleTableSlot *qzpay_scan_next(QzpayScan *scan);
 extern TupleTableSlot *qzpay_scan_fetch(QzpayScan *scan, QzpayRelation *relation, Snapshot snapshot, ItemPointer tid);
 extern TupleTableSlot *qzpay_scan_fetch_chain(QzpayScan *scan, QzpayRelation *relation, Snapshot snapshot, ItemPointer root);
+extern Buffer qzpay_read_page(QzpayRelation *relation, BlockNumber block);
+extern void qzpay_prefetch_page(QzpayRelation *relation, const ItemPointerData *tid);
+extern void qzpay_prefetch_row(QzpayRelation *relation, const ItemPointerData *tid);
 extern void qzpay_scan_end(QzpayScan *scan);
 
 extern void qzpay_scan_key_uuid(ScanKey key, AttrNumber position, const pg_uuid_t *value);

@@ -140,6 +140,57 @@ qzpay_row_try_insert(QzpayRelation *relation, Datum *values, bool *nulls, ItemPo
 }
 
 /*
+ * qzpay_rows_begin
+ *		Makes room for so many rows in the current memory context, which is all that they hold.
+ */
+void
+qzpay_rows_begin(QzpayRows *rows, QzpayRelation *relation, int room)
+{
+	TupleDesc	desc;
+
+	qzpay_relation_open(relation);
+	/* A copied descriptor is not reference-counted. */
+	desc = CreateTupleDescCopy(RelationGetDescr(relation->heap));
+	rows->relation = relation;
+	rows->is_plain = list_length(RelationGetIndexList(relation->heap)) == 1;
+	rows->slots = palloc(room * sizeof(TupleTableSlot *));
+	for (int i = 0; i < room; i++)
+		rows->slots[i] = MakeTupleTableSlot(desc, &TTSOpsVirtual);
+	rows->n = 0;
+}
+
+/* The slot of one row more, to be filled before they are inserted. */
+TupleTableSlot *
+qzpay_rows_add(QzpayRows *rows)
+{
+	return ExecStoreVirtualTuple(ExecClearTuple(rows->slots[rows->n++]));
+}
+
+/*
+ * qzpay_rows_insert
+ *		Puts the rows into the table, a log record for each page, and into no index yet.
+ */
+void
+qzpay_rows_insert(QzpayRows *rows)
+{
+	begin_write(rows->relation, "INSERT");
+	table_multi_insert(rows->relation->heap, rows->slots, rows->n, GetCurrentCommandId(true), 0, NULL);
+}
+
+/*
+ * qzpay_rows_enter
+ *		Puts a row that is in the table into its indexes; *tid is where it is.  What it returns, and raises, is that of qzpay_row_try_insert() when
+ *		tentative, else that of qzpay_row_insert().
+ */
+bool
+qzpay_rows_enter(QzpayRows *rows, int row, bool tentative, ItemPointer tid)
+{
+	*tid = rows->slots[row]->tts_tid;
+	return rows->is_plain ? insert_into_index(rows->relation, rows->slots[row], tentative) :
+		insert_into_all_indexes(rows->relation, rows->slots[row], tentative);
+}
+
+/*
  * qzpay_row_update
  *		Replaces the version at *tid, which moves to the new one when the result is TM_Ok.
  *
@@ -167,6 +218,24 @@ qzpay_row_update(QzpayRelation *relation, ItemPointer tid, Datum *values, bool *
 		}
 		*tid = slot->tts_tid;
 	}
+	ExecDropSingleTupleTableSlot(slot);
+	return result;
+}
+
+/*
+ * qzpay_row_lock
+ *		Waits for whoever changes or locks the version at *tid, and keeps others from it until the transaction ends, when the result is TM_Ok.
+ */
+TM_Result
+qzpay_row_lock(QzpayRelation *relation, ItemPointer tid, LockTupleMode mode)
+{
+	TupleTableSlot *slot = table_slot_create(relation->heap, NULL);
+	ItemPointerData place = *tid;
+	TM_FailureData failure;
+	TM_Result	result;
+
+	LockRelationOid(RelationGetRelid(relation->heap), RowShareLock);
+	result = table_tuple_lock(relation->heap, &place, InvalidSnapshot, slot, GetCurrentCommandId(true), mode, LockWaitBlock, 0, &failure);
 	ExecDropSingleTupleTableSlot(slot);
 	return result;
 }

@@ -8,7 +8,6 @@
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -20,21 +19,20 @@
 #include "store/period.h"
 #include "store/relation.h"
 #include "store/row.h"
-#include "store/usage.h"
+#include "store/usage_booking.h"
 #include "store/uuid.h"
 
 /* How far ahead of the customer's now a report may be: clocks differ. */
 #define MAX_AHEAD (5 * USECS_PER_MINUTE)
 #define MAX_SCALE 18
+#define MAX_QUANTITY INT64CONST(1000000000000000)	/* exclusive */
+
+/* How long before the customer's contract usage may have been: of a contract that this one follows, and that nobody remembers here. */
+#define LATE_DAYS 366
 
 /* How long a key is known at least, whatever the period (the promise of record_usage()). */
 #define KEY_DAYS 35
 #define MAX_AMOUNT_SCALE 12
-
-/* Code of the row of usage_alerts that says that overage has begun. */
-#define OVERAGE_BEGAN 101
-
-static QzpayRelation alerts = {.table = "usage_alerts",.index = "usage_alerts_pkey"};
 
 static QzpayRelation subscriptions = {.table = "subscriptions",.index = "subscriptions_customer_id_idx"};
 
@@ -43,27 +41,6 @@ static QzpayCall note_late = {
 	.nargs = 7,
 	.types = {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, UUIDOID, TIMESTAMPTZOID, NUMERICOID}
 };
-
-static QzpayCall raise_alert = {
-	.sql = "SELECT qzpay._raise_usage_alert($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-	.nargs = 9,
-	.types = {UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, BOOLOID, NUMERICOID, NUMERICOID}
-};
-
-/* A report on its way. */
-typedef struct Booking
-{
-	const QzpayCatalog *catalog;
-	const QzpayEntitlement *entitlement;
-	const QzpayUsageReport *report;
-	QzpayAllowance allowance;
-	QzpayUsageEvent event;
-	QzpayUsageTotal total;
-	TimestampTz period_end;
-	bool		is_late;		/* booked into the running period, its own being closed */
-	pg_uuid_t	value;			/* what a meter that counts distinct values counts here */
-	bool		value_is_new;
-} Booking;
 
 static void
 refuse(QzpayUsageResult *result, int sqlstate, char *message, char *detail, char *hint)
@@ -99,13 +76,15 @@ is_increment(const QzpayUsageReport *report)
 static bool
 check_quantity(const QzpayUsageReport *report, QzpayUsageResult *result)
 {
-	Numeric		limit = int64_to_numeric(INT64CONST(1000000000000000));
+	int64		small;
+	bool		is_plain = qzpay_number_is_small(report->quantity, &small) && small >= 0 && small < MAX_QUANTITY;
+	Numeric		limit = is_plain && report->amount == NULL ? NULL : int64_to_numeric(MAX_QUANTITY);
 
-	if (!qzpay_number_is_finite(report->quantity) || qzpay_number_sign(report->quantity) < 0)
+	if (!is_plain && (!qzpay_number_is_finite(report->quantity) || qzpay_number_sign(report->quantity) < 0))
 		refuse(result, ERRCODE_QZPAY_USAGE_QUANTITY, psprintf("quantity %s of \"%s\" must be finite and not negative",
 															  text_of_number(report->quantity), report->meter->code), NULL, NULL);
-	else if (qzpay_number_compare(report->quantity, limit) >= 0 ||
-			 DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(report->quantity))) > MAX_SCALE)
+	else if (!is_plain && (qzpay_number_compare(report->quantity, limit) >= 0 ||
+						   DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(report->quantity))) > MAX_SCALE))
 		refuse(result, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, psprintf("quantity of \"%s\" must be below 10^15 and have at most %d decimals",
 																   report->meter->code, MAX_SCALE), NULL, NULL);
 	else if (report->key != NULL && (VARSIZE_ANY_EXHDR(report->key) == 0 || VARSIZE_ANY_EXHDR(report->key) > 255))
@@ -176,10 +155,11 @@ qzpay_usage_period(const QzpayEntitlement *entitlement, TimestampTz at, Timestam
 
 /* Fills the event but for its quantity; false when its time is refused. */
 static bool
-place_in_time(Booking *booking, QzpayUsageResult *result)
+place_in_time(QzpayBooking *booking, QzpayUsageResult *result)
 {
 	const QzpayEntitlement *entitlement = booking->entitlement;
 	QzpayUsageEvent *event = &booking->event;
+	TimestampTz floor;
 
 	event->occurred_at = booking->report->has_occurred_at ? booking->report->occurred_at : entitlement->now;
 	if (TIMESTAMP_NOT_FINITE(event->occurred_at))
@@ -196,6 +176,14 @@ place_in_time(Booking *booking, QzpayUsageResult *result)
 	}
 	if (qzpay_usage_period(entitlement, event->occurred_at, &event->period_start, &booking->period_end))
 		return true;
+	floor = Min(entitlement->usage_anchor, entitlement->now) - LATE_DAYS * USECS_PER_DAY;
+	if (event->occurred_at < floor)
+	{
+		refuse(result, ERRCODE_QZPAY_USAGE_CLOSED, psprintf("usage of \"%s\" at %s lies before the customer's contract", booking->report->meter->code,
+															text_of_time(event->occurred_at)),
+			   psprintf("Usage is taken from %s on.", text_of_time(floor)), NULL);
+		return false;
+	}
 	booking->is_late = booking->report->late_to_next && qzpay_usage_period(entitlement, entitlement->now, &event->period_start, &booking->period_end);
 	if (!booking->is_late)
 		refuse(result, ERRCODE_QZPAY_USAGE_CLOSED, psprintf("the usage period of %s is closed", text_of_time(event->occurred_at)), NULL,
@@ -204,7 +192,7 @@ place_in_time(Booking *booking, QzpayUsageResult *result)
 }
 
 static void
-fill_event(Booking *booking)
+fill_event(QzpayBooking *booking)
 {
 	const QzpayUsageReport *report = booking->report;
 	QzpayUsageEvent *event = &booking->event;
@@ -245,7 +233,7 @@ same_amount(Numeric a, Numeric b)
 
 /* Whether the stored event under the key says what the report says; a report without a time doesn't name one. */
 static bool
-same_content(const Booking *booking, const QzpayUsageEvent *stored)
+same_content(const QzpayBooking *booking, const QzpayUsageEvent *stored)
 {
 	const QzpayUsageEvent *event = &booking->event;
 	Numeric		stated = event->reading != NULL ? event->reading : event->quantity;
@@ -266,7 +254,7 @@ same_content(const Booking *booking, const QzpayUsageEvent *stored)
  * periods say nothing of the time of recording, in all that is kept.
  */
 static void
-set_key_horizon(Booking *booking)
+set_key_horizon(QzpayBooking *booking)
 {
 	QzpayUsageEvent *event = &booking->event;
 
@@ -283,7 +271,7 @@ total_of(const QzpayMeter *meter, Numeric sum, int64 events)
 
 /* Answers a report whose key is there. */
 static void
-answer_duplicate(const Booking *booking, const QzpayUsageEvent *stored, QzpayUsageResult *result)
+answer_duplicate(const QzpayBooking *booking, const QzpayUsageEvent *stored, QzpayUsageResult *result)
 {
 	QzpayUsageTotal total = booking->total;
 	Snapshot	latest;
@@ -306,7 +294,7 @@ answer_duplicate(const Booking *booking, const QzpayUsageEvent *stored, QzpayUsa
 }
 
 static void
-lock_event(const Booking *booking, QzpayKeyLock *lock)
+lock_event(const QzpayBooking *booking, QzpayKeyLock *lock)
 {
 	const struct
 	{
@@ -317,8 +305,9 @@ lock_event(const Booking *booking, QzpayKeyLock *lock)
 	qzpay_key_lock(lock, &key, sizeof(key));
 }
 
-static void
-take_back_event(Booking *booking)
+/* Takes the inserted event back. */
+void
+qzpay_booking_take_back(QzpayBooking *booking)
 {
 	/* A row can't be deleted by the command that has inserted it. */
 	CommandCounterIncrement();
@@ -332,7 +321,7 @@ take_back_event(Booking *booking)
  * Months other than its own are looked at after the insertion: of two transactions that insert one key into two months, one sees the other.
  */
 static bool
-insert_key(Booking *booking, QzpayUsageEvent *stored, TransactionId *in_progress)
+insert_key(QzpayBooking *booking, QzpayUsageEvent *stored, TransactionId *in_progress)
 {
 	bool		is_new = qzpay_usage_event_insert(&booking->event, true);
 
@@ -340,28 +329,29 @@ insert_key(Booking *booking, QzpayUsageEvent *stored, TransactionId *in_progress
 	return !qzpay_usage_event_find(&booking->event, !is_new, stored, in_progress);
 }
 
+static int	wary = 0;			/* how many keys to look for before they are inserted */
+
+/* Whether keys have not just been repeated, so that it is worth inserting the next ones without looking. */
+bool
+qzpay_booking_expects_new_keys(void)
+{
+	return wary == 0;
+}
+
 /*
- * Whether the event's key is there; if not, and with insert_it, the event is inserted, and without, the key's lock is kept.
+ * Looks for the event's key, until it is certain whether it is there; if not, and with insert_it, the event is inserted, and without, the key's
+ * lock is kept.  The booking has no row when this begins.
  *
- * Inserting tells by itself whether the key is there, so that a new one needs one descent of the index and no lock; where keys have just been
- * repeated, they are looked for first.  Who finds that somebody else may have inserted it takes its row back, and only then the lock, under
- * which one looks and inserts: so of several that met one has the key, and the others wait for that one's transaction without the lock.
+ * Of several that met in inserting a key each has taken its row back, and looks and inserts under the lock: so one has the key, and the
+ * others wait for that one's transaction without the lock.
  */
 static bool
-is_duplicate(Booking *booking, bool insert_it, QzpayKeyLock *lock, QzpayUsageEvent *stored)
+look_and_insert(QzpayBooking *booking, bool insert_it, QzpayKeyLock *lock, QzpayUsageEvent *stored)
 {
-	static int	wary = 0;		/* how many keys to look for first */
-	TransactionId in_progress = InvalidTransactionId;
-
-	if (insert_it && wary == 0)
-	{
-		if (insert_key(booking, stored, &in_progress))
-			return false;
-		take_back_event(booking);
-	}
 	for (;;)
 	{
-		in_progress = InvalidTransactionId;
+		TransactionId in_progress = InvalidTransactionId;
+
 		lock_event(booking, lock);
 		if (!qzpay_usage_event_find(&booking->event, true, stored, &in_progress))
 		{
@@ -373,7 +363,7 @@ is_duplicate(Booking *booking, bool insert_it, QzpayKeyLock *lock, QzpayUsageEve
 				qzpay_key_unlock(lock);
 				return false;
 			}
-			take_back_event(booking);
+			qzpay_booking_take_back(booking);
 		}
 		qzpay_key_unlock(lock);
 		if (!TransactionIdIsValid(in_progress))
@@ -385,11 +375,72 @@ is_duplicate(Booking *booking, bool insert_it, QzpayKeyLock *lock, QzpayUsageEve
 	}
 }
 
+/*
+ * Whether the event's key is there; if not, and with insert_it, the event is inserted, and without, the key's lock is kept.
+ *
+ * Inserting tells by itself whether the key is there, so that a new one needs one descent of the index and no lock; where keys have just been
+ * repeated, they are looked for first.
+ */
+static bool
+is_duplicate(QzpayBooking *booking, bool insert_it, QzpayKeyLock *lock, QzpayUsageEvent *stored)
+{
+	TransactionId in_progress = InvalidTransactionId;
+
+	if (insert_it && wary == 0)
+	{
+		if (insert_key(booking, stored, &in_progress))
+			return false;
+		qzpay_booking_take_back(booking);
+	}
+	return look_and_insert(booking, insert_it, lock, stored);
+}
+
+/*
+ * qzpay_booking_insert_key
+ *		Inserts the event of an increment; false, and the answer in result, where its key is there.
+ */
+bool
+qzpay_booking_insert_key(QzpayBooking *booking, QzpayUsageResult *result)
+{
+	QzpayKeyLock lock;
+	QzpayUsageEvent stored;
+
+	if (booking->event.key == NULL)
+		(void) qzpay_usage_event_insert(&booking->event, false);
+	else if (is_duplicate(booking, true, &lock, &stored))
+	{
+		answer_duplicate(booking, &stored, result);
+		return false;
+	}
+	return true;
+}
+
+/*
+ * qzpay_booking_enter_key
+ *		The same for an event that an earlier command has put into its table, among others, but into no index.
+ */
+bool
+qzpay_booking_enter_key(QzpayBooking *booking, QzpayRows *rows, int row, QzpayUsageResult *result)
+{
+	TransactionId in_progress = InvalidTransactionId;
+	QzpayKeyLock lock;
+	QzpayUsageEvent stored;
+	bool		is_new = qzpay_rows_enter(rows, row, booking->event.key != NULL, &booking->event.row);
+
+	if (booking->event.key == NULL || !qzpay_usage_event_find(&booking->event, !is_new, &stored, &in_progress))
+		return true;
+	qzpay_booking_take_back(booking);
+	if (!look_and_insert(booking, true, &lock, &stored))
+		return true;
+	answer_duplicate(booking, &stored, result);
+	return false;
+}
+
 /* QzpayUsageDecision: what the report adds, unless that exceeds a hard limit. */
 static bool
 decide(QzpayUsageTotal *total, Numeric *difference, void *arg)
 {
-	Booking    *booking = arg;
+	QzpayBooking *booking = arg;
 	Numeric		stated = booking->report->quantity;
 
 	if (is_increment(booking->report))
@@ -410,8 +461,9 @@ decide(QzpayUsageTotal *total, Numeric *difference, void *arg)
 		qzpay_number_compare(total->after, booking->allowance.value) <= 0 || qzpay_number_sign(*difference) <= 0;
 }
 
-static void
-refuse_total(const Booking *booking, QzpayTotalResult outcome, QzpayUsageResult *result)
+/* Says why the total was left as it is. */
+void
+qzpay_booking_refuse(const QzpayBooking *booking, QzpayTotalResult outcome, QzpayUsageResult *result)
 {
 	const char *meter = booking->report->meter->code;
 
@@ -428,7 +480,7 @@ refuse_total(const Booking *booking, QzpayTotalResult outcome, QzpayUsageResult 
 
 /* Inserts the event of a reading, whose total has been written; raises 40001 when its key has been used for an increment meanwhile. */
 static void
-insert_decided(Booking *booking)
+insert_decided(QzpayBooking *booking)
 {
 	QzpayUsageEvent stored;
 	TransactionId in_progress = InvalidTransactionId;
@@ -445,131 +497,53 @@ insert_decided(Booking *booking)
 /*
  * Writes event and total; false when refused or a duplicate.
  *
- * An increment's event comes first; a reading's quantity is known only under the lock of the total, and its key is locked until then.
+ * An increment's event comes first; a reading's quantity is known only under the lock of the total, and its key is locked until then.  Among
+ * others of one transaction the lock comes first, so that whoever waits for it holds no key yet that somebody else may want.
  */
 static bool
-write_booking(Booking *booking, QzpayUsageResult *result)
+write_booking(QzpayBooking *booking, bool among_others, QzpayUsageResult *result)
 {
 	bool		event_first = is_increment(booking->report);
-	bool		has_key = booking->event.key != NULL;
+	bool		locks_key = !event_first && booking->event.key != NULL;
+	QzpayKeyLock total_lock;
+	bool		locks_total = among_others && booking->total.exclusive && qzpay_usage_total_claim(&booking->total, &total_lock);
+	bool		is_new;
 	QzpayKeyLock lock;
 	QzpayUsageEvent stored;
-	QzpayTotalResult outcome;
+	QzpayTotalResult outcome = QZPAY_TOTAL_LEFT;
 
-	if (has_key && is_duplicate(booking, event_first, &lock, &stored))
+	if (event_first)
+		is_new = qzpay_booking_insert_key(booking, result);
+	else
 	{
-		answer_duplicate(booking, &stored, result);
-		return false;
+		is_new = !(locks_key && is_duplicate(booking, false, &lock, &stored));
+		if (!is_new)
+			answer_duplicate(booking, &stored, result);
 	}
-	if (event_first && !has_key)
-		(void) qzpay_usage_event_insert(&booking->event, false);
-	outcome = qzpay_usage_total_add(&booking->total, decide, booking);
-	if (outcome == QZPAY_TOTAL_ADDED && !event_first)
-		insert_decided(booking);
-	if (outcome == QZPAY_TOTAL_ADDED && booking->value_is_new)
-		qzpay_usage_value_add(&booking->total, &booking->value);
-	if (!event_first && has_key)
-		qzpay_key_unlock(&lock);
+	if (is_new)
+	{
+		outcome = qzpay_usage_total_add(&booking->total, decide, booking);
+		if (outcome == QZPAY_TOTAL_ADDED && !event_first)
+			insert_decided(booking);
+		if (outcome == QZPAY_TOTAL_ADDED && booking->value_is_new)
+			qzpay_usage_value_add(&booking->total, &booking->value);
+		if (locks_key)
+			qzpay_key_unlock(&lock);
+	}
+	if (locks_total)
+		qzpay_key_unlock(&total_lock);
 	if (outcome == QZPAY_TOTAL_ADDED)
 	{
 		CommandCounterIncrement();
 		return true;
 	}
-	if (event_first)
-		take_back_event(booking);
-	refuse_total(booking, outcome, result);
+	if (is_new)
+	{
+		if (event_first)
+			qzpay_booking_take_back(booking);
+		qzpay_booking_refuse(booking, outcome, result);
+	}
 	return false;
-}
-
-/* Which of these thresholds have been raised, as bits. */
-static uint32
-raised_alerts(const QzpayUsageTotal *total, const int *thresholds, int n)
-{
-	Snapshot	latest = RegisterSnapshot(GetLatestSnapshot());
-	ScanKeyData keys[4];
-	QzpayScan	scan;
-	TupleTableSlot *slot;
-	uint32		raised = 0;
-
-	qzpay_scan_key_uuid(&keys[0], 1, &total->tenant);
-	qzpay_scan_key_uuid(&keys[1], 2, &total->customer);
-	qzpay_scan_key_uuid(&keys[2], 3, &total->meter);
-	ScanKeyInit(&keys[3], 4, BTEqualStrategyNumber, F_TIMESTAMPTZ_EQ, TimestampTzGetDatum(total->period_start));
-	qzpay_scan_begin(&scan, &alerts, latest, keys, 4);
-	while ((slot = qzpay_scan_next(&scan)) != NULL)
-	{
-		bool		isnull;
-		int			threshold = DatumGetInt32(slot_getattr(slot, qzpay_relation_column(&alerts, "threshold"), &isnull));
-
-		for (int i = 0; i < n; i++)
-		{
-			if (thresholds[i] == threshold)
-				raised |= 1 << i;
-		}
-	}
-	qzpay_scan_end(&scan);
-	UnregisterSnapshot(latest);
-	return raised;
-}
-
-static void
-raise_one_alert(const Booking *booking, int threshold)
-{
-	const QzpayUsageTotal *total = &booking->total;
-	Datum		values[9];
-	Datum		nothing;
-	bool		isnull;
-
-	values[0] = UUIDPGetDatum(&total->tenant);
-	values[1] = UUIDPGetDatum(&total->customer);
-	values[2] = UUIDPGetDatum(&total->meter);
-	values[3] = TimestampTzGetDatum(total->period_start);
-	values[4] = TimestampTzGetDatum(booking->period_end);
-	values[5] = Int32GetDatum(threshold);
-	values[6] = BoolGetDatum(booking->allowance.type == QZPAY_LIMIT_HARD);
-	values[7] = NumericGetDatum(total->after);
-	values[8] = NumericGetDatum(booking->allowance.value);
-	qzpay_call(&raise_alert, &total->tenant, values, NULL, false, 1, &nothing, &isnull);
-	CommandCounterIncrement();
-}
-
-/*
- * raise_alerts
- *		Says which thresholds of the included quantity have been reached, each once per period.
- *
- * Compares the total with the thresholds and not the step with them: of two transactions that cross one together neither sees it, and the
- * next event makes up for it.
- */
-static void
-raise_alerts(const Booking *booking)
-{
-	const Numeric included = booking->allowance.value;
-	const int  *percents;
-	int			n_percents = qzpay_catalog_alerts(booking->catalog, &percents);
-	int			reached[QZPAY_MAX_ALERTS + 1];
-	int			n_reached = 0;
-	uint32		raised;
-	Numeric		hundredfold;
-
-	if (booking->allowance.unlimited || qzpay_number_sign(booking->total.after) <= 0)
-		return;
-	hundredfold = qzpay_number_multiply(booking->total.after, int64_to_numeric(100));
-	for (int i = 0; i < n_percents && qzpay_number_sign(included) > 0; i++)
-	{
-		if (qzpay_number_compare(hundredfold, qzpay_number_multiply(included, int64_to_numeric(percents[i]))) < 0)
-			break;
-		reached[n_reached++] = percents[i];
-	}
-	if (booking->allowance.type != QZPAY_LIMIT_HARD && qzpay_number_compare(booking->total.after, included) > 0)
-		reached[n_reached++] = OVERAGE_BEGAN;
-	if (n_reached == 0)
-		return;
-	raised = raised_alerts(&booking->total, reached, n_reached);
-	for (int i = 0; i < n_reached; i++)
-	{
-		if (!(raised & (1 << i)))
-			raise_one_alert(booking, reached[i]);
-	}
 }
 
 /*
@@ -605,7 +579,7 @@ is_paused(const QzpayEntitlement *entitlement)
 
 /* Says that an event came after its own period was closed. */
 static void
-mark_late(const Booking *booking)
+mark_late(const QzpayBooking *booking)
 {
 	const QzpayUsageEvent *event = &booking->event;
 	Datum		values[7];
@@ -641,7 +615,7 @@ qzpay_usage_allowance(const QzpayCatalog *catalog, const QzpayEntitlement *entit
 
 /* Whether a report for a closed period repeats one that was recorded in time; result is its answer then. */
 static bool
-repeats_closed(Booking *booking, QzpayUsageResult *result)
+repeats_closed(QzpayBooking *booking, QzpayUsageResult *result)
 {
 	QzpayUsageEvent stored;
 	TransactionId in_progress = InvalidTransactionId;
@@ -655,69 +629,99 @@ repeats_closed(Booking *booking, QzpayUsageResult *result)
 }
 
 /*
- * qzpay_usage_record
- *		Books one report; what is wrong with it is an answer, not an error, so that a batch goes on.
- *
- * The entitlement must have been read by qzpay_entitlement_read_newest().  Raises 40001 when its usage period was closed meanwhile.
+ * qzpay_booking_prepare
+ *		What is to be booked, and where; false, and the answer in result, where nothing is.
  */
-void
-qzpay_usage_record(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayUsageReport *report, QzpayUsageResult *result)
+bool
+qzpay_booking_prepare(QzpayBooking *booking, const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayUsageReport *report,
+					  QzpayUsageResult *result)
 {
-	Booking		booking;
-
-	memset(&booking, 0, sizeof(booking));
+	memset(booking, 0, sizeof(*booking));
 	memset(result, 0, sizeof(*result));
-	booking.catalog = catalog;
-	booking.entitlement = entitlement;
-	booking.report = report;
+	booking->catalog = catalog;
+	booking->entitlement = entitlement;
+	booking->report = report;
 	if (!check_quantity(report, result))
-		return;
-	if (report->meter->aggregation == QZPAY_AGGREGATE_UNIQUE && !qzpay_usage_value_id(report->meter, report->properties, &booking.value))
+		return false;
+	if (report->meter->aggregation == QZPAY_AGGREGATE_UNIQUE && !qzpay_usage_value_id(report->meter, report->properties, &booking->value))
 	{
 		refuse(result, ERRCODE_INVALID_PARAMETER_VALUE, psprintf("meter \"%s\" counts the values of the property \"%s\", which the report lacks",
 																report->meter->code, report->meter->value_property), NULL,
 			   pstrdup("It must be a string, a number, true or false."));
-		return;
+		return false;
 	}
 	if (is_paused(entitlement))
 	{
 		refuse(result, ERRCODE_QZPAY_NO_ACCESS, psprintf("usage of \"%s\" is refused while the subscription is paused", report->meter->code), NULL,
 			   pstrdup("Resume the subscription, or keep its access while it is paused."));
-		return;
+		return false;
 	}
-	fill_event(&booking);
-	booking.total.tenant = entitlement->tenant;
-	booking.total.customer = entitlement->customer;
-	booking.total.meter = report->meter->id;
-	if (!place_in_time(&booking, result))
+	fill_event(booking);
+	booking->total.tenant = entitlement->tenant;
+	booking->total.customer = entitlement->customer;
+	booking->total.meter = report->meter->id;
+	if (!place_in_time(booking, result))
 	{
-		(void) repeats_closed(&booking, result);
-		return;
+		(void) repeats_closed(booking, result);
+		return false;
 	}
-	qzpay_usage_allowance(catalog, entitlement, report->meter, booking.is_late ? entitlement->now : booking.event.occurred_at, &booking.allowance);
-	booking.total.period_start = booking.event.period_start;
-	booking.total.is_gauge = report->is_reading;
-	booking.total.amount = report->amount;
-	booking.total.exclusive = !is_increment(report) || (!booking.allowance.unlimited && booking.allowance.type == QZPAY_LIMIT_HARD);
-	set_key_horizon(&booking);
-	qzpay_usage_event_prepare(booking.event.recorded_at);
-	if (!write_booking(&booking, result))
-		return;
+	qzpay_usage_allowance(catalog, entitlement, report->meter, booking->is_late ? entitlement->now : booking->event.occurred_at, &booking->allowance);
+	booking->total.period_start = booking->event.period_start;
+	booking->total.is_gauge = report->is_reading;
+	booking->total.adding = 1;
+	booking->total.amount = report->amount;
+	booking->total.exclusive = !is_increment(report) || (!booking->allowance.unlimited && booking->allowance.type == QZPAY_LIMIT_HARD);
+	set_key_horizon(booking);
+	qzpay_usage_event_prepare(booking->event.recorded_at);
+	return true;
+}
 
-	/*
-	 * Whoever closes the period first takes the entitlement's row and then waits for the totals; we wrote to the total and now look at the
-	 * row.  So either it sees our usage, or we see it here.
-	 */
-	if (!qzpay_entitlement_is_current(entitlement))
+/*
+ * qzpay_booking_adds_blindly
+ *		Whether it adds the same to the total whatever that is, so that it may be added together with others.
+ */
+bool
+qzpay_booking_adds_blindly(const QzpayBooking *booking)
+{
+	return !booking->total.exclusive && !booking->is_late;
+}
+
+/*
+ * qzpay_booking_finish
+ *		What follows the addition to the total.  Raises 40001 when the customer's contract or period has changed since it was read.
+ *
+ * Whoever closes the period first takes the entitlement's row and then waits for the totals; we wrote to the total and now look at the row.
+ * So either it sees our usage, or we see it here.
+ */
+void
+qzpay_booking_finish(const QzpayBooking *booking, QzpayUsageResult *result)
+{
+	if (!qzpay_entitlement_is_current(booking->entitlement))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("the contract or usage period of the customer changed while usage was recorded"),
 				 errhint("Repeat the transaction.")));
 	result->status = QZPAY_USAGE_RECORDED;
-	result->total = total_of(report->meter, booking.total.after, booking.total.events + 1);
-	if (booking.is_late)
-		mark_late(&booking);
-	raise_alerts(&booking);
+	result->total = total_of(booking->report->meter, booking->total.after, booking->total.events + booking->total.adding);
+	if (booking->is_late)
+		mark_late(booking);
+	qzpay_booking_alert(booking);
+}
+
+/*
+ * qzpay_usage_record
+ *		Books one report; what is wrong with it is an answer, not an error, so that a batch goes on.
+ *
+ * The entitlement must have been read by qzpay_entitlement_read_newest().  Raises 40001 when its usage period was closed meanwhile.  Those
+ * among others of a batch must come in an order of customers and meters that all batches have in common.
+ */
+void
+qzpay_usage_record(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayUsageReport *report, bool among_others, QzpayUsageResult *result)
+{
+	QzpayBooking booking;
+
+	if (qzpay_booking_prepare(&booking, catalog, entitlement, report, result) && write_booking(&booking, among_others, result))
+		qzpay_booking_finish(&booking, result);
 }
 
 /* Called once, by _PG_init. */

@@ -6,6 +6,7 @@
 #define QZPAY_STORE_USAGE_H
 
 #include "store/entitlement.h"
+#include "store/row.h"
 
 /* One report of usage, as the application makes it. */
 typedef struct QzpayUsageReport
@@ -67,7 +68,8 @@ typedef struct QzpayUsageTotal
 
 	bool		exclusive;		/* decide under the lock of the first shard */
 	bool		is_gauge;		/* fed by readings, not by increments */
-	Numeric		amount;			/* of the event to be added, or NULL: its quantity */
+	int64		adding;			/* events to be added */
+	Numeric		amount;			/* of those, or NULL: their quantity */
 	Numeric		before;			/* sum of all shards */
 	Numeric		after;
 	int64		events;			/* that made it, before */
@@ -75,6 +77,15 @@ typedef struct QzpayUsageTotal
 
 /* Called with total->before under the lock; sets total->after and the difference, or returns false to leave everything as it is. */
 typedef bool (*QzpayUsageDecision) (QzpayUsageTotal *total, Numeric *difference, void *arg);
+
+/* A report of a batch, what its customer holds, and the answer. */
+typedef struct QzpayUsageItem
+{
+	const QzpayUsageReport *report;
+	const QzpayEntitlement *entitlement;
+	bool		is_left;		/* not booked with the others: it has to be booked alone, when all others are */
+	QzpayUsageResult result;
+} QzpayUsageItem;
 
 typedef enum QzpayTotalResult
 {
@@ -87,18 +98,23 @@ extern void qzpay_usage_init(void);
 
 extern void qzpay_usage_allowance(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayMeter *meter, TimestampTz at,
 								  QzpayAllowance *allowance);
+extern void qzpay_usage_record_together(const QzpayCatalog *catalog, QzpayUsageItem *items, int n_items);
 extern void qzpay_usage_record(const QzpayCatalog *catalog, const QzpayEntitlement *entitlement, const QzpayUsageReport *report,
-							   QzpayUsageResult *result);
+							   bool among_others, QzpayUsageResult *result);
 extern bool qzpay_usage_period(const QzpayEntitlement *entitlement, TimestampTz at, TimestampTz *start, TimestampTz *end);
 
 extern void qzpay_usage_events_init(void);
 extern void qzpay_usage_event_prepare(TimestampTz recorded_at);
 extern bool qzpay_usage_event_find(const QzpayUsageEvent *sought, bool in_own_month, QzpayUsageEvent *found, TransactionId *in_progress);
 extern bool qzpay_usage_event_insert(QzpayUsageEvent *event, bool tentative);
+extern void qzpay_usage_events_begin(QzpayRows *rows, TimestampTz recorded_at, int room);
+extern void qzpay_usage_events_add(QzpayRows *rows, const QzpayUsageEvent *event);
 extern void qzpay_usage_event_delete(QzpayUsageEvent *event);
 
 extern void qzpay_usage_totals_init(void);
+extern bool qzpay_usage_total_claim(const QzpayUsageTotal *total, QzpayKeyLock *lock);
 extern QzpayTotalResult qzpay_usage_total_add(QzpayUsageTotal *total, QzpayUsageDecision decide, void *arg);
+extern void qzpay_usage_totals_prefetch(const QzpayUsageTotal *const *sought, int n);
 extern Numeric qzpay_usage_total_read(const QzpayUsageTotal *total, Snapshot snapshot, int64 *events);
 extern void qzpay_usage_totals_await(const pg_uuid_t *tenant, const pg_uuid_t *customer, const pg_uuid_t *meter, TimestampTz period_start);
 

@@ -296,23 +296,13 @@ qzpay_usage_event_find(const QzpayUsageEvent *sought, bool in_own_month, QzpayUs
 	return false;
 }
 
-/*
- * qzpay_usage_event_insert
- *		Inserts the event into the month of its recording; event->row is where.
- *
- * Tentatively, for an id that may be there: false when it may be, and the caller looks, under the id's lock, and takes the row back if it is.
- */
-bool
-qzpay_usage_event_insert(QzpayUsageEvent *event, bool tentative)
+/* Forms the event's row. */
+static void
+form_event(const Partition *partition, const QzpayUsageEvent *event, Datum *values, bool *nulls)
 {
-	Partition  *partition = find_partition(month_of(event->recorded_at));
-	Datum		values[MaxHeapAttributeNumber];
-	bool		nulls[MaxHeapAttributeNumber];
+	int			natts = RelationGetDescr(partition->relation.heap)->natts;
 	Datum		column_values[N_COLUMNS];
-	int			natts;
 
-	open_partition(partition);
-	natts = RelationGetDescr(partition->relation.heap)->natts;
 	memset(nulls, true, natts * sizeof(bool));
 	memset(values, 0, natts * sizeof(Datum));
 	column_values[COLUMN_TENANT] = UUIDPGetDatum(&event->tenant);
@@ -334,10 +324,49 @@ qzpay_usage_event_insert(QzpayUsageEvent *event, bool tentative)
 		values[column] = column_values[i];
 		nulls[column] = i >= COLUMN_READING && DatumGetPointer(column_values[i]) == NULL;
 	}
+}
+
+/*
+ * qzpay_usage_event_insert
+ *		Inserts the event into the month of its recording; event->row is where.
+ *
+ * Tentatively, for an id that may be there: false when it may be, and the caller looks, under the id's lock, and takes the row back if it is.
+ */
+bool
+qzpay_usage_event_insert(QzpayUsageEvent *event, bool tentative)
+{
+	Partition  *partition = find_partition(month_of(event->recorded_at));
+	Datum		values[MaxHeapAttributeNumber];
+	bool		nulls[MaxHeapAttributeNumber];
+
+	open_partition(partition);
+	form_event(partition, event, values, nulls);
 	if (tentative)
 		return qzpay_row_try_insert(&partition->relation, values, nulls, &event->row);
 	qzpay_row_insert(&partition->relation, values, nulls, &event->row);
 	return true;
+}
+
+/*
+ * qzpay_usage_events_begin
+ *		Makes room for so many events of one transaction, which all lie in one month.
+ */
+void
+qzpay_usage_events_begin(QzpayRows *rows, TimestampTz recorded_at, int room)
+{
+	Partition  *partition = find_partition(month_of(recorded_at));
+
+	open_partition(partition);
+	qzpay_rows_begin(rows, &partition->relation, room);
+}
+
+/* Adds an event to those that will be inserted together. */
+void
+qzpay_usage_events_add(QzpayRows *rows, const QzpayUsageEvent *event)
+{
+	TupleTableSlot *slot = qzpay_rows_add(rows);
+
+	form_event(find_partition(month_of(event->recorded_at)), event, slot->tts_values, slot->tts_isnull);
 }
 
 /* Takes back what this transaction has inserted in an earlier command. */

@@ -413,7 +413,7 @@ insert_shard(const QzpayUsageTotal *total, int number, Numeric quantity, ItemPoi
 		Datum		values[MaxHeapAttributeNumber];
 		bool		nulls[MaxHeapAttributeNumber];
 
-		form_row(total, number, quantity, 1, total->amount, values, nulls);
+		form_row(total, number, quantity, total->adding, total->amount, values, nulls);
 		qzpay_row_insert(&totals, values, nulls, tid);
 		if (number > 0)
 		{
@@ -443,7 +443,7 @@ choose_shard(const Shards *shards, bool exclusive, uint32 skip, TransactionId *w
 	return -1;
 }
 
-/* The amount of a shard with one event more; NULL as long as it is the quantity. */
+/* The amount of a shard with these events more; NULL as long as it is the quantity. */
 static Numeric
 added_amount(const Shard *shard, Numeric difference, Numeric amount)
 {
@@ -469,7 +469,7 @@ write_shard(const QzpayUsageTotal *total, Shards *shards, int number, Numeric di
 	}
 	else
 	{
-		form_row(total, number, qzpay_number_add(shard->quantity, difference), shard->events + 1,
+		form_row(total, number, qzpay_number_add(shard->quantity, difference), shard->events + total->adding,
 				 added_amount(shard, difference, total->amount), values, nulls);
 		result = qzpay_row_update(&totals, &tid, values, nulls, total->exclusive);
 		/* Locked by hand, or changed since it was read. */
@@ -483,6 +483,51 @@ write_shard(const QzpayUsageTotal *total, Shards *shards, int number, Numeric di
 	remember_own(total, shards, number, &tid);
 	*written = tid;
 	return true;
+}
+
+/*
+ * qzpay_usage_total_claim
+ *		Lets nobody else decide about the total until this transaction ends, after waiting for whoever has begun to.
+ *
+ * Where there is no total yet that takes a lock, to be given back when it is made: then this is true.
+ */
+bool
+qzpay_usage_total_claim(const QzpayUsageTotal *total, QzpayKeyLock *lock)
+{
+	struct
+	{
+		pg_uuid_t	customer;
+		pg_uuid_t	meter;
+		TimestampTz period_start;
+		int64		class;		/* apart from the keys of events and of shards that are being made */
+	}			key = {total->customer, total->meter, total->period_start, 2};
+	bool		is_locked = false;
+	Shards		shards;
+	int			number;
+
+	open_totals();
+	if (find_own(total, &shards, &number) && number == 0)
+		return false;
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		find_shards(total, &shards);
+		if (TransactionIdIsValid(shards.shard[0].busy))
+			XactLockTableWait(shards.shard[0].busy, NULL, NULL, XLTW_None);
+		else if (shards.shard[0].exists)
+		{
+			if (qzpay_row_lock(&totals, &shards.shard[0].tid, LockTupleNoKeyExclusive) == TM_Ok)
+				return is_locked;
+		}
+		else if (is_locked)
+			return true;
+		else
+		{
+			/* It is to be made: whoever else comes waits here, and finds it. */
+			qzpay_key_lock(lock, &key, sizeof(key));
+			is_locked = true;
+		}
+	}
 }
 
 /*
@@ -543,6 +588,32 @@ qzpay_usage_total_add(QzpayUsageTotal *total, QzpayUsageDecision decide, void *a
 			return QZPAY_TOTAL_ADDED;
 		}
 	}
+}
+
+/*
+ * qzpay_usage_totals_prefetch
+ *		Has the processor fetch totals that will be added to next.
+ */
+void
+qzpay_usage_totals_prefetch(const QzpayUsageTotal *const *sought, int n)
+{
+	QzpayPlaceKey *places = palloc(n * sizeof(QzpayPlaceKey));
+	ItemPointerData *tids = palloc(n * sizeof(ItemPointerData));
+	int			n_tids = 0;
+
+	qzpay_relation_open_heap(&totals);
+	for (int i = 0; i < n; i++)
+	{
+		place_key(&places[i], sought[i]);
+		qzpay_place_prefetch(&places[i]);
+	}
+	for (int i = 0; i < n; i++)
+	{
+		if (qzpay_place_find(&places[i], &tids[n_tids]))
+			qzpay_prefetch_page(&totals, &tids[n_tids++]);
+	}
+	for (int i = 0; i < n_tids; i++)
+		qzpay_prefetch_row(&totals, &tids[i]);
 }
 
 /* Sum of the shards that the snapshot sees, and how many events made it. */

@@ -18,7 +18,11 @@
 void
 qzpay_uuid_derive(pg_uuid_t *out, const pg_uuid_t *name_space, const char *name, size_t length)
 {
-	if (qzpay_uuid_v5(name_space->data, name, length, out->data) != QZPAY_OK)
+	static QzpaySha1 *sha1 = NULL;	/* for the session */
+
+	if (sha1 == NULL)
+		sha1 = qzpay_sha1_open();
+	if (qzpay_uuid_v5(sha1, name_space->data, name, length, out->data) != QZPAY_OK)
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute a hash")));
 }
 
@@ -100,19 +104,33 @@ qzpay_uuid_next(pg_uuid_t *out)
 	out->data[8] |= 0x80;
 }
 
+static inline int
+digit_of(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 /* Whether the text is an id's, in the form in which ids are shown. */
 bool
 qzpay_uuid_parse_text(Datum value, pg_uuid_t *id)
 {
-	char	   *string = TextDatumGetCString(value);
+	text	   *string = DatumGetTextPP(value);
+	const char *at = VARDATA_ANY(string);
 
-	if (strlen(string) != 36 || strspn(string, "0123456789abcdefABCDEF-") != 36)
+	if (VARSIZE_ANY_EXHDR(string) != 36 || at[8] != '-' || at[13] != '-' || at[18] != '-' || at[23] != '-')
 		return false;
-	for (int i = 0; i < 36; i++)
+	for (int i = 0; i < UUID_LEN; i++)
 	{
-		if ((string[i] == '-') != (i == 8 || i == 13 || i == 18 || i == 23))
+		int			high;
+		int			low;
+
+		if (*at == '-')
+			at++;
+		high = digit_of(*at++);
+		low = digit_of(*at++);
+		if (high < 0 || low < 0)
 			return false;
+		id->data[i] = (unsigned char) (high << 4 | low);
 	}
-	memcpy(id, DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(string))), sizeof(*id));
 	return true;
 }

@@ -1,6 +1,6 @@
 -- Usage by what it means: periods, trials, limits, late events, distinct values, means, dimensions, reports, and the way back from an invoice line.
 BEGIN;
-SELECT plan(93);
+SELECT plan(107);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -237,7 +237,59 @@ SELECT is((SELECT b.error_code FROM qzpay.billing_errors b JOIN qzpay.subscripti
           'the run sets the subscription aside and goes on');
 SELECT throws_ok($$ SELECT p.* FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id, qzpay.preview_invoice(s.id) p WHERE c.external_id = 'gold' $$, '22003', NULL, 'a preview says so too');
 
--- 13. The books.
+-- 13. Batches: what is written together counts as if it came one by one.
+SELECT pg_temp.make('batch', '2026-01-05 09:00+00') \g /dev/null
+SELECT pg_temp.go('batch', '2026-01-20 00:00+00') \g /dev/null
+CREATE FUNCTION pg_temp.answers(events jsonb) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(status || coalesce(' ' || left(error, 5), ''), ', ' ORDER BY index) FROM qzpay.record_usage_batch(events)
+$$;
+CREATE FUNCTION pg_temp.reports(who text, n integer) RETURNS jsonb LANGUAGE sql AS $$
+    SELECT jsonb_agg(jsonb_build_object('customer', who, 'meter', 'messages', 'quantity', 1, 'idempotency_key', 'r' || k)) FROM generate_series(1, n) k
+$$;
+SELECT is((SELECT string_agg(status || ' ' || n, ', ') FROM (SELECT status, count(*) AS n FROM qzpay.record_usage_batch(pg_temp.reports('batch', 9999)) GROUP BY 1) r), 'recorded 9999', 'many at once');
+SELECT is(pg_temp.happened('batch'), 'usage.warning 75 at 9999, usage.warning 90 at 9999', 'thresholds that are passed together are told together, with the total they were passed with');
+SELECT is((SELECT string_agg(status || ' ' || n, ', ' ORDER BY n) FROM (SELECT status, count(*) AS n FROM qzpay.record_usage_batch(pg_temp.reports('batch', 10001)) GROUP BY 1) r),
+          'recorded 2, duplicate 9999', 'sent again with two more: those count');
+SELECT is((SELECT used FROM qzpay.usage_summary('batch') WHERE meter = 'messages'), 10001::numeric, 'the total is exact');
+SELECT is(pg_temp.answers('[{"customer": "batch", "meter": "messages", "quantity": 1, "idempotency_key": "x1"}, {"customer": "batch", "meter": "messages", "quantity": 2, "idempotency_key": "x2"},
+    {"customer": "batch", "meter": "messages", "quantity": 2, "idempotency_key": "x1"}, {"customer": "batch", "meter": "messages", "quantity": 1, "idempotency_key": "x1"},
+    {"customer": "batch", "meter": "messages", "quantity": 3}, {"customer": "batch", "meter": "messages", "quantity": 7, "action": "set"}, {"customer": "batch", "meter": "messages", "quantity": 1, "idempotency_key": ""}]'),
+          'recorded, recorded, refused QZ501, duplicate, recorded, refused QZ204, refused 22023', 'of one key the first report counts, and none is lost for the others');
+SELECT is((SELECT used FROM qzpay.usage_summary('batch') WHERE meter = 'messages'), 10007::numeric, 'which adds up');
+-- A key of the month before, among new ones, for a customer without a test clock.
+SELECT qzpay.sync_customer('months', livemode => false) \g /dev/null
+SELECT qzpay._make_usage_partition((date_trunc('month', qzpay._recorded_at() AT TIME ZONE 'UTC') - interval '1 day')::date) \g /dev/null
+INSERT INTO qzpay.usage_events (tenant_id, customer_id, id, meter_id, period_start, occurred_at, recorded_at, quantity, idempotency_key)
+SELECT c.tenant_id, c.id, qzpay.uuid_v5(c.id, 'r3'), m.id, '2020-01-01', '2020-01-02', (date_trunc('month', qzpay._recorded_at() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC') - interval '1 second', 1, 'r3'
+FROM qzpay.customers c, qzpay.meters m WHERE c.external_id = 'months' AND m.code = 'messages';
+INSERT INTO qzpay.usage_totals (tenant_id, customer_id, meter_id, period_start, shard, quantity, events)
+SELECT e.tenant_id, e.customer_id, e.meter_id, e.period_start, 0, 1, 1 FROM qzpay.usage_events e WHERE e.idempotency_key = 'r3' AND e.period_start = '2020-01-01';
+SELECT is(pg_temp.answers(pg_temp.reports('months', 5)), 'recorded, recorded, duplicate, recorded, recorded', 'a key of the month before is a duplicate in a batch too');
+-- What is rolled back leaves nothing, not even in what the session remembers.
+CREATE FUNCTION pg_temp.and_back(events jsonb) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM qzpay.record_usage_batch(events);
+    RAISE EXCEPTION 'back';
+EXCEPTION WHEN raise_exception THEN
+    RETURN pg_temp.answers(events);
+END $$;
+SELECT is(pg_temp.and_back(jsonb_build_array(pg_temp.reports('months', 9) -> 7, pg_temp.reports('months', 9) -> 8)), 'recorded, recorded', 'what was rolled back is recorded again');
+-- Amounts, told and untold, and several periods of one meter.
+SELECT is(pg_temp.answers('[{"customer": "months", "meter": "api_calls", "quantity": 2, "amount": 30}, {"customer": "months", "meter": "api_calls", "quantity": 5}, {"customer": "months", "meter": "api_calls", "quantity": 1, "amount": 0.5}]'),
+          'recorded, recorded, recorded', 'amounts');
+SELECT is((SELECT (t.quantity, t.events, t.amount)::text FROM qzpay.usage_totals t JOIN qzpay.customers c ON c.id = t.customer_id JOIN qzpay.meters m ON m.id = t.meter_id WHERE c.external_id = 'months' AND m.code = 'api_calls'),
+          '(8,3,35.5)', 'where none is told it is the quantity');
+
+-- 14. Neither a time before the contract nor a card number.
+SELECT throws_ok($$ SELECT qzpay.record_usage('batch', 'messages', 1, 'old', '4713-01-01 00:00 BC', late => 'next') $$, 'QZ503', NULL, 'a time long before the contract is refused');
+SELECT is(pg_temp.answers('[{"customer": "batch", "meter": "messages", "quantity": 1, "occurred_at": "4713-01-01 00:00 BC", "late": "next"},
+    {"customer": "batch", "meter": "messages", "quantity": 1, "occurred_at": "2025-02-01 00:00Z", "late": "next"}, {"customer": "batch", "meter": "messages", "quantity": 1, "occurred_at": "2025-12-31 00:00Z", "late": "next"}]'),
+          'refused QZ503, recorded, recorded', 'in a batch too; what a contract before it may have seen is not');
+SELECT throws_ok($$ SELECT qzpay.record_usage('batch', 'messages', 1, 'card', properties => '{"note": "4111 1111 1111 1111"}') $$, '22023', 'a value looks like a card number', 'a card number is refused');
+SELECT is((SELECT string_agg(concat_ws(' ', status, error), ', ' ORDER BY index) FROM qzpay.record_usage_batch('[{"customer": "batch", "meter": "messages", "quantity": 1, "idempotency_key": "card", "properties": {"a": [{"4111111111111111": 1}]}},
+    {"customer": "batch", "meter": "messages", "quantity": 1, "idempotency_key": "card", "properties": {"a": 4111111111111112}}]')), 'refused 22023: a value looks like a card number, recorded', 'of a batch alone, and nothing of it is told');
+
+-- 15. The books.
 -- The decoder of PostgreSQL 15 raises for a zone that it doesn't know, where it answers for anything else.
 SELECT pg_temp.make('zone', '2026-01-01 00:00+00', 'office', 0) \g /dev/null
 SELECT is((SELECT string_agg(concat_ws(' ', status, error), ', ' ORDER BY index) FROM qzpay.record_usage_batch(

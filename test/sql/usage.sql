@@ -258,6 +258,15 @@ SELECT try($$ SELECT qzpay.record_usage('org_free', 'api_calls', 1, 'by tenant')
 SELECT meter, used > 0 AS used FROM qzpay.usage_summary('org_free') ORDER BY 1;
 SELECT try($$ SELECT qzpay.usage_summary('org_pro') $$);
 RESET SESSION AUTHORIZATION;
+-- an index of the administrator is kept up as well, one by one and in batches
+DO $$ BEGIN EXECUTE format('CREATE INDEX by_occurrence ON qzpay.usage_events_%s (occurred_at)', to_char(qzpay._recorded_at() AT TIME ZONE 'UTC', 'YYYYMM')); END $$;
+SELECT status FROM qzpay.record_usage('org_pro', 'messages', 1, 'indexed 1', '2026-01-24 11:11+00');
+SELECT * FROM qzpay.record_usage_batch((SELECT jsonb_agg(jsonb_build_object('customer', 'org_pro', 'meter', 'messages', 'quantity', 1, 'idempotency_key', 'indexed ' || n, 'occurred_at', '2026-01-24 11:11+00'))
+                                        FROM generate_series(1, 4) n));
+SET enable_seqscan = off;
+SELECT count(*) FROM qzpay.usage_events e WHERE e.occurred_at = '2026-01-24 11:11+00';
+RESET enable_seqscan;
+DROP INDEX qzpay.by_occurrence;
 -- the next period begins by itself
 SELECT count(*) FROM qzpay.advance_test_clock(:'clock', '2026-02-19 09:00+00') \g /dev/null
 SELECT * FROM qzpay.record_usage('org_pro', 'messages', 1, 'february');

@@ -254,7 +254,7 @@ test_library_failure(void)
 	tap_ok(qzpay_mac_open() == NULL, "no HMAC");
 	tap_int(qzpay_hmac_sha256(NULL, bytes("key"), NULL, 0, out), QZPAY_E_CRYPTO, "hmac");
 	tap_int(qzpay_sha256(NULL, 0, out), QZPAY_E_CRYPTO, "sha256");
-	tap_int(qzpay_uuid_v5(installation, "name", 4, out), QZPAY_E_CRYPTO, "uuid");
+	tap_int(qzpay_uuid_v5(NULL, installation, "name", 4, out), QZPAY_E_CRYPTO, "uuid");
 	tap_int(stripe("t=1492774577,v1=" STRIPE_GOOD, STRIPE_TIME, 300), QZPAY_SIGNATURE_CRYPTO, "stripe");
 	tap_int(mercadopago("ts=1704908010,v1=" WRONG, "1", "", 1704908010), QZPAY_SIGNATURE_CRYPTO, "mercadopago");
 	tap_int(qzpay_token_issue(NULL, bytes("token-key"), installation, tenant, 0, text), QZPAY_SIGNATURE_CRYPTO, "issue");
