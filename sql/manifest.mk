@@ -61,6 +61,7 @@ CODE_SQL += sql/ledger/functions.sql
 CODE_SQL += sql/payment/outbox.sql
 CODE_SQL += sql/payment/settle.sql
 CODE_SQL += sql/payment/functions.sql
+CODE_SQL += sql/payment/refund.sql
 CODE_SQL += sql/payment/deliver.sql
 CODE_SQL += sql/provider/functions.sql
 CODE_SQL += sql/provider/sandbox/functions.sql

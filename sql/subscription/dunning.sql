@@ -122,7 +122,7 @@ BEGIN
         IF v_row.action IN ('cancel', 'mark_unpaid') AND EXISTS (
             SELECT FROM qzpay.payment_attempts a JOIN qzpay.invoices i ON i.tenant_id = a.tenant_id AND i.id = a.invoice_id
             WHERE i.tenant_id = v_row.tenant_id AND i.subscription_id = v_row.id AND i.status = 'open'
-              AND a.status IN ('sending', 'confirming', 'processing', 'unknown', 'needs_operator')) THEN
+              AND a.operation = 'charge' AND a.status IN ('sending', 'confirming', 'processing', 'unknown', 'needs_operator')) THEN
             -- Money may be under way: the outcome, whichever it is, sets the next instant. Access has ended with grace regardless.
             UPDATE qzpay.subscriptions s SET dunning_next_at = NULL WHERE s.tenant_id = v_row.tenant_id AND s.id = v_row.id;
             CONTINUE;
