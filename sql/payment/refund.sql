@@ -333,7 +333,7 @@ BEGIN
     v_left := p.amount - p.refunded - p.refunding - p.disputed;
     v_amount := coalesce(p_amount, v_left);
     IF v_left <= 0 OR v_amount > v_left THEN
-        RAISE EXCEPTION 'payment % cannot be refunded by %', p_payment, coalesce(p_amount::text, 'anything') USING ERRCODE = 'QZ103',
+        RAISE EXCEPTION 'payment of invoice % cannot be refunded by %', coalesce(i.number, p_payment::text), coalesce(p_amount::text, 'anything') USING ERRCODE = 'QZ103',
             DETAIL = format('Captured: %s, refunded: %s, being refunded: %s, left: %s.', p.amount, p.refunded, p.refunding, greatest(v_left, 0));
     END IF;
 

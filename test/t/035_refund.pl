@@ -1,4 +1,4 @@
-# Refunds over real HTTP: every kind of answer, kills between sending and settling, answers out of order, keys that were forgotten. The
+# Refunds over real HTTP: every kind of answer, sessions that end between sending and settling, answers out of order, keys that were forgotten. The
 # simulator's own books are the oracle: it gave back what the database says, and nothing twice.
 use strict;
 use warnings;
@@ -120,7 +120,7 @@ deliver();
 is(told($r), 'done 900 0 | succeeded', 'and the same key tells it again');
 rules();
 
-# Killed between sending and settling, and between settling and what comes next
+# Ended between sending and settling
 my $killed = 0;
 my @requests;
 for my $round (1 .. 6) {
@@ -136,7 +136,7 @@ for my $round (1 .. 6) {
 	rules();
 	select undef, undef, undef, 0.7;
 }
-cmp_ok($killed, '>', 3, 'sessions were killed while they waited for answers');
+cmp_ok($killed, '>', 3, 'sessions were ended while they waited for answers');
 for (1 .. 3) { due_now($node); deliver() }
 is(join(' ', map { told($_) } @requests), join(' ', map { 'done ' . (1000 + $_) . ' 0 | succeeded' } 1 .. 6), 'every refund is done, at its first attempt');
 $node->stop('immediate');
