@@ -18,6 +18,7 @@ CODE_SQL += sql/tenancy/functions.sql
 CODE_SQL += sql/foundation/clock.sql
 CODE_SQL += sql/foundation/money.sql
 CODE_SQL += sql/catalog/grammar.sql
+CODE_SQL += sql/catalog/tax_rates.sql
 CODE_SQL += sql/catalog/verify.sql
 CODE_SQL += sql/catalog/import.sql
 CODE_SQL += sql/catalog/export.sql

@@ -25,7 +25,7 @@ BEGIN
             ('qzpay_worker', 'INSERT, UPDATE, DELETE', 'entitlement_overrides idempotency_keys limit_counters limit_slots overages pending_lines workers'),
             ('qzpay_worker', 'DELETE', 'invoice_lines invoices periods subscription_items'),
             -- what staff decides
-            ('qzpay_admin', 'INSERT, UPDATE, DELETE', 'meter_queries charges discounts document_texts dunning_policies dunning_steps epochs event_types features jobs meters prices product_features
+            ('qzpay_admin', 'INSERT, UPDATE, DELETE', 'meter_queries charges discounts document_texts dunning_policies dunning_steps epochs event_types features jobs meters prices product_features tax_rates
                 product_relations products provider_limits providers sellers settings tenant_roles test_clocks')),
         -- Tokens and references of providers are for staff only.
         hidden (name, columns) AS (VALUES
