@@ -67,7 +67,7 @@ CREATE FUNCTION lives.act(v_customer uuid, v_plan text, v_interval text) RETURNS
 DECLARE
     v_what text := lives.one_of('{use,use,use,use,card,card,cancel,cancel_at,cancel_now,cancel_credit,uncancel,pay,double,preview,detach,change,change,change,change,quantity,undo,addon,addon,addon_quantity,'
                                 'addon_remove,terms,pause,pause_now,resume,resume,extend,end_trial,comp,auto_renew,auto_renew,move,goodwill,'
-                                'credit,credit,void,give,grant,sell,reissue,refund,exempt}');
+                                'credit,credit,void,give,grant,sell,reissue,refund,refund,pay_back,exempt}');
     v_subscription uuid := (SELECT s.id FROM qzpay.subscriptions s WHERE s.customer_id = v_customer AND s.ended_at IS NULL ORDER BY s.started_at DESC LIMIT 1);
     v_now timestamptz := qzpay.now(v_customer);
     v_quantity numeric := floor(random() * 3000);
@@ -87,7 +87,7 @@ BEGIN
         PERFORM qzpay.record_usage(v_customer, 'messages', v_quantity, NULL);
         INSERT INTO lives.used VALUES (v_customer, v_now, v_quantity);
     WHEN 'card' THEN
-        PERFORM qzpay.attach_payment_method(v_customer, 'sandbox', lives.one_of('{tok_ok,tok_ok,tok_ok,tok_ok,tok_ok,tok_decline,tok_lost,tok_expired,tok_timeout,tok_3ds}'));
+        PERFORM qzpay.attach_payment_method(v_customer, 'sandbox', lives.one_of('{tok_ok,tok_ok,tok_ok,tok_ok,tok_ok,tok_decline,tok_lost,tok_expired,tok_timeout,tok_3ds,tok_refund_fails,tok_refund_pending,tok_refund_timeout}'));
     WHEN 'cancel' THEN
         PERFORM qzpay.cancel(v_subscription);
     WHEN 'cancel_at' THEN
@@ -128,6 +128,13 @@ BEGIN
             PERFORM qzpay.record_refund((SELECT r.id FROM qzpay.refund_requests r WHERE r.customer_id = v_customer AND r.status = 'requested' LIMIT 1), 'by hand');
         ELSE
             PERFORM qzpay.cancel_refund((SELECT r.id FROM qzpay.refund_requests r WHERE r.customer_id = v_customer AND r.status = 'requested' LIMIT 1));
+        END IF;
+    WHEN 'pay_back' THEN
+        IF random() < 0.6 THEN
+            PERFORM qzpay.refund(p.id, CASE WHEN random() < 0.7 THEN ceil(random() * p.amount)::bigint END, end_access => random() < 0.1)
+            FROM (SELECT p.id, p.amount FROM qzpay.payments p WHERE p.customer_id = v_customer ORDER BY random() LIMIT 1) p;
+        ELSE
+            PERFORM qzpay.retry_refund((SELECT r.id FROM qzpay.refund_requests r WHERE r.customer_id = v_customer AND r.status = 'requested' LIMIT 1));
         END IF;
     WHEN 'exempt' THEN
         PERFORM qzpay.set_billing_details(v_customer, tax_exempt => lives.one_of('{none,none,exempt,reverse}'));
