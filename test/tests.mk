@@ -5,6 +5,7 @@ REGRESS += foundation_roles
 REGRESS += catalog
 ISOLATION += iso_catalog_import
 ISOLATION += iso_payment
+ISOLATION += iso_refund
 REGRESS += context
 REGRESS += tenancy
 REGRESS += errors_c

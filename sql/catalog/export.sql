@@ -75,6 +75,8 @@ BEGIN
                  qzpay._catalog_instant_text(x.valid_from) AS starts, qzpay._catalog_instant_text(x.valid_until) AS ends
           FROM qzpay.discounts x) d
     UNION ALL
+    SELECT o.* FROM qzpay._catalog_tax_state() t CROSS JOIN LATERAL qzpay._catalog_tax_object(t.code, t.facts, t.valid_from, t.valid_until, t.next_from) o
+    UNION ALL
     SELECT 'setting', s.name, NULL, false, jsonb_build_object('value', s.value) FROM qzpay.settings s WHERE s.name = 'default_plan' AND s.value <> 'null';
 END $$;
 COMMENT ON FUNCTION qzpay._catalog_state() IS
@@ -130,9 +132,11 @@ SET search_path = pg_catalog, pg_temp AS $$
         'addons', (SELECT jsonb_agg(p.body ORDER BY p.code COLLATE "C") FROM product p WHERE p.kind = 'addon'),
         'services', (SELECT jsonb_agg(p.body ORDER BY p.code COLLATE "C") FROM product p WHERE p.kind = 'service'),
         'promoCodes', (SELECT jsonb_agg(jsonb_build_object('code', o.code) || o.body ORDER BY o.code COLLATE "C") FROM object o WHERE o.kind = 'promo_code'),
-        'automaticDiscounts', (SELECT jsonb_agg(jsonb_build_object('id', o.code) || o.body ORDER BY o.code COLLATE "C") FROM object o WHERE o.kind = 'automatic_discount')))
+        'automaticDiscounts', (SELECT jsonb_agg(jsonb_build_object('id', o.code) || o.body ORDER BY o.code COLLATE "C") FROM object o WHERE o.kind = 'automatic_discount'),
+        'taxRates', (SELECT jsonb_agg(jsonb_build_object('id', split_part(o.code, '/', 1)) || o.body ORDER BY split_part(o.code, '/', 1) COLLATE "C", (o.body ->> 'validFrom')::timestamptz NULLS FIRST)
+                     FROM object o WHERE o.kind = 'tax_rate')))
 $$;
 COMMENT ON FUNCTION qzpay.export_catalog(boolean) IS
 'The catalog as one document that import_catalog() takes: in this installation it changes nothing, in another it makes the same catalog. '
-'It holds what is sold now: no earlier versions of prices, no counts of redemptions, and products private to a tenant only when private is asked for: '
+'It holds what is sold now: no earlier versions of prices (but all versions of tax rates), no counts of redemptions, and products private to a tenant only when private is asked for: '
 'their tenant is named by the external id of its customer, who has to be there before they are imported.';

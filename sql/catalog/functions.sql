@@ -28,7 +28,7 @@ SET search_path = pg_catalog, pg_temp AS $$
     SELECT row_number() OVER (ORDER BY k.ordinal, p.code COLLATE "C"), p.action, p.kind, p.code,
            CASE WHEN p.action = 'update' THEN d.before ELSE p.before END, CASE WHEN p.action = 'update' THEN d.after ELSE p.after END, p.after
     FROM pair p
-    JOIN unnest('{meter,feature,limit,plan,addon,service,price,charge,promo_code,automatic_discount,setting}'::text[]) WITH ORDINALITY AS k (kind, ordinal) ON k.kind = p.kind
+    JOIN unnest('{meter,feature,limit,plan,addon,service,price,charge,promo_code,automatic_discount,tax_rate,setting}'::text[]) WITH ORDINALITY AS k (kind, ordinal) ON k.kind = p.kind
     CROSS JOIN LATERAL (
         SELECT jsonb_object_agg(coalesce(b.key, a.key), b.value) AS before, jsonb_object_agg(coalesce(b.key, a.key), a.value) AS after
         FROM jsonb_each(p.before) b FULL JOIN jsonb_each(p.after) a ON a.key = b.key WHERE a.value IS DISTINCT FROM b.value
@@ -250,12 +250,13 @@ BEGIN
         PERFORM qzpay._catalog_apply_products(v_changes);
         PERFORM qzpay._catalog_apply_prices(v_changes);
         PERFORM qzpay._catalog_apply_discounts(v_changes);
+        PERFORM qzpay._catalog_apply_taxes(v_changes);
         UPDATE qzpay.settings s SET value = c.body -> 'value' FROM unnest(v_changes) c WHERE c.kind = 'setting' AND s.name = c.code;
     END IF;
 END $$;
 COMMENT ON FUNCTION qzpay.import_catalog(jsonb, boolean, boolean) IS
 'Brings the catalog to what the document says and returns each change: create, update, deactivate (a price or charge no longer sold) or warning; no rows when nothing differs. '
 'dry_run returns the same rows and writes nothing. Objects that the document does not name are left alone; one that it names is described in full. '
-'A changed price or charge is a new version: who subscribed keeps the old one. A product with a tenant (the tenant''s id, or the external id of its customer) is private to that tenant; '
+'A changed price or charge is a new version: who subscribed keeps the old one. So is a changed tax rate, from validFrom or now on; in the rows its code is followed by a slash and its beginning. A product with a tenant (the tenant''s id, or the external id of its customer) is private to that tenant; '
 'in the rows its code is followed by @ and the tenant''s id. strict refuses what would be a warning. '
 'Errors: QZ601, with the JSON path of the fault in DETAIL, before anything is written.';

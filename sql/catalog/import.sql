@@ -339,6 +339,8 @@ BEGIN
     UNION ALL
     SELECT d.kind, d.code, d.path, false, qzpay._catalog_discount_body(d.kind, d.item) FROM qzpay._catalog_discounts(p_doc) d
     UNION ALL
+    SELECT o.kind, o.code, t.path, o.implied, o.body FROM qzpay._catalog_tax_rates(p_doc) t CROSS JOIN LATERAL qzpay._catalog_tax_object(t.code, t.facts, t.valid_from, t.valid_until, t.next_from) o
+    UNION ALL
     SELECT 'setting', 'default_plan', 'defaultPlan', false, jsonb_build_object('value', p_doc -> 'defaultPlan')
     WHERE p_doc ->> 'defaultPlan' IS NOT NULL;
 END $$;

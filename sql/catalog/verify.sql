@@ -311,10 +311,16 @@ BEGIN
     SELECT 'charge', c.product || '/' || c.meter || '/' || c.currency, c.path || '.included',
            format('limit "%s" says %s, the charge includes %s: the charge decides', c.limit_code, coalesce(c.limit_value::text, 'unlimited'), c.item ->> 'included')
     FROM qzpay._catalog_charges(p_doc) c
-    WHERE c.limit_code IS NOT NULL AND c.item ? 'included' AND (c.item ->> 'included')::numeric IS DISTINCT FROM c.limit_value;
+    WHERE c.limit_code IS NOT NULL AND c.item ? 'included' AND (c.item ->> 'included')::numeric IS DISTINCT FROM c.limit_value
+    UNION ALL
+    SELECT o.kind, o.code, v.path, format('unknown product "%s": the tax rate does not reach it until it exists', v.item #>> '{}')
+    FROM qzpay._catalog_tax_rates(p_doc) t
+    CROSS JOIN LATERAL qzpay._catalog_tax_object(t.code, t.facts, t.valid_from, t.valid_until, t.next_from) o
+    CROSS JOIN LATERAL qzpay._catalog_entries(t.path || '.products', t.item -> 'products') v
+    WHERE NOT EXISTS (SELECT FROM product p WHERE p.code = v.item #>> '{}');
 END $$;
 COMMENT ON FUNCTION qzpay._catalog_warnings(jsonb) IS
-'What an import accepts and mentions: conditions that name a plan or product the catalog lacks (the discount stays inert), and a limit that differs from what its charge includes.';
+'What an import accepts and mentions: conditions and tax rates that name a plan or product the catalog lacks (they stay inert), and a limit that differs from what its charge includes.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_verify(p_doc jsonb, p_strict boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
@@ -337,7 +343,8 @@ BEGIN
     FOR v_fault IN
         SELECT f.* FROM (SELECT * FROM qzpay._catalog_product_faults(v_doc) UNION ALL SELECT * FROM qzpay._catalog_feature_faults(v_doc)
                          UNION ALL SELECT * FROM qzpay._catalog_price_faults(v_doc) UNION ALL SELECT * FROM qzpay._catalog_charge_faults(v_doc)
-                         UNION ALL SELECT * FROM qzpay._catalog_discount_faults(v_doc)) f
+                         UNION ALL SELECT * FROM qzpay._catalog_discount_faults(v_doc)
+                         UNION ALL SELECT * FROM qzpay._catalog_tax_faults(v_doc)) f
         ORDER BY f.path COLLATE "C", f.message LIMIT 1
     LOOP
         PERFORM qzpay._catalog_fault(v_fault.path, v_fault.message);

@@ -102,7 +102,7 @@ BEGIN
         PERFORM qzpay.cancel(subscription => v_id, at => 'now', reason => coalesce(p_reason, 'requested'));
     END LOOP;
     PERFORM qzpay._cancel_planned_attempts(array_agg(a.tenant_id), array_agg(a.invoice_id), v_at)
-    FROM qzpay.payment_attempts a WHERE a.tenant_id = c.tenant_id AND a.customer_id = c.id AND a.status = 'planned' HAVING count(*) > 0;
+    FROM qzpay.payment_attempts a WHERE a.tenant_id = c.tenant_id AND a.customer_id = c.id AND a.operation = 'charge' AND a.status = 'planned' HAVING count(*) > 0;
     FOR v_id IN SELECT m.id FROM qzpay.payment_methods m WHERE m.tenant_id = c.tenant_id AND m.customer_id = c.id AND m.detached_at IS NULL ORDER BY m.id LOOP
         PERFORM qzpay._remove_method(c.tenant_id, v_id, v_at);
     END LOOP;

@@ -149,7 +149,7 @@ BEGIN
     SELECT * INTO STRICT m FROM qzpay._lock_method(p_payment_method);
     v_at := qzpay.now(m.customer_id);
     v_others := EXISTS (SELECT FROM qzpay.payment_methods o WHERE o.tenant_id = m.tenant_id AND o.customer_id = m.customer_id AND o.detached_at IS NULL AND o.id <> m.id);
-    IF EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = m.tenant_id AND a.payment_method_id = m.id AND a.status NOT IN ('succeeded', 'declined', 'rejected', 'canceled')) THEN
+    IF EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = m.tenant_id AND a.payment_method_id = m.id AND a.operation = 'charge' AND a.status NOT IN ('succeeded', 'declined', 'rejected', 'canceled')) THEN
         RAISE EXCEPTION 'payment method % has a payment under way', m.id USING ERRCODE = 'QZ204';
     ELSIF m.is_default AND v_others THEN
         RAISE EXCEPTION 'payment method % is the default', m.id USING ERRCODE = 'QZ204', HINT = 'Call set_default_payment_method() for another one first.';
@@ -275,12 +275,12 @@ BEGIN
     IF m.is_default THEN
         -- What was about to be charged to the old one is planned anew with the new one.
         PERFORM qzpay._cancel_planned_attempts(array_agg(a.tenant_id), array_agg(a.invoice_id), v_at)
-        FROM qzpay.payment_attempts a WHERE a.tenant_id = m.tenant_id AND a.payment_method_id = m.id AND a.status = 'planned' HAVING count(*) > 0;
+        FROM qzpay.payment_attempts a WHERE a.tenant_id = m.tenant_id AND a.payment_method_id = m.id AND a.operation = 'charge' AND a.status = 'planned' HAVING count(*) > 0;
     END IF;
     v_id := qzpay._attach_payment_method(m.customer_id, coalesce(p_provider, (SELECT o.provider FROM qzpay.payment_methods o WHERE o.tenant_id = m.tenant_id AND o.id = m.id)),
                                          p_token, p_brand, p_last4, p_exp_month, p_exp_year, m.is_default, p_metadata);
     IF v_id <> m.id AND NOT EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = m.tenant_id AND a.payment_method_id = m.id
-                                    AND a.status NOT IN ('succeeded', 'declined', 'rejected', 'canceled')) THEN
+                                    AND a.operation = 'charge' AND a.status NOT IN ('succeeded', 'declined', 'rejected', 'canceled')) THEN
         PERFORM qzpay._remove_method(m.tenant_id, m.id, v_at);
     END IF;
     RETURN v_id;

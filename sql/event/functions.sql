@@ -61,15 +61,21 @@ BEGIN
           FROM qzpay.invoices i WHERE i.tenant_id = p_tenant AND i.id = p_object;
     WHEN 'attempt' THEN
         SELECT a.customer_id,
-               CASE WHEN p_to = 'succeeded' THEN ARRAY['payment.succeeded'] WHEN p_to IN ('declined', 'rejected') THEN ARRAY['payment.failed']
+               CASE WHEN a.operation = 'refund' THEN CASE WHEN p_to = 'succeeded' THEN ARRAY['payment.refunded'] WHEN p_to IN ('declined', 'rejected') OR p_to = 'canceled' AND p_from <> 'planned' THEN ARRAY['refund.failed']
+                                                          WHEN p_to = 'needs_operator' THEN ARRAY['alert.raised'] ELSE '{}' END
+                    WHEN p_to = 'succeeded' THEN ARRAY['payment.succeeded'] WHEN p_to IN ('declined', 'rejected') THEN ARRAY['payment.failed']
                     WHEN p_to = 'requires_action' THEN ARRAY['payment.requires_action']
                     WHEN p_to = 'needs_operator' THEN ARRAY['alert.raised'] ELSE '{}' END,
                jsonb_build_object('attemptId', a.id, 'invoiceId', a.invoice_id, 'attempt', a.attempt_no, 'amount', a.amount, 'currency', a.currency,
                                   'provider', a.provider, 'declineCode', a.decline_code, 'declineClass', a.decline_class,
-                                  'willRetry', CASE WHEN p_to IN ('declined', 'rejected') THEN qzpay._will_retry(a.tenant_id, a.invoice_id, a.decline_class) END,
                                   'emailSentByPackage', false)
+               || CASE a.operation WHEN 'refund' THEN jsonb_build_object('paymentId', p.id, 'amountRefunded', p.refunded, 'refundRequestId', r.id, 'creditNoteId', r.credit_note_id, 'reason', r.reason)
+                       ELSE jsonb_build_object('willRetry', CASE WHEN p_to IN ('declined', 'rejected') THEN qzpay._will_retry(a.tenant_id, a.invoice_id, a.decline_class) END) END
           INTO STRICT v_customer, v_types, v_data
-          FROM qzpay.payment_attempts a WHERE a.tenant_id = p_tenant AND a.id = p_object;
+          FROM qzpay.payment_attempts a
+          LEFT JOIN qzpay.payments p ON p.tenant_id = a.tenant_id AND p.id = a.payment_id
+          LEFT JOIN qzpay.refund_requests r ON r.tenant_id = a.tenant_id AND r.id = a.refund_request_id
+          WHERE a.tenant_id = p_tenant AND a.id = p_object;
     END CASE;
     v_at := qzpay.now(v_customer);
     INSERT INTO qzpay.transitions (tenant_id, id, machine, object_id, from_status, to_status, reason, occurred_at, recorded_at)

@@ -46,7 +46,7 @@ DECLARE
 BEGIN
     SELECT i.tenant_id, i.subscription_id INTO STRICT v_tenant, v_subscription FROM qzpay.invoices i WHERE i.id = p_invoice;
     PERFORM FROM qzpay.subscriptions s WHERE s.tenant_id = v_tenant AND s.id = v_subscription FOR NO KEY UPDATE;
-    PERFORM FROM qzpay.payment_attempts a WHERE a.tenant_id = v_tenant AND a.invoice_id = p_invoice AND a.status NOT IN ('succeeded', 'declined', 'rejected', 'canceled') FOR NO KEY UPDATE;
+    PERFORM FROM qzpay.payment_attempts a WHERE a.tenant_id = v_tenant AND a.invoice_id = p_invoice AND a.operation = 'charge' AND a.status NOT IN ('succeeded', 'declined', 'rejected', 'canceled') FOR NO KEY UPDATE;
     PERFORM FROM qzpay.invoices i WHERE i.tenant_id = v_tenant AND i.id = p_invoice FOR NO KEY UPDATE;
     RETURN v_tenant;
 END $$;
@@ -94,22 +94,36 @@ END $$;
 COMMENT ON FUNCTION qzpay._take_lines(uuid, uuid, jsonb) IS
 'What a credit note takes by naming lines: each {line: id or position, amount: net of added tax, default all that is left, period_start, period_end: the time that is credited}. Errors: 22023, QZ404 no such debit, QZ103 more than is left.';
 
+CREATE OR REPLACE FUNCTION qzpay._debits_of_invoice(p_tenant uuid, p_invoice uuid) RETURNS uuid[]
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT array_agg(l.id ORDER BY l.position) FROM qzpay.invoice_lines l WHERE l.tenant_id = p_tenant AND l.invoice_id = p_invoice AND l.amount > 0 AND l.kind <> 'balance');
+END $$;
+COMMENT ON FUNCTION qzpay._debits_of_invoice(uuid, uuid) IS 'The lines of an invoice that a credit note may take from, in their order; NULL for none.';
+
+CREATE OR REPLACE FUNCTION qzpay._creditable(p_tenant uuid, p_invoice uuid) RETURNS bigint
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_lines uuid[] := qzpay._debits_of_invoice(p_tenant, p_invoice);
+BEGIN
+    RETURN (SELECT least((SELECT coalesce(sum(r.net + r.tax), 0) FROM qzpay._rest_of_lines(array_fill(p_tenant, ARRAY[cardinality(v_lines)]), v_lines, NULL, p_invoice) r),
+                         i.total - coalesce((SELECT sum(n.total) FROM qzpay.credit_notes n WHERE n.tenant_id = p_tenant AND n.invoice_id = p_invoice), 0))::bigint
+            FROM qzpay.invoices i WHERE i.tenant_id = p_tenant AND i.id = p_invoice);
+END $$;
+COMMENT ON FUNCTION qzpay._creditable(uuid, uuid) IS 'How much of an invoice, tax and all, credits have left: of its debits, and never more than its total. Not above 0 when nothing is left.';
+
 CREATE OR REPLACE FUNCTION qzpay._take_amount(p_tenant uuid, p_invoice uuid, p_amount bigint) RETURNS qzpay._take[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     i qzpay.invoices%ROWTYPE;
-    v_lines uuid[];
-    v_left bigint;
-    v_cap bigint;
-    v_amount bigint;
+    v_lines uuid[] := qzpay._debits_of_invoice(p_tenant, p_invoice);
+    v_cap bigint := qzpay._creditable(p_tenant, p_invoice);
+    v_amount bigint := coalesce(p_amount, v_cap);
 BEGIN
     SELECT * INTO STRICT i FROM qzpay.invoices x WHERE x.tenant_id = p_tenant AND x.id = p_invoice;
-    SELECT array_agg(l.id ORDER BY l.position) INTO v_lines
-    FROM qzpay.invoice_lines l WHERE l.tenant_id = p_tenant AND l.invoice_id = p_invoice AND l.amount > 0 AND l.kind <> 'balance';
-    SELECT coalesce(sum(r.net + r.tax), 0) INTO v_left FROM qzpay._rest_of_lines(array_fill(p_tenant, ARRAY[cardinality(v_lines)]), v_lines, NULL, p_invoice) r;
-    v_cap := least(v_left, i.total - coalesce((SELECT sum(n.total) FROM qzpay.credit_notes n WHERE n.tenant_id = p_tenant AND n.invoice_id = p_invoice), 0));
-    v_amount := coalesce(p_amount, v_cap);
     IF p_amount <= 0 THEN
         RAISE EXCEPTION 'amount must be positive, not %', p_amount USING ERRCODE = '22023';
     ELSIF v_cap <= 0 OR v_amount > v_cap THEN
@@ -163,17 +177,14 @@ BEGIN
     IF v_result.to_balance > 0 THEN
         PERFORM qzpay._move_balances(ARRAY[p_tenant], ARRAY[i.customer_id], ARRAY[i.currency], ARRAY[v_result.to_balance], ARRAY['credit_note'], ARRAY[v_result.id], v_block.issued_at, p_reason, ARRAY[p_refundable]);
     END IF;
-    IF v_result.to_refund > 0 THEN
-        PERFORM qzpay._request_refund(p_tenant, i.customer_id, i.currency, v_result.to_refund, v_result.id, p_reason, p_at);
-    END IF;
     PERFORM qzpay._emit_event(p_tenant, 'credit.issued', 'invoice', i.id, i.customer_id, jsonb_build_object('creditNoteId', v_result.id, 'number', v_result.number, 'invoiceId', i.id,
         'invoiceNumber', i.number, 'currency', i.currency, 'total', v_result.total, 'toInvoice', v_result.to_invoice, 'toBalance', v_result.to_balance, 'toRefund', v_result.to_refund,
         'reason', p_reason, 'emailSentByPackage', false), NULL, p_at);
     RETURN v_result;
 END $$;
 COMMENT ON FUNCTION qzpay._write_credit_note(uuid, uuid, qzpay._take[], text, bigint, bigint, bigint, text, timestamptz) IS
-'Writes a credit note on a locked invoice: lines, number, ledger (what was revenue, deferred or tax goes against the receivable, to the balance, and to what is to be paid back), balance, refund request, event. '
-'The invoice itself is the caller''s.';
+'Writes a credit note on a locked invoice: lines, number, ledger (what was revenue, deferred or tax goes against the receivable, to the balance, and to what is to be paid back), balance, event. '
+'The invoice itself is the caller''s, and so is the request for what is to be paid back.';
 
 CREATE OR REPLACE FUNCTION qzpay._money_left(p_tenant uuid, p_invoice uuid) RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
@@ -227,10 +238,13 @@ BEGIN
             PERFORM qzpay._plan_attempts(ARRAY[p_tenant], ARRAY[p_invoice], 'billing', p_at);
         END IF;
     END IF;
+    IF v_refund > 0 THEN
+        PERFORM qzpay._send_refund(p_tenant, qzpay._request_refund(p_tenant, i.customer_id, i.currency, v_refund, v_result.id, NULL, 0, p_reason, p_at), p_at);
+    END IF;
     RETURN v_result;
 END $$;
 COMMENT ON FUNCTION qzpay._issue_credit_note(uuid, uuid, qzpay._take[], text, text, timestamptz) IS
-'Credits a locked invoice by these takes: first what is unpaid of it, the rest by mode (balance, refund as far as money was received, write_off). An attempt that was planned is planned anew over what is left. '
+'Credits a locked invoice by these takes: first what is unpaid of it, the rest by mode (balance, refund as far as money was received, which is sent to the payments at once, write_off). An attempt that was planned is planned anew over what is left. '
 'Errors: QZ204, QZ103, QZ301 the money in question is in flight.';
 
 CREATE OR REPLACE FUNCTION qzpay._invoice_settled(p_tenant uuid, p_invoice uuid, p_at timestamptz) RETURNS void
@@ -260,7 +274,7 @@ CREATE OR REPLACE FUNCTION qzpay.credit_invoice(invoice uuid, lines jsonb DEFAUL
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_invoice';
 COMMENT ON FUNCTION qzpay.credit_invoice(uuid, jsonb, bigint, text, text, text) IS
 'Issues a credit note: over lines ([{"line": id or position, "amount": net of added tax, default all that is left}]), or over an amount (tax and all, shared by the lines), or over all that is left. '
-'It first reduces what is unpaid; the rest becomes balance, or with mode refund is to be paid back (refund_requests) as far as it was paid with money; write_off only waives what is unpaid. Tax goes along pro rata, to the cent in the sum. '
+'It first reduces what is unpaid; the rest becomes balance, or with mode refund is paid back as far as it was paid with money: through the providers of its payments, and what they cannot send by hand (refund_requests); write_off only waives what is unpaid. Tax goes along pro rata, to the cent in the sum. '
 'Errors: QZ404, QZ204 wrong status, QZ103 more than is left, QZ301 a payment is under way, 22023, QZ001.';
 
 CREATE OR REPLACE FUNCTION qzpay._credit_invoice(p_invoice uuid, p_lines jsonb, p_amount bigint, p_mode text, p_reason text, p_key text) RETURNS qzpay.credit_note_result

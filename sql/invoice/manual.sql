@@ -245,7 +245,7 @@ BEGIN
     IF qzpay._finalize_draft(v_tenant, p_invoice, qzpay.now(v_customer)) = 0 THEN
         RAISE EXCEPTION 'draft % has nothing to invoice', p_invoice USING ERRCODE = 'QZ204', HINT = 'Add lines with add_invoice_line(), or remove it with delete_draft_invoice().';
     END IF;
-    SELECT a.id INTO v_attempt FROM qzpay.payment_attempts a WHERE a.tenant_id = v_tenant AND a.invoice_id = p_invoice AND a.status = 'planned';
+    SELECT a.id INTO v_attempt FROM qzpay.payment_attempts a WHERE a.tenant_id = v_tenant AND a.invoice_id = p_invoice AND a.operation = 'charge' AND a.status = 'planned';
     IF FOUND THEN
         PERFORM qzpay._run_internal_attempt(v_tenant, v_attempt);
     END IF;

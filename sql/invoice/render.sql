@@ -202,7 +202,8 @@ BEGIN
                    (10, 'due', p_texts ->> 'total.due', (p_facts ->> 'amount_left')::numeric, v_settled, true),
                    (11, 'to_invoice', p_texts ->> 'total.to_invoice', (p_facts ->> 'to_invoice')::numeric, (p_facts ->> 'to_invoice')::numeric <> 0, false),
                    (12, 'to_balance', p_texts ->> 'total.to_balance', (p_facts ->> 'to_balance')::numeric, (p_facts ->> 'to_balance')::numeric <> 0, false),
-                   (13, 'to_refund', p_texts ->> 'total.to_refund', (p_facts ->> 'to_refund')::numeric, (p_facts ->> 'to_refund')::numeric <> 0, false)
+                   (13, 'to_refund', p_texts ->> 'total.to_refund', (p_facts ->> 'to_refund')::numeric, (p_facts ->> 'to_refund')::numeric <> 0, false),
+                   (14, 'refunded', p_texts ->> 'total.refunded', (p_facts ->> 'amount_refunded')::numeric, v_settled AND (p_facts ->> 'amount_refunded')::numeric <> 0, false)
             UNION ALL
             SELECT 2, 'discount', btrim(replace(p_texts ->> 'total.discount', '{code}', coalesce(d.code, ''))), -d.amount, true, false FROM discounts d
         )
@@ -364,7 +365,8 @@ BEGIN
             'tax_note', CASE WHEN i.tax_note = (SELECT t.value FROM qzpay.document_texts t WHERE t.seller_id IS NULL AND t.locale = 'en' AND t.name = 'tax_note.' || i.tax_exempt)
                              THEN v_sides.texts ->> ('tax_note.' || i.tax_exempt) ELSE i.tax_note END,
             'subtotal', i.subtotal, 'discount_total', i.discount_total, 'tax_total', i.tax_total, 'total', i.total, 'balance_applied', i.balance_applied, 'grants_applied', i.grants_applied,
-            'amount_paid', i.amount_paid, 'amount_credited', i.amount_credited, 'amount_left', i.amount_due - i.amount_paid - i.amount_credited),
+            'amount_paid', i.amount_paid, 'amount_credited', i.amount_credited, 'amount_left', i.amount_due - i.amount_paid - i.amount_credited,
+            'amount_refunded', (SELECT coalesce(sum(p.refunded), 0) FROM qzpay.payments p WHERE p.tenant_id = i.tenant_id AND p.invoice_id = i.id)),
         coalesce(v_lines, '[]'), v_sides.lang, v_sides.texts);
 END $$;
 COMMENT ON FUNCTION qzpay._invoice_document(uuid, text) IS 'Internal of invoice_document(), inside the tenant''s context.';

@@ -51,6 +51,7 @@ FROM (
         ('total.to_invoice', 'Deducted from the invoice', 'Descontado de la factura'),
         ('total.to_balance', 'Credited to your balance', 'Abonado a su saldo'),
         ('total.to_refund', 'To be refunded', 'A reembolsar'),
+        ('total.refunded', 'Refunded', 'Reembolsado'),
         ('taxes', 'Tax summary', 'Resumen de impuestos'),
         ('column.rate', 'Rate', 'Tipo'),
         ('column.base', 'Taxable amount', 'Base imponible'),

@@ -5,7 +5,7 @@ RETURNS TABLE (entry_position bigint, occurred_at timestamptz, kind text, docume
     LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
 COMMENT ON FUNCTION qzpay.statement(uuid, timestamptz, timestamptz, text) IS
 'Account of a customer over [from, to) in one currency (default its own), in minor units: opening, one row per document (invoice, credit_note, payment, refund, void, write_off, goodwill, grant) and closing. '
-'balance is what the customer owes after the row, less its credit balance (negative: credit). from NULL: since ever, to NULL: everything. Uses of the credit balance move nothing and are no rows. Error QZ404.';
+'balance is what the customer owes after the row, less its credit balance and what is to be paid back to it (negative: it is owed). from NULL: since ever, to NULL: everything. Uses of the credit balance move nothing and are no rows. Error QZ404.';
 
 CREATE OR REPLACE FUNCTION qzpay._statement(p_customer uuid, p_from timestamptz, p_to timestamptz, p_currency text)
 RETURNS TABLE (entry_position bigint, occurred_at timestamptz, kind text, document_id uuid, document text, description text, debit bigint, credit bigint, balance bigint, entry_currency text)
@@ -17,11 +17,12 @@ BEGIN
     WITH who AS (
         SELECT c.tenant_id, c.id, coalesce(p_currency, c.currency) AS currency, coalesce(p_from, '-infinity') AS since, coalesce(p_to, 'infinity') AS until FROM qzpay.customers c WHERE c.id = p_customer
     ), moved AS (
-        -- Owed is the receivable less the balance; a transfer between the two moves nothing.
+        -- Owed is the receivable less the balance and less what is to be paid back; a transfer between these moves nothing.
         SELECT t.cause, t.cause_id, t.posted_at, max(t.id::text) AS last_id,
-               sum(t.amount * ((t.debit_account IN ('receivable', 'customer_balance'))::integer - (t.credit_account IN ('receivable', 'customer_balance'))::integer))::bigint AS amount
-        FROM who w JOIN qzpay.ledger_transfers t ON t.tenant_id = w.tenant_id AND t.customer_id = w.id AND t.currency = w.currency
-        WHERE t.posted_at < w.until AND (t.debit_account IN ('receivable', 'customer_balance')) <> (t.credit_account IN ('receivable', 'customer_balance'))
+               sum(t.amount * ((t.debit_account = ANY (o.accounts))::integer - (t.credit_account = ANY (o.accounts))::integer))::bigint AS amount
+        FROM who w CROSS JOIN (SELECT '{receivable,customer_balance,refunds_payable}'::text[] AS accounts) o
+        JOIN qzpay.ledger_transfers t ON t.tenant_id = w.tenant_id AND t.customer_id = w.id AND t.currency = w.currency
+        WHERE t.posted_at < w.until AND (t.debit_account = ANY (o.accounts)) <> (t.credit_account = ANY (o.accounts))
         GROUP BY t.cause, t.cause_id, t.posted_at
     ), entry AS (
         SELECT m.posted_at, m.last_id, m.cause, m.cause_id, m.amount, sum(m.amount) OVER (ORDER BY m.posted_at, m.last_id)::bigint AS balance FROM moved m

@@ -264,6 +264,26 @@ END $$;
 COMMENT ON FUNCTION qzpay._tax_lines(qzpay._bill[], qzpay._line[], timestamptz) IS
 'The lines of these invoices with their tax, reckoned on what discounts leave: debits are taxed by the setting tax_provider, or else by tax_rates, and credits take back what their debit has.';
 
+CREATE OR REPLACE FUNCTION qzpay._tax_rate_problem(p_code text, p_percentage numeric, p_country text, p_region text, OUT field text, OUT problem text, OUT hint text)
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF p_code !~ '^[^[:space:][:cntrl:]/]{1,100}$' THEN
+        field := 'id';
+        problem := format('a tax rate cannot have the code "%s"', left(p_code, 100));
+        hint := 'A code has 1 to 100 characters, no blanks and no slash.';
+    ELSIF p_percentage NOT BETWEEN 0 AND 1000 OR scale(trim_scale(p_percentage)) > 6 THEN
+        field := 'percentage';
+        problem := format('tax rate "%s" cannot be %s percent', p_code, p_percentage);
+        hint := 'From 0 to 1000, with at most six decimals.';
+    ELSIF p_country !~ '^[A-Za-z]{2}$' OR p_region IS NOT NULL AND p_country IS NULL THEN
+        field := CASE WHEN p_country IS NULL THEN 'region' ELSE 'country' END;
+        problem := format('tax rate "%s" has no such place', p_code);
+        hint := 'A country is an ISO 3166 code of two letters, and a region lies in one.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION qzpay._tax_rate_problem(text, numeric, text, text) IS 'What set_tax_rate() and an import of the catalog refuse of a tax rate: which field, why, and the way out; NULLs when nothing is wrong.';
+
 CREATE OR REPLACE FUNCTION qzpay.set_tax_rate(code text, percentage numeric, name text DEFAULT NULL, inclusive boolean DEFAULT false, tax text DEFAULT NULL,
         country text DEFAULT NULL, region text DEFAULT NULL, products text[] DEFAULT NULL, categories text[] DEFAULT NULL, seller text DEFAULT NULL,
         automatic boolean DEFAULT true, valid_from timestamptz DEFAULT NULL) RETURNS uuid
@@ -272,6 +292,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_last qzpay.tax_rates%ROWTYPE;
     v_new qzpay.tax_rates%ROWTYPE;
+    v_problem record;
 BEGIN
     v_new.id := qzpay.uuid_v7();
     v_new.code := code;
@@ -288,10 +309,10 @@ BEGIN
     v_new.created_at := qzpay._recorded_at();
     IF coalesce(code, '') = '' OR percentage IS NULL THEN
         RAISE EXCEPTION 'a tax rate needs a code and a percentage' USING ERRCODE = '22004';
-    ELSIF v_new.percentage NOT BETWEEN 0 AND 1000 OR scale(v_new.percentage) > 6 THEN
-        RAISE EXCEPTION 'tax rate "%" cannot be % percent', code, percentage USING ERRCODE = '22023', HINT = 'From 0 to 1000, with at most six decimals.';
-    ELSIF v_new.country !~ '^[A-Z]{2}$' OR region IS NOT NULL AND country IS NULL THEN
-        RAISE EXCEPTION 'tax rate "%" has no such place', code USING ERRCODE = '22023', HINT = 'A country is an ISO 3166 code of two letters, and a region lies in one.';
+    END IF;
+    SELECT * INTO v_problem FROM qzpay._tax_rate_problem(code, percentage, country, region) p WHERE p.problem IS NOT NULL;
+    IF FOUND THEN
+        RAISE EXCEPTION '%', v_problem.problem USING ERRCODE = '22023', HINT = v_problem.hint;
     END IF;
     IF seller IS NOT NULL THEN
         SELECT s.id INTO v_new.seller_id FROM qzpay.sellers s WHERE s.code = seller;

@@ -160,25 +160,20 @@ END $$;
 COMMENT ON FUNCTION qzpay._expire_grants(uuid, timestamptz, integer) IS
 'Books what expired grants have left, at the instant of expiry, for customers on a test clock or (NULL) in real time: sold credit as breakage, given credit back to goodwill. Returns how many.';
 
-CREATE OR REPLACE FUNCTION qzpay._request_refund(p_tenant uuid, p_customer uuid, p_currency text, p_amount bigint, p_credit_note uuid, p_reason text, p_at timestamptz) RETURNS uuid
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    v_id uuid := qzpay.uuid_v7();
-BEGIN
-    INSERT INTO qzpay.refund_requests (tenant_id, id, customer_id, credit_note_id, currency, amount, status, reason, requested_at)
-    VALUES (p_tenant, v_id, p_customer, p_credit_note, p_currency, p_amount, 'requested', p_reason, p_at);
-    PERFORM qzpay._emit_event(p_tenant, 'credit.refund_requested', 'customer', p_customer, p_customer, jsonb_build_object('customerId', p_customer, 'refundRequestId', v_id, 'creditNoteId', p_credit_note,
-        'amount', p_amount, 'currency', p_currency, 'emailSentByPackage', false), NULL, p_at);
-    RETURN v_id;
-END $$;
-COMMENT ON FUNCTION qzpay._request_refund(uuid, uuid, text, bigint, uuid, text, timestamptz) IS 'Writes down that money is to be paid back; whoever calls has posted it to refunds_payable.';
-
 CREATE OR REPLACE FUNCTION qzpay.refund_balance(customer uuid, amount bigint DEFAULT NULL, currency text DEFAULT NULL, reason text DEFAULT NULL, idempotency_key text DEFAULT NULL) RETURNS uuid
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
 COMMENT ON FUNCTION qzpay.refund_balance(uuid, bigint, text, text, text) IS
-'Takes from a customer''s balance what is to be paid back, at most (and by default) the part that stems from money received, and returns the id of the refund request. No provider is called: '
-'pay it, then say so with record_refund(); or take it back with cancel_refund(). Errors: QZ404, QZ103 more than the refundable part, 22023, QZ001.';
+'Takes from a customer''s balance what is to be paid back, at most (and by default) the part that stems from money received, and returns the id of the refund request. It is sent through the providers to the payments it came from, '
+'most recent first; what none of them can take waits for record_refund(), or goes back by cancel_refund(). Errors: QZ404, QZ103 more than the refundable part, 22023, QZ001.';
+
+CREATE OR REPLACE FUNCTION qzpay._balance_to_refund(p_tenant uuid, p_customer uuid, p_currency text, p_amount bigint, p_request uuid, p_reason text, p_at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM qzpay._post(p_tenant, p_customer, 'customer_balance', 'refunds_payable', p_currency, p_amount, 'refund', p_request, p_at);
+    PERFORM qzpay._move_balances(ARRAY[p_tenant], ARRAY[p_customer], ARRAY[p_currency], ARRAY[-p_amount], ARRAY['refund'], ARRAY[p_request], p_at, p_reason, ARRAY[-p_amount]);
+END $$;
+COMMENT ON FUNCTION qzpay._balance_to_refund(uuid, uuid, text, bigint, uuid, text, timestamptz) IS 'Takes what a refund request pays back out of the refundable part of a balance, in the books too.';
 
 CREATE OR REPLACE FUNCTION qzpay._refund_balance(p_customer uuid, p_amount bigint, p_currency text, p_reason text, p_key text) RETURNS uuid
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -208,71 +203,13 @@ BEGIN
         RAISE EXCEPTION 'balance of customer "%" cannot be paid back by %', c.external_id, coalesce(p_amount::text, 'anything') USING ERRCODE = 'QZ103',
             DETAIL = format('What stems from money received: %s.', coalesce(v_left, 0)), HINT = 'Goodwill is never paid out.';
     END IF;
-    v_id := qzpay._request_refund(c.tenant_id, p_customer, v_currency, v_amount, NULL, p_reason, v_at);
-    PERFORM qzpay._post(c.tenant_id, p_customer, 'customer_balance', 'refunds_payable', v_currency, v_amount, 'refund', v_id, v_at);
-    PERFORM qzpay._move_balances(ARRAY[c.tenant_id], ARRAY[p_customer], ARRAY[v_currency], ARRAY[-v_amount], ARRAY['refund'], ARRAY[v_id], v_at, p_reason, ARRAY[-v_amount]);
+    v_id := qzpay._request_refund(c.tenant_id, p_customer, v_currency, v_amount, NULL, NULL, 0, p_reason, v_at);
+    PERFORM qzpay._balance_to_refund(c.tenant_id, p_customer, v_currency, v_amount, v_id, p_reason, v_at);
+    PERFORM qzpay._send_refund(c.tenant_id, v_id, v_at);
     PERFORM qzpay._idempotent_end(c.tenant_id, 'refund_balance', p_key, jsonb_build_object('id', v_id));
     RETURN v_id;
 END $$;
 COMMENT ON FUNCTION qzpay._refund_balance(uuid, bigint, text, text, text) IS 'Internal of refund_balance(), inside the tenant''s context.';
-
-CREATE OR REPLACE FUNCTION qzpay.record_refund(refund_request uuid, reference text) RETURNS void
-    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_refund_request';
-COMMENT ON FUNCTION qzpay.record_refund(uuid, text) IS
-'Says that a refund request was paid, and under which reference (of the bank or the provider). Errors: QZ404, QZ204 settled already, 22023 no reference.';
-
-CREATE OR REPLACE FUNCTION qzpay._record_refund(p_refund_request uuid, p_reference text) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    r qzpay.refund_requests%ROWTYPE;
-    v_at timestamptz;
-BEGIN
-    PERFORM qzpay._refuse_pan(p_reference);
-    IF coalesce(btrim(p_reference), '') = '' THEN
-        RAISE EXCEPTION 'a refund is not recorded without a reference' USING ERRCODE = '22023';
-    END IF;
-    r := qzpay._lock_refund(p_refund_request);
-    v_at := qzpay.now(r.customer_id);
-    UPDATE qzpay.refund_requests x SET status = 'done', reference = p_reference, settled_at = v_at WHERE x.tenant_id = r.tenant_id AND x.id = r.id;
-    PERFORM qzpay._post(r.tenant_id, r.customer_id, 'refunds_payable', 'provider_clearing', r.currency, r.amount, 'refund', r.id, v_at);
-    PERFORM qzpay._emit_event(r.tenant_id, 'credit.refunded', 'customer', r.customer_id, r.customer_id, jsonb_build_object('customerId', r.customer_id, 'refundRequestId', r.id,
-        'creditNoteId', r.credit_note_id, 'amount', r.amount, 'currency', r.currency, 'emailSentByPackage', false), NULL, v_at);
-END $$;
-COMMENT ON FUNCTION qzpay._record_refund(uuid, text) IS 'Internal of record_refund(), inside the tenant''s context.';
-
-CREATE OR REPLACE FUNCTION qzpay._lock_refund(p_refund_request uuid) RETURNS record
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    r qzpay.refund_requests%ROWTYPE;
-BEGIN
-    SELECT * INTO STRICT r FROM qzpay.refund_requests x WHERE x.id = p_refund_request FOR NO KEY UPDATE;
-    IF r.status <> 'requested' THEN
-        RAISE EXCEPTION 'refund request % is settled', p_refund_request USING ERRCODE = 'QZ204', DETAIL = format('It is %s since %s.', r.status, r.settled_at);
-    END IF;
-    RETURN r;
-END $$;
-COMMENT ON FUNCTION qzpay._lock_refund(uuid) IS 'Locks a refund request (a row of the table) that is not settled; QZ204 otherwise.';
-
-CREATE OR REPLACE FUNCTION qzpay.cancel_refund(refund_request uuid) RETURNS void
-    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_refund_request';
-COMMENT ON FUNCTION qzpay.cancel_refund(uuid) IS 'Gives up a refund request: the money becomes the customer''s balance (again), refundable. Errors: QZ404, QZ204 settled already.';
-
-CREATE OR REPLACE FUNCTION qzpay._cancel_refund(p_refund_request uuid) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    r qzpay.refund_requests%ROWTYPE;
-    v_at timestamptz;
-BEGIN
-    r := qzpay._lock_refund(p_refund_request);
-    v_at := qzpay.now(r.customer_id);
-    UPDATE qzpay.refund_requests x SET status = 'canceled', settled_at = v_at WHERE x.tenant_id = r.tenant_id AND x.id = r.id;
-    PERFORM qzpay._post(r.tenant_id, r.customer_id, 'refunds_payable', 'customer_balance', r.currency, r.amount, 'refund', r.id, v_at);
-    PERFORM qzpay._move_balances(ARRAY[r.tenant_id], ARRAY[r.customer_id], ARRAY[r.currency], ARRAY[r.amount], ARRAY['refund'], ARRAY[r.id], v_at, NULL, ARRAY[r.amount]);
-END $$;
-COMMENT ON FUNCTION qzpay._cancel_refund(uuid) IS 'Internal of cancel_refund(), inside the tenant''s context.';
 
 CREATE OR REPLACE FUNCTION qzpay.trial_balance(at timestamptz DEFAULT NULL)
 RETURNS TABLE (seller text, livemode boolean, currency text, account text, kind text, debit numeric, credit numeric, balance numeric)

@@ -102,29 +102,6 @@ CREATE TABLE qzpay.grant_uses (
 COMMENT ON TABLE qzpay.grant_uses IS 'Which invoice was paid by which grant. Append-only.';
 CREATE INDEX grant_uses_invoice_id_idx ON qzpay.grant_uses (tenant_id, invoice_id);
 
-CREATE TABLE qzpay.refund_requests (
-    tenant_id uuid NOT NULL,
-    id uuid NOT NULL,
-    customer_id uuid NOT NULL,
-    credit_note_id uuid,
-    currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
-    amount bigint NOT NULL CHECK (amount > 0),
-    status text NOT NULL CHECK (status IN ('requested', 'done', 'canceled')),
-    reason text,
-    reference text,
-    requested_at timestamptz NOT NULL,
-    settled_at timestamptz,
-    PRIMARY KEY (tenant_id, id),
-    FOREIGN KEY (tenant_id, customer_id) REFERENCES qzpay.customers,
-    FOREIGN KEY (tenant_id, credit_note_id) REFERENCES qzpay.credit_notes,
-    CHECK ((status = 'requested') = (settled_at IS NULL)),
-    CHECK ((status = 'done') = (reference IS NOT NULL))
-);
-COMMENT ON TABLE qzpay.refund_requests IS
-'Money to be paid back: by credit notes of mode refund, and from balances. It is owed (refunds_payable) from the request until record_refund() says how it was paid, or cancel_refund() returns it to the balance.';
-CREATE INDEX refund_requests_id_idx ON qzpay.refund_requests (id);
-CREATE INDEX refund_requests_customer_id_idx ON qzpay.refund_requests (tenant_id, customer_id);
-
 CREATE TABLE qzpay.revenue_schedules (
     tenant_id uuid NOT NULL,
     id uuid NOT NULL,

@@ -11,7 +11,3 @@ CREATE OR REPLACE TRIGGER d_no_delete BEFORE DELETE ON qzpay.credit_grants FOR E
 CREATE OR REPLACE TRIGGER append_only_truncate BEFORE TRUNCATE ON qzpay.credit_grants FOR EACH STATEMENT EXECUTE FUNCTION qzpay._append_only();
 CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE ON qzpay.grant_uses FOR EACH ROW EXECUTE FUNCTION qzpay._append_only();
 CREATE OR REPLACE TRIGGER append_only_truncate BEFORE TRUNCATE ON qzpay.grant_uses FOR EACH STATEMENT EXECUTE FUNCTION qzpay._append_only();
-CREATE OR REPLACE TRIGGER b_immutable BEFORE UPDATE ON qzpay.refund_requests FOR EACH ROW
-    EXECUTE FUNCTION qzpay._guard_columns('status', 'reference', 'settled_at');
-CREATE OR REPLACE TRIGGER d_no_delete BEFORE DELETE ON qzpay.refund_requests FOR EACH ROW EXECUTE FUNCTION qzpay._append_only();
-CREATE OR REPLACE TRIGGER append_only_truncate BEFORE TRUNCATE ON qzpay.refund_requests FOR EACH STATEMENT EXECUTE FUNCTION qzpay._append_only();

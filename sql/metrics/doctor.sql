@@ -55,6 +55,12 @@ BEGIN
         SELECT 'outcomes', count(*) = 0, 'error', format('%s payment attempts wait for an operator.', count(*)), 'Look them up at the provider, then resolve_attempt().'
         FROM qzpay.payment_attempts a WHERE a.status = 'needs_operator'
         UNION ALL
+        SELECT 'refunds', count(*) = 0, CASE WHEN min(r.requested_at) < v_now - interval '72 hours' THEN 'error' ELSE 'warning' END,
+               format('%s refund requests wait for a person for more than a day, the oldest since %s.', count(*), min(r.requested_at)),
+               'Pay them and record_refund(), send them again with retry_refund(), or give them up with cancel_refund().'
+        FROM qzpay.refund_requests r JOIN qzpay.customers c ON c.tenant_id = r.tenant_id AND c.id = r.customer_id AND c.test_clock_id IS NULL
+        WHERE r.status = 'requested' AND r.refunding = 0 AND r.requested_at < v_now - interval '24 hours'
+        UNION ALL
         SELECT 'usage_partitions', to_regclass('qzpay.usage_events_' || to_char((v_now AT TIME ZONE 'UTC') + interval '1 month', 'YYYYMM')) IS NOT NULL, 'error',
                'Next month has no partition for usage events.', 'Run the job usage_partitions: SELECT * FROM qzpay.run_due_jobs().'
         UNION ALL

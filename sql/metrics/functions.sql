@@ -88,8 +88,22 @@ BEGIN
             SELECT customer_id || ' ' || currency FROM (
                 SELECT tenant_id, customer_id, currency, sum(CASE 'refunds_payable' WHEN debit_account THEN amount ELSE -amount END) a
                 FROM qzpay.ledger_transfers WHERE 'refunds_payable' IN (debit_account, credit_account) GROUP BY 1, 2, 3
-                UNION ALL SELECT tenant_id, customer_id, currency, sum(amount) FROM qzpay.refund_requests WHERE status = 'requested' GROUP BY 1, 2, 3
+                UNION ALL SELECT tenant_id, customer_id, currency, sum(amount - refunded) FROM qzpay.refund_requests WHERE status = 'requested' GROUP BY 1, 2, 3
             ) b GROUP BY tenant_id, customer_id, currency HAVING sum(a) <> 0$q$),
+        ('ledger_holds_every_refund', $q$
+            SELECT coalesce(r.id, t.cause_id)::text
+            FROM (SELECT tenant_id, id, currency, CASE status WHEN 'done' THEN amount ELSE refunded END AS a FROM qzpay.refund_requests WHERE status = 'done' OR refunded > 0) r
+            FULL JOIN (SELECT tenant_id, cause_id, currency, sum(amount) a FROM qzpay.ledger_transfers WHERE cause = 'refund' AND debit_account = 'refunds_payable' AND credit_account = 'provider_clearing'
+                       GROUP BY 1, 2, 3) t ON t.tenant_id = r.tenant_id AND t.cause_id = r.id
+            WHERE r.a IS DISTINCT FROM t.a OR r.currency IS DISTINCT FROM t.currency$q$),
+        ('refunds_are_what_is_attempted', $q$
+            SELECT id::text FROM (
+                SELECT tenant_id, id, refunded AS done, refunding AS under_way FROM qzpay.payments WHERE refunded + refunding > 0
+                UNION ALL SELECT tenant_id, id, refunded, refunding FROM qzpay.refund_requests WHERE refunded + refunding > 0
+                UNION ALL SELECT a.tenant_id, k.id, CASE a.status WHEN 'succeeded' THEN -a.amount ELSE 0 END, CASE a.status WHEN 'succeeded' THEN 0 ELSE -a.amount END
+                          FROM qzpay.payment_attempts a CROSS JOIN LATERAL (VALUES (a.payment_id), (a.refund_request_id)) k (id)
+                          WHERE a.operation = 'refund' AND a.status NOT IN ('declined', 'rejected', 'canceled')
+            ) x GROUP BY tenant_id, id HAVING sum(done) <> 0 OR sum(under_way) <> 0$q$),
         ('deferred_revenue_is_what_is_unearned', $q$
             SELECT tenant_id || ' ' || currency FROM (
                 SELECT tenant_id, currency, sum(CASE 'deferred_revenue' WHEN debit_account THEN -amount ELSE amount END) a

@@ -38,12 +38,12 @@ DECLARE
     v_done integer := 0;
 BEGIN
     FOR v_row IN
-        SELECT a.tenant_id, a.id, a.invoice_id, a.customer_id, a.test_clock_id
+        SELECT a.tenant_id, a.id, a.invoice_id, a.refund_request_id, a.customer_id
         FROM qzpay.payment_attempts a
         WHERE a.next_at <= v_now AND a.provider = ANY (v_providers) AND a.test_clock_id IS NOT DISTINCT FROM p_clock AND (v_live OR NOT a.livemode)
         ORDER BY a.next_at, a.id LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED
     LOOP
-        CONTINUE WHEN NOT qzpay._try_lock_subscription(v_row.tenant_id, v_row.invoice_id);
+        CONTINUE WHEN NOT qzpay._try_lock_above(v_row.tenant_id, v_row.invoice_id, v_row.refund_request_id);
         v_done := v_done + qzpay._run_internal_attempt_alone(v_row.tenant_id, v_row.id)::integer;
     END LOOP;
     RETURN v_done;

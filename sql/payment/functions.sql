@@ -43,11 +43,11 @@ DECLARE
 BEGIN
     UPDATE qzpay.payment_attempts a SET status = 'canceled', status_reason = 'called off', next_at = NULL, settled_at = p_at
     FROM unnest(p_tenants, p_invoices) AS k (tenant_id, invoice_id)
-    WHERE a.tenant_id = k.tenant_id AND a.invoice_id = k.invoice_id AND a.status = 'planned';
+    WHERE a.tenant_id = k.tenant_id AND a.invoice_id = k.invoice_id AND a.operation = 'charge' AND a.status = 'planned';
     GET DIAGNOSTICS v_rows = ROW_COUNT;
     RETURN v_rows;
 END $$;
-COMMENT ON FUNCTION qzpay._cancel_planned_attempts(uuid[], uuid[], timestamptz) IS 'Calls off attempts of these invoices that were not sent. Returns how many.';
+COMMENT ON FUNCTION qzpay._cancel_planned_attempts(uuid[], uuid[], timestamptz) IS 'Calls off charges of these invoices that were not sent. Returns how many.';
 
 CREATE OR REPLACE FUNCTION qzpay._supersede_attempts(p_tenant uuid, p_customer uuid, p_payment_method uuid, p_trigger text, p_at timestamptz) RETURNS integer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -117,7 +117,7 @@ BEGIN
         IF qzpay._plan_attempts(ARRAY[i.tenant_id], ARRAY[i.id], 'customer', v_at, v_method) = 0 THEN
             RAISE EXCEPTION 'invoice % has no payment method to be paid with', i.number USING ERRCODE = 'QZ204', DETAIL = 'The method is for tests, and the invoice is live.';
         END IF;
-        SELECT x.id INTO STRICT attempt_id FROM qzpay.payment_attempts x WHERE x.tenant_id = i.tenant_id AND x.invoice_id = i.id AND x.status = 'planned';
+        SELECT x.id INTO STRICT attempt_id FROM qzpay.payment_attempts x WHERE x.tenant_id = i.tenant_id AND x.invoice_id = i.id AND x.operation = 'charge' AND x.status = 'planned';
     END IF;
     PERFORM qzpay._run_internal_attempt(i.tenant_id, attempt_id);
     SELECT x.status::text INTO STRICT status FROM qzpay.payment_attempts x WHERE x.tenant_id = i.tenant_id AND x.id = attempt_id;
@@ -127,7 +127,7 @@ COMMENT ON FUNCTION qzpay._pay_invoice(uuid, uuid) IS 'Internal of pay_invoice()
 CREATE OR REPLACE FUNCTION qzpay.resolve_attempt(attempt uuid, outcome text, note text, provider_ref text DEFAULT NULL) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_attempt';
 COMMENT ON FUNCTION qzpay.resolve_attempt(uuid, text, text, text) IS
-'An operator who has seen the provider''s own books says what became of an attempt: succeeded, declined, canceled, or unknown to have it looked up again at once. '
+'An operator who has seen the provider''s own books says what became of an attempt at a charge or a refund: succeeded, declined, canceled, or unknown to have it looked up again at once. '
 'The note stays with the attempt. Returns the new status. Errors: QZ404, QZ301 when its outcome is known or it is being sent, 22023.';
 
 CREATE OR REPLACE FUNCTION qzpay._resolve_attempt(p_attempt uuid, p_outcome text, p_note text, p_provider_ref text) RETURNS text
@@ -144,7 +144,7 @@ BEGIN
     PERFORM qzpay._refuse_pan(p_note);
     PERFORM qzpay._refuse_pan(p_provider_ref);
     SELECT * INTO STRICT a FROM qzpay.payment_attempts x WHERE x.id = p_attempt;
-    PERFORM qzpay._lock_subscription_of(a.tenant_id, a.id);
+    PERFORM qzpay._lock_above(a.tenant_id, a.id);
     SELECT * INTO STRICT a FROM qzpay.payment_attempts x WHERE x.tenant_id = a.tenant_id AND x.id = p_attempt FOR NO KEY UPDATE;
     IF NOT qzpay._answer_fits(a.status::text, a.fence, a.provider_ref, NULL, 'operator') OR a.lease_until > qzpay._real_now() THEN
         RAISE EXCEPTION 'attempt % of invoice % cannot be resolved by hand', a.attempt_no, (SELECT i.number FROM qzpay.invoices i WHERE i.tenant_id = a.tenant_id AND i.id = a.invoice_id)

@@ -1,5 +1,5 @@
 -- The outbox: T1 claims, the network call follows with no transaction open, and whoever learns the outcome goes through _settle_attempt().
--- Locks are taken in the order subscription, attempt, invoice. A claim takes the attempt first, and gives up instead of waiting for the subscription.
+-- Locks are taken in the order subscription, attempt, invoice (for a refund: request, attempt, payment). A claim takes the attempt first, and gives up instead of waiting for what stands above it.
 
 CREATE OR REPLACE FUNCTION qzpay._commit_durably() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -33,25 +33,35 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN (SELECT jsonb_strip_nulls(jsonb_build_object(
             'id', a.id, 'tenant_id', a.tenant_id, 'customer_id', a.customer_id, 'invoice_id', a.invoice_id, 'invoice_number', i.number, 'attempt_no', a.attempt_no,
-            'operation', a.operation, 'trigger', a.trigger, 'amount', qzpay._provider_amount(a.provider, a.currency, a.amount), 'currency', a.currency,
-            'token', m.token, 'provider_customer', m.metadata ->> 'customer', 'provider_ref', a.provider_ref, 'idempotency_key', a.idempotency_key,
+            'operation', a.operation, 'trigger', a.trigger, 'amount', qzpay._provider_amount(a.provider, a.currency, a.amount, a.operation = 'refund'), 'currency', a.currency,
+            'token', m.token, 'provider_customer', m.metadata ->> 'customer', 'payment_ref', p.provider_ref, 'refund_request_id', a.refund_request_id, 'provider_ref', a.provider_ref, 'idempotency_key', a.idempotency_key,
             'livemode', a.livemode, 'installation', qzpay.installation_id(), 'first_sent_at', floor(extract(epoch FROM a.first_sent_at))))
         FROM qzpay.payment_attempts a
         JOIN qzpay.invoices i ON i.tenant_id = a.tenant_id AND i.id = a.invoice_id
         JOIN qzpay.payment_methods m ON m.tenant_id = a.tenant_id AND m.id = a.payment_method_id
+        LEFT JOIN qzpay.payments p ON p.tenant_id = a.tenant_id AND p.id = a.payment_id
         WHERE a.tenant_id = p_tenant AND a.id = p_attempt);
 END $$;
-COMMENT ON FUNCTION qzpay._attempt_document(uuid, uuid) IS 'An attempt as adapters see it; amount is in the provider''s minor units, first_sent_at in seconds since 1970.';
+COMMENT ON FUNCTION qzpay._attempt_document(uuid, uuid) IS 'An attempt as adapters see it; amount is in the provider''s minor units, first_sent_at in seconds since 1970. For a refund payment_ref is the provider''s id of the payment that is given back.';
+
+CREATE OR REPLACE FUNCTION qzpay._adapter_operation(p_operation text, p_phase text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN p_operation = 'charge' THEN p_phase WHEN p_phase = 'create' THEN 'refund' ELSE 'refund_' || p_phase END
+$$;
+COMMENT ON FUNCTION qzpay._adapter_operation(text, text) IS
+'By which name an adapter is asked for a phase of an attempt: create, confirm, lookup, find, cancel of a charge; refund, refund_lookup, refund_find. So one that knows charges only never takes a refund for one.';
 
 CREATE OR REPLACE FUNCTION qzpay._build_request(p_tenant uuid, p_attempt uuid, p_operation text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_provider qzpay.providers%ROWTYPE;
+    v_attempt jsonb := qzpay._attempt_document(p_tenant, p_attempt);
     v_request jsonb;
 BEGIN
     SELECT p.* INTO STRICT v_provider FROM qzpay.payment_attempts a JOIN qzpay.providers p ON p.code = a.provider WHERE a.tenant_id = p_tenant AND a.id = p_attempt;
-    v_request := qzpay._call_adapter(v_provider.request_function, p_operation, qzpay._attempt_document(p_tenant, p_attempt), to_jsonb(v_provider));
+    v_request := qzpay._call_adapter(v_provider.request_function, qzpay._adapter_operation(v_attempt ->> 'operation', p_operation), v_attempt, to_jsonb(v_provider));
     IF jsonb_typeof(v_request) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'provider "%" made no request for %', v_provider.code, p_operation USING ERRCODE = '22023';
     END IF;
@@ -123,13 +133,13 @@ BEGIN
     END IF;
     PERFORM qzpay._commit_durably();
     FOR v_row IN
-        SELECT a.tenant_id, a.id, a.invoice_id, a.customer_id
+        SELECT a.tenant_id, a.id, a.invoice_id, a.refund_request_id, a.customer_id
         FROM qzpay.payment_attempts a
         WHERE a.next_at <= v_now AND a.provider = ANY (v_providers) AND (v_live OR NOT a.livemode)
         ORDER BY a.next_at, a.id FOR NO KEY UPDATE SKIP LOCKED
     LOOP
         EXIT WHEN v_claimed >= p_limit;
-        CONTINUE WHEN NOT qzpay._try_lock_subscription(v_row.tenant_id, v_row.invoice_id);
+        CONTINUE WHEN NOT qzpay._try_lock_above(v_row.tenant_id, v_row.invoice_id, v_row.refund_request_id);
         BEGIN
             v_claim := qzpay._claim_attempt(v_row.tenant_id, v_row.id, p_worker, v_now);
         EXCEPTION
@@ -220,6 +230,15 @@ DECLARE
 BEGIN
     SELECT * INTO STRICT a FROM qzpay.payment_attempts x WHERE x.tenant_id = p_tenant AND x.id = p_attempt;
     v_at := qzpay.now(a.customer_id);
+    IF a.operation = 'refund' THEN
+        -- What it takes of its payment was reserved when it was planned.
+        IF qzpay._provider_amount(a.provider, a.currency, a.amount, true) IS NULL THEN
+            PERFORM qzpay._fail_refund(p_tenant, p_attempt, 'rejected', 'amount_not_supported', 'never', 'the provider cannot take this amount', v_at);
+            RETURN false;
+        END IF;
+        PERFORM qzpay._freeze_first(p_tenant, p_attempt, p_now);
+        RETURN true;
+    END IF;
     SELECT CASE WHEN i.status = 'open' THEN i.amount_due - i.amount_paid - i.amount_in_flight - i.amount_credited - i.amount_written_off ELSE 0 END INTO STRICT v_rest
     FROM qzpay.invoices i WHERE i.tenant_id = p_tenant AND i.id = a.invoice_id FOR NO KEY UPDATE;
     IF v_rest < a.amount THEN
@@ -236,16 +255,24 @@ BEGIN
         PERFORM qzpay._fail_attempt(p_tenant, p_attempt, 'rejected', 'amount_not_supported', 'needs_customer', 'the provider cannot take this amount', v_at);
         RETURN false;
     END IF;
+    PERFORM qzpay._freeze_first(p_tenant, p_attempt, p_now);
+    UPDATE qzpay.invoices i SET amount_in_flight = i.amount_in_flight + a.amount WHERE i.tenant_id = p_tenant AND i.id = a.invoice_id;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION qzpay._begin_sending(uuid, uuid, timestamptz) IS
+'Takes a planned attempt on its way: for a charge the invoice''s rest becomes in flight; request and key are frozen. False when there is nothing to collect (canceled) or it cannot be sent (rejected).';
+
+CREATE OR REPLACE FUNCTION qzpay._freeze_first(p_tenant uuid, p_attempt uuid, p_now timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     -- 43 characters of base64url: the same facts give the same key on a promoted standby that lost this row.
     UPDATE qzpay.payment_attempts x SET status = 'sending', status_reason = NULL, first_sent_at = p_now,
            idempotency_key = 'qz1-' || translate(encode(sha256(convert_to(concat_ws('|', qzpay.installation_id(), x.livemode, x.account, x.invoice_id, x.attempt_no, x.operation), 'UTF8')), 'base64'), '+/=', '-_')
     WHERE x.tenant_id = p_tenant AND x.id = p_attempt;
     PERFORM qzpay._freeze_request(p_tenant, p_attempt, 'create');
-    UPDATE qzpay.invoices i SET amount_in_flight = i.amount_in_flight + a.amount WHERE i.tenant_id = p_tenant AND i.id = a.invoice_id;
-    RETURN true;
 END $$;
-COMMENT ON FUNCTION qzpay._begin_sending(uuid, uuid, timestamptz) IS
-'Takes a planned attempt on its way: the invoice''s rest becomes in flight, request and key are frozen. False when there is nothing to collect (canceled) or it cannot be sent (rejected).';
+COMMENT ON FUNCTION qzpay._freeze_first(uuid, uuid, timestamptz) IS 'The attempt is being sent: its key, derived from what it is, and its first request are frozen.';
 
 CREATE OR REPLACE FUNCTION qzpay._release_dead_leases() RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

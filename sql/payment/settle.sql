@@ -9,7 +9,7 @@ DECLARE
     v_at timestamptz;
 BEGIN
     PERFORM qzpay._commit_durably();
-    PERFORM qzpay._lock_subscription_of(p_tenant, p_attempt);
+    PERFORM qzpay._lock_above(p_tenant, p_attempt);
     SELECT * INTO a FROM qzpay.payment_attempts x WHERE x.tenant_id = p_tenant AND x.id = p_attempt FOR NO KEY UPDATE;
     IF NOT FOUND OR NOT qzpay._answer_fits(a.status::text, a.fence, a.provider_ref, p_fence, p_phase) THEN
         RETURN NULL;
@@ -28,6 +28,10 @@ BEGIN
     CASE
     WHEN v_answer ->> 'outcome' = 'created' AND a.status IN ('sending', 'confirming', 'unknown') THEN
         RETURN qzpay._next_request(p_tenant, p_attempt, CASE WHEN a.request ? 'supersede' THEN 'cancel' ELSE 'confirm' END, a.leased_by);
+    WHEN v_answer ->> 'outcome' = 'succeeded' AND a.operation = 'refund' THEN
+        PERFORM qzpay._succeed_refund(p_tenant, p_attempt, v_answer ->> 'provider_ref', v_answer ->> 'message', v_at);
+    WHEN v_answer ->> 'outcome' IN ('declined', 'rejected', 'canceled') AND a.operation = 'refund' THEN
+        PERFORM qzpay._fail_refund(p_tenant, p_attempt, v_answer ->> 'outcome', v_answer ->> 'decline_code', v_answer ->> 'decline_class', v_answer ->> 'message', v_at);
     WHEN v_answer ->> 'outcome' = 'succeeded' THEN
         PERFORM qzpay._succeed_attempt(p_tenant, p_attempt, v_answer ->> 'provider_ref', v_answer ->> 'message', v_at);
     WHEN v_answer ->> 'outcome' IN ('declined', 'rejected', 'canceled') THEN
@@ -40,19 +44,26 @@ BEGIN
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION qzpay._settle_attempt(uuid, uuid, integer, text, jsonb) IS
-'The one door for outcomes of attempts, for worker, reaper, webhook and operator alike: attempt, invoice, ledger, payment, events and what follows for the subscription, in the caller''s transaction. '
+'The one door for outcomes of attempts, for worker, reaper, webhook and operator alike: attempt, invoice, ledger, payment, events and what follows for the subscription or the refund request, in the caller''s transaction. '
 'A stale fence, a phase that does not fit and a final state change nothing. p_response: {"transport", "status", "headers", "body"}. '
 'Returns the next request to send once this has committed ({"phase", "request"}), or NULL.';
 
-CREATE OR REPLACE FUNCTION qzpay._lock_subscription_of(p_tenant uuid, p_attempt uuid) RETURNS void
+CREATE OR REPLACE FUNCTION qzpay._lock_above(p_tenant uuid, p_attempt uuid) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_request uuid := (SELECT a.refund_request_id FROM qzpay.payment_attempts a WHERE a.tenant_id = p_tenant AND a.id = p_attempt);
 BEGIN
+    IF v_request IS NOT NULL THEN
+        PERFORM FROM qzpay.refund_requests r WHERE r.tenant_id = p_tenant AND r.id = v_request FOR NO KEY UPDATE;
+        RETURN;
+    END IF;
     PERFORM FROM qzpay.subscriptions s
     WHERE (s.tenant_id, s.id) = (SELECT i.tenant_id, i.subscription_id FROM qzpay.payment_attempts a JOIN qzpay.invoices i ON i.tenant_id = a.tenant_id AND i.id = a.invoice_id
                                  WHERE a.tenant_id = p_tenant AND a.id = p_attempt) FOR NO KEY UPDATE;
 END $$;
-COMMENT ON FUNCTION qzpay._lock_subscription_of(uuid, uuid) IS 'Locks the subscription that an attempt''s outcome may change, before the attempt itself: the order in which billing runs lock.';
+COMMENT ON FUNCTION qzpay._lock_above(uuid, uuid) IS
+'Locks what an attempt''s outcome may change, before the attempt itself: the subscription (the order in which billing runs lock), or the request of a refund.';
 
 CREATE OR REPLACE FUNCTION qzpay._answer_fits(p_status text, p_held integer, p_ref text, p_fence integer, p_phase text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -73,6 +84,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_class text := qzpay._answer_class(coalesce(p_response ->> 'transport', 'invalid'), (p_response ->> 'status')::integer);
     v_function text;
+    v_attempt jsonb;
     v_answer jsonb;
     v_outcome text;
 BEGIN
@@ -88,8 +100,9 @@ BEGIN
             'http_status', p_response -> 'status', 'retry_after', extract(epoch FROM qzpay._retry_after(p_response #>> '{headers,retry-after}'))));
     END IF;
     SELECT p.outcome_function INTO STRICT v_function FROM qzpay.payment_attempts a JOIN qzpay.providers p ON p.code = a.provider WHERE a.tenant_id = p_tenant AND a.id = p_attempt;
+    v_attempt := qzpay._attempt_document(p_tenant, p_attempt);
     BEGIN
-        v_answer := qzpay._call_adapter(v_function, p_phase, qzpay._attempt_document(p_tenant, p_attempt), p_response);
+        v_answer := qzpay._call_adapter(v_function, qzpay._adapter_operation(v_attempt ->> 'operation', p_phase), v_attempt, p_response);
         v_outcome := v_answer ->> 'outcome';
     EXCEPTION WHEN OTHERS THEN
         RETURN jsonb_build_object('outcome', 'unknown', 'alert', 'a provider''s answer could not be read: ' || qzpay.redact(SQLSTATE || ' ' || SQLERRM));
@@ -97,7 +110,7 @@ BEGIN
     -- An adapter reads the body; it cannot make a definite answer of an indefinite one, nor a success of a refusal.
     IF v_outcome IS NULL OR v_outcome NOT IN ('created', 'succeeded', 'declined', 'requires_action', 'processing', 'canceled', 'rejected', 'not_found', 'unknown')
        OR v_class = 'declined' AND v_outcome NOT IN ('declined', 'unknown') OR v_class = 'rejected' AND v_outcome NOT IN ('rejected', 'declined', 'unknown')
-       OR v_outcome = 'not_found' AND p_phase <> 'find' THEN
+       OR v_outcome = 'not_found' AND p_phase <> 'find' OR v_attempt ->> 'operation' = 'refund' AND v_outcome IN ('created', 'requires_action') THEN
         RETURN jsonb_build_object('outcome', 'unknown', 'alert', 'the adapter''s outcome "' || coalesce(v_outcome, 'null') || '" does not follow from the answer');
     END IF;
     RETURN qzpay._compare_answer(p_tenant, p_attempt, v_answer);
@@ -120,9 +133,10 @@ BEGIN
         WHEN p_answer ->> 'provider_ref' IS NULL AND p_answer ->> 'outcome' <> 'declined' THEN 'id missing'
         WHEN p_answer ->> 'provider_ref' <> a.provider_ref THEN 'id'
         WHEN p_answer ->> 'attempt' <> a.id::text THEN 'attempt'
+        WHEN p_answer ->> 'payment' <> (SELECT p.provider_ref FROM qzpay.payments p WHERE p.tenant_id = a.tenant_id AND p.id = a.payment_id) THEN 'payment'
         WHEN p_answer ->> 'livemode' <> a.livemode::text THEN 'mode'
         WHEN upper(p_answer ->> 'currency') <> a.currency THEN 'currency'
-        WHEN (p_answer ->> 'amount')::numeric <> qzpay._provider_amount(a.provider, a.currency, a.amount) THEN 'amount'
+        WHEN (p_answer ->> 'amount')::numeric <> qzpay._provider_amount(a.provider, a.currency, a.amount, a.operation = 'refund') THEN 'amount'
         WHEN p_answer ->> 'outcome' IN ('created', 'succeeded') AND (p_answer ->> 'amount' IS NULL OR p_answer ->> 'currency' IS NULL) THEN 'amount or currency missing'
         WHEN EXISTS (SELECT FROM qzpay.payment_attempts o WHERE o.provider = a.provider AND o.provider_ref = p_answer ->> 'provider_ref' AND o.id <> a.id) THEN 'id of another attempt'
     END;
@@ -131,7 +145,7 @@ BEGIN
     END IF;
     RETURN jsonb_build_object('outcome', 'unknown', 'alert', 'the provider''s answer does not match the attempt: ' || v_differs);
 END $$;
-COMMENT ON FUNCTION qzpay._compare_answer(uuid, uuid, jsonb) IS 'Holds an answer against the attempt (id, amount, currency, mode, our reference); one that does not match is unknown, with an alert.';
+COMMENT ON FUNCTION qzpay._compare_answer(uuid, uuid, jsonb) IS 'Holds an answer against the attempt (id, amount, currency, mode, our reference, for a refund the payment); one that does not match is unknown, with an alert.';
 
 CREATE OR REPLACE FUNCTION qzpay._next_request(p_tenant uuid, p_attempt uuid, p_phase text, p_worker text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -234,7 +248,7 @@ DECLARE
     v_two_phase boolean;
 BEGIN
     SELECT * INTO STRICT a FROM qzpay.payment_attempts x WHERE x.tenant_id = p_tenant AND x.id = p_attempt;
-    SELECT coalesce(p.capabilities @> '{"two_phase": true}', false) INTO STRICT v_two_phase FROM qzpay.providers p WHERE p.code = a.provider;
+    SELECT a.operation = 'charge' AND coalesce(p.capabilities @> '{"two_phase": true}', false) INTO STRICT v_two_phase FROM qzpay.providers p WHERE p.code = a.provider;
     IF NOT a.request ? 'not_found' OR a.request #>> '{not_found,epoch}' IS DISTINCT FROM v_epoch THEN
         UPDATE qzpay.payment_attempts x SET status = 'unknown', status_reason = 'not found at the provider', lookups = x.lookups + 1,
                next_at = v_now + greatest(interval '1 hour', coalesce(qzpay._lookup_delay(x.lookups), interval '1 day')),
@@ -249,12 +263,12 @@ BEGIN
     ELSIF v_two_phase THEN
         UPDATE qzpay.payment_attempts x SET next_at = (a.request #>> '{not_found,at}')::timestamptz + interval '1 hour' WHERE x.tenant_id = p_tenant AND x.id = p_attempt;
     ELSE
-        PERFORM qzpay._stop_attempt(p_tenant, p_attempt, 'not found at a provider that charges in one step');
+        PERFORM qzpay._stop_attempt(p_tenant, p_attempt, 'not found at a provider, where one step moves the money');
     END IF;
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION qzpay._settle_not_found(uuid, uuid, text) IS
-'The provider does not know our reference. Once may be delay; twice, an hour apart and on the same server, allows a two-phase provider''s object to be made afresh. One-phase: an operator decides.';
+'The provider does not know our reference. Once may be delay; twice, an hour apart and on the same server, allows a two-phase provider''s object to be made afresh. One-phase, as every refund is: an operator decides.';
 
 CREATE OR REPLACE FUNCTION qzpay._postpone_attempt(p_tenant uuid, p_attempt uuid, p_phase text, p_answer jsonb, p_crashes integer, p_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -291,7 +305,7 @@ BEGIN
     ELSIF v_delay IS NULL THEN
         v_delay := interval '1 day';
     END IF;
-    IF v_status = 'planned' THEN
+    IF v_status = 'planned' AND a.operation = 'charge' THEN
         UPDATE qzpay.invoices i SET amount_in_flight = i.amount_in_flight - a.amount WHERE i.tenant_id = p_tenant AND i.id = a.invoice_id;
     END IF;
     UPDATE qzpay.payment_attempts x SET status = v_status::qzpay.attempt_status, status_reason = left(p_answer ->> 'message', 500),

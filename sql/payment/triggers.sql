@@ -12,3 +12,7 @@ CREATE OR REPLACE TRIGGER b_immutable BEFORE UPDATE ON qzpay.payments FOR EACH R
     EXECUTE FUNCTION qzpay._guard_columns('status', 'invoice_id', 'refunded', 'refunding', 'disputed', 'metadata');
 CREATE OR REPLACE TRIGGER d_no_delete BEFORE DELETE ON qzpay.payments FOR EACH ROW EXECUTE FUNCTION qzpay._append_only();
 CREATE OR REPLACE TRIGGER append_only_truncate BEFORE TRUNCATE ON qzpay.payments FOR EACH STATEMENT EXECUTE FUNCTION qzpay._append_only();
+CREATE OR REPLACE TRIGGER b_immutable BEFORE UPDATE ON qzpay.refund_requests FOR EACH ROW
+    EXECUTE FUNCTION qzpay._guard_columns('status', 'refunded', 'refunding', 'reference', 'settled_at');
+CREATE OR REPLACE TRIGGER d_no_delete BEFORE DELETE ON qzpay.refund_requests FOR EACH ROW EXECUTE FUNCTION qzpay._append_only();
+CREATE OR REPLACE TRIGGER append_only_truncate BEFORE TRUNCATE ON qzpay.refund_requests FOR EACH STATEMENT EXECUTE FUNCTION qzpay._append_only();

@@ -49,13 +49,13 @@ COMMENT ON FUNCTION qzpay.go_live() IS
 'Declares this server the one that charges live customers; true if it was not before. A clone, a restored dump and a promoted standby are other servers and send nothing until it is called there: '
 'make sure first that the old one is off.';
 
-CREATE OR REPLACE FUNCTION qzpay._provider_amount(p_provider text, p_currency text, p_amount bigint) RETURNS bigint
+CREATE OR REPLACE FUNCTION qzpay._provider_amount(p_provider text, p_currency text, p_amount bigint, p_refund boolean DEFAULT false) RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN (SELECT CASE
             WHEN l.provider IS NULL THEN p_amount
-            WHEN p_amount < l.min_amount OR p_amount > l.max_amount OR p_amount % l.step <> 0 THEN NULL
+            WHEN p_amount < l.min_amount AND NOT p_refund OR p_amount > l.max_amount OR p_amount % l.step <> 0 THEN NULL
             WHEN p_amount::numeric * s.up % s.down <> 0 OR p_amount::numeric * s.up / s.down > 9223372036854775807 THEN NULL
             ELSE (p_amount::numeric * s.up / s.down)::bigint
         END
@@ -64,8 +64,8 @@ BEGIN
         LEFT JOIN LATERAL (SELECT power(10::numeric, greatest(l.exponent - qzpay.currency_exponent(p_currency), 0)) AS up,
                                   power(10::numeric, greatest(qzpay.currency_exponent(p_currency) - l.exponent, 0)) AS down) s ON l.provider IS NOT NULL);
 END $$;
-COMMENT ON FUNCTION qzpay._provider_amount(text, text, bigint) IS
-'An amount in the provider''s own minor units; NULL when the provider cannot take it: below its minimum, above its maximum, not on its step, or with decimals it does not have. Nothing is ever rounded.';
+COMMENT ON FUNCTION qzpay._provider_amount(text, text, bigint, boolean) IS
+'An amount in the provider''s own minor units; NULL when the provider cannot take it: below its minimum (which counts for charges only), above its maximum, not on its step, or with decimals it does not have. Nothing is ever rounded.';
 
 CREATE OR REPLACE FUNCTION qzpay._url_encode(p_text text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE

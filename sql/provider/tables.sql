@@ -15,7 +15,7 @@ CREATE TABLE qzpay.providers (
     CHECK ((transport = 'http') = (base_url IS NOT NULL))
 );
 COMMENT ON TABLE qzpay.providers IS
-'Adapters to the outside, the built-in ones registered as a user''s own would be: three SQL functions, where they live, and what the provider can do. A paused lane sends nothing and loses nothing.';
+'Adapters to the outside, the built-in ones registered as a user''s own would be: three SQL functions, where they live, and what the provider can do (capabilities: two_phase, lookup_by_reference, cancel, refund, idempotency_hours …). A paused lane sends nothing and loses nothing.';
 
 CREATE TABLE qzpay.provider_limits (
     provider text NOT NULL REFERENCES qzpay.providers,

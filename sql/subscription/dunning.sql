@@ -21,7 +21,8 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN EXISTS (
         SELECT FROM qzpay.payment_attempts a JOIN qzpay.invoices i ON i.tenant_id = a.tenant_id AND i.id = a.invoice_id
-        WHERE i.tenant_id = p_tenant AND i.subscription_id = p_subscription AND i.status = 'open' AND a.status IN ('sending', 'confirming', 'processing', 'unknown', 'needs_operator'));
+        WHERE i.tenant_id = p_tenant AND i.subscription_id = p_subscription AND i.status = 'open' AND a.operation = 'charge'
+          AND a.status IN ('sending', 'confirming', 'processing', 'unknown', 'needs_operator'));
 END $$;
 COMMENT ON FUNCTION qzpay._money_under_way(uuid, uuid) IS 'Whether a payment of an open invoice of a subscription may have moved money that nobody knows of yet: until then dunning''s final step waits.';
 

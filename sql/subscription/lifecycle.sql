@@ -5,7 +5,7 @@ RETURNS qzpay.subscription_state
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_subscription';
 COMMENT ON FUNCTION qzpay.cancel(uuid, text, text, text, text) IS
 'Ends a subscription: at ''period_end'' (default; the trial''s end in a trial), ''now'', or an instant given as text (words such as tomorrow are of real time, also on a test clock). '
-'What was paid is kept until then; settle, for an end now, gives back the unused part by credit notes: credit to the customer''s balance, refund to be paid out (see record_refund()), in both cases less what is unpaid. reason is a code (too_expensive, missing_features …), feedback the customer''s own words. '
+'What was paid is kept until then; settle, for an end now, gives back the unused part by credit notes: credit to the customer''s balance, refund through the provider it was paid with (see credit_invoice()), in both cases less what is unpaid. reason is a code (too_expensive, missing_features …), feedback the customer''s own words. '
 'Errors: QZ204 already ended or managed by a provider, 22007 bad instant, 22023 an instant in the past or a bad settle.';
 
 CREATE OR REPLACE FUNCTION qzpay._cancel(p_subscription uuid, p_at text, p_reason text, p_settle text, p_feedback text) RETURNS qzpay.subscription_state

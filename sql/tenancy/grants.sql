@@ -18,14 +18,14 @@ BEGIN
             ('qzpay_worker', 'INSERT', 'balance_entries events invoice_discounts invoice_parties ledger_transfers transitions usage_events usage_late usage_values credit_note_lines credit_notes grant_uses'),
             -- what runs, jobs and settlements write
             ('qzpay_worker', 'INSERT, UPDATE', 'balances billing_errors revenue_schedules customers dunning_cases entitlements invoice_lines invoice_series invoices payment_attempts
-                payment_methods payments periods redemptions sandbox_charges subscription_changes subscription_items subscriptions tenants usage_alerts usage_totals credit_grants refund_requests tax_answers'),
+                payment_methods payments periods redemptions sandbox_charges sandbox_refunds subscription_changes subscription_items subscriptions tenants usage_alerts usage_totals credit_grants refund_requests tax_answers'),
             ('qzpay_worker', 'UPDATE', 'discounts jobs providers test_clocks'),
             ('qzpay_worker', 'INSERT, UPDATE', 'usage_archived usage_marks'),
             ('qzpay_worker', 'DELETE', 'usage_values'),
             ('qzpay_worker', 'INSERT, UPDATE, DELETE', 'entitlement_overrides idempotency_keys limit_counters limit_slots overages pending_lines workers'),
             ('qzpay_worker', 'DELETE', 'invoice_lines invoices periods subscription_items'),
             -- what staff decides
-            ('qzpay_admin', 'INSERT, UPDATE, DELETE', 'meter_queries charges discounts document_texts dunning_policies dunning_steps epochs event_types features jobs meters prices product_features
+            ('qzpay_admin', 'INSERT, UPDATE, DELETE', 'meter_queries charges discounts document_texts dunning_policies dunning_steps epochs event_types features jobs meters prices product_features tax_rates
                 product_relations products provider_limits providers sellers settings tenant_roles test_clocks')),
         -- Tokens and references of providers are for staff only.
         hidden (name, columns) AS (VALUES
@@ -77,7 +77,7 @@ BEGIN
             ('qzpay_admin', 'erase_customer restrict unrestrict
                 advance_test_clock check_config check_integrity churn comp create_test_clock credit_invoice doctor env_example export_catalog go_live grant_access
                 import_catalog import_subscription link_subscription migrate_subscriptions sync_subscription mrr pause_provider refund replay_webhook resolve_attempt resume_provider retry_billing sandbox_authenticate sandbox_set_token set_meter_query set_setting void_invoice
-                adjust_balance cancel_refund end_tax_rate preview_billing recognize_revenue grant_credit mark_uncollectible record_refund refund_balance reissue_invoice set_tax_rate'))
+                adjust_balance cancel_refund end_tax_rate preview_billing recognize_revenue grant_credit mark_uncollectible record_refund refund_balance retry_refund reissue_invoice set_tax_rate'))
         SELECT g.roles, p.oid::regprocedure AS name
         FROM levels g
         CROSS JOIN LATERAL regexp_split_to_table(g.functions, '\s+') AS f (name)

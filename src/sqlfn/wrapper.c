@@ -37,6 +37,7 @@ QZPAY_FUNCTION(qzpay_in_tenant_of_customer);
 QZPAY_FUNCTION(qzpay_in_tenant_of_customer_ref);
 QZPAY_FUNCTION(qzpay_in_tenant_of_external_id);
 QZPAY_FUNCTION(qzpay_in_tenant_of_invoice);
+QZPAY_FUNCTION(qzpay_in_tenant_of_payment);
 QZPAY_FUNCTION(qzpay_in_tenant_of_payment_method);
 QZPAY_FUNCTION(qzpay_in_tenant_of_refund_request);
 QZPAY_FUNCTION(qzpay_in_tenant_of_subscription);
@@ -264,6 +265,12 @@ Datum
 qzpay_in_tenant_of_invoice(PG_FUNCTION_ARGS)
 {
 	return in_tenant_of(fcinfo, QZPAY_OBJECT_INVOICE);
+}
+
+Datum
+qzpay_in_tenant_of_payment(PG_FUNCTION_ARGS)
+{
+	return in_tenant_of(fcinfo, QZPAY_OBJECT_PAYMENT);
 }
 
 Datum

@@ -29,6 +29,7 @@ static struct
 	[QZPAY_OBJECT_INVOICE] = {"invoice", {.table = "invoices",.index = "invoices_id_idx"}},
 	[QZPAY_OBJECT_PAYMENT_METHOD] = {"payment method", {.table = "payment_methods",.index = "payment_methods_id_idx"}},
 	[QZPAY_OBJECT_ATTEMPT] = {"payment attempt", {.table = "payment_attempts",.index = "payment_attempts_id_idx"}},
+	[QZPAY_OBJECT_PAYMENT] = {"payment", {.table = "payments",.index = "payments_id_idx"}},
 	[QZPAY_OBJECT_REFUND_REQUEST] = {"refund request", {.table = "refund_requests",.index = "refund_requests_id_idx"}},
 	[QZPAY_OBJECT_CREDIT_NOTE] = {"credit note", {.table = "credit_notes",.index = "credit_notes_id_idx"}},
 };

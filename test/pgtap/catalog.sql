@@ -252,7 +252,7 @@ SELECT ok(NOT has_function_privilege('qzpay_tenant', 'qzpay.set_item_terms(uuid,
 -- 8. Documents at random: whatever is changed, a document is taken or refused with QZ601; what is taken is taken once, and comes out again as it went in.
 CREATE TEMP TABLE base AS
 SELECT d.doc || jsonb_build_object('plans', d.doc -> 'plans' || (r.doc -> 'plans'), 'addons', d.doc -> 'addons' || (r.doc -> 'addons'), 'features', r.doc -> 'features',
-                                   'promoCodes', d.doc -> 'promoCodes' || (r.doc -> 'promoCodes'), 'meters', d.doc -> 'meters' || (r.doc -> 'meters')) AS doc
+                                   'promoCodes', d.doc -> 'promoCodes' || (r.doc -> 'promoCodes'), 'meters', d.doc -> 'meters' || (r.doc -> 'meters'), 'taxRates', r.doc -> 'taxRates') AS doc
 FROM (SELECT :'catalog'::jsonb AS doc) d,
      (SELECT '{"features": {"channel": {"kind": "text"}}, "meters": {"faxes": {"unit": "page", "dimensions": ["to"]}, "people": {"aggregation": "unique", "valueProperty": "who"}, "load": {"aggregation": "avg"}},
         "plans": [{"id": "gold", "tenant": "acme", "name": "Gold", "prices": {"month": {"amount": 100}, "14 days": [{"amount": 500, "currency": "EUR"}, {"amount": 600, "currency": "USD"}]}, "setupFee": {"USD": 500},
@@ -264,7 +264,9 @@ FROM (SELECT :'catalog'::jsonb AS doc) d,
         "addons": {"x": {"id": "golden", "tenant": "acme", "name": "X", "pricePerUnit": 10, "requiredPlan": ["gold", "pro"], "setupFee": 3, "prorate": true, "requires": ["plugin-crm"], "incompatibleWith": ["extra-bots"]}},
         "promoCodes": {"FAX": {"type": "percentage", "value": 12.5, "config": {"forever": true}, "combinable": false,
                                "restrictions": {"startsAt": "2026-03-01T10:00:00.5-03:00", "validIntervals": ["mensual", "14 day"], "usageThreshold": {"metric": "faxes", "minValue": 3}}},
-                       "VOL": {"type": "volume", "tiers": [{"from": 3, "percentage": 10}, {"from": 10, "percentage": 20}], "restrictions": {"allProducts": ["extra-bots"], "minPurchaseAmount": 3}}}}'::jsonb AS doc) r;
+                       "VOL": {"type": "volume", "tiers": [{"from": 3, "percentage": 10}, {"from": 10, "percentage": 20}], "restrictions": {"allProducts": ["extra-bots"], "minPurchaseAmount": 3}}},
+        "taxRates": [{"id": "iva", "percentage": 10.5, "validUntil": "2026-01-31"}, {"id": "iva", "percentage": 21, "name": "IVA", "inclusive": true, "validFrom": "2026-02-01", "validUntil": "2030-01-01T00:00:00Z"},
+                     {"id": "city", "tax": "local", "percentage": 4, "automatic": false, "country": "US", "region": "NY", "products": ["pro"], "categories": ["a"], "seller": "default"}]}'::jsonb AS doc) r;
 CREATE FUNCTION pg_temp.paths(doc jsonb) RETURNS TABLE (path text[], value jsonb) LANGUAGE sql IMMUTABLE AS $$
     WITH RECURSIVE w AS (
         SELECT '{}'::text[] AS path, doc AS value

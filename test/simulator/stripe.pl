@@ -2,10 +2,11 @@
 # stripe.pl --port-file FILE [--key SECRET]: a payment provider on the loopback interface, to be tested against over real HTTP.
 #
 # It has books of its own, and those are the oracle: what it says was charged was charged, whatever the database believes.  It speaks the
-# part of Stripe's API that the adapter uses: PaymentIntents (create, confirm, cancel, retrieve, list) with idempotency keys.  What is
-# unusual about a run is asked for over URLs of its own (below /_).  It ends when its parent does.
+# part of Stripe's API that the adapter uses: PaymentIntents (create, confirm, cancel, retrieve, list) and Refunds (create, retrieve, list)
+# with idempotency keys.  What is unusual about a run is asked for over URLs of its own (below /_).  It ends when its parent does.
 #
 # Payment methods: pm_ok, pm_decline, pm_lost, pm_expired, pm_3ds, pm_processing (succeeds at the third look), pm_wrong_amount.
+# Refunds of what pm_ok_refund_fails paid fail, of pm_ok_refund_pending succeed at the second look, all others at once.
 use strict;
 use warnings;
 
@@ -21,7 +22,7 @@ GetOptions('port-file=s' => \$port_file, 'key=s' => \$secret) or die "usage: str
 
 my $json = JSON::PP->new->canonical->utf8;
 my $parent = getppid();
-my (%intents, @order, %keys, @rules, @charges, @log);
+my (%intents, @order, %refunds, @refund_order, %keys, @rules, @charges, @log);
 my ($next_id, $alive) = (1, 1);
 my (%connections, @timers);
 
@@ -97,6 +98,24 @@ sub confirm_intent {
 	return [ 200, public($intent) ];
 }
 
+sub refund_of {
+	my ($form) = @_;
+	my %metadata = map { /^metadata\[(.+)\]$/ ? ($1 => $form->{$_}) : () } keys %$form;
+	my $intent = $intents{ $form->{payment_intent} // '' };
+	return error_of(404, 'invalid_request_error', 'resource_missing', 'No such payment_intent') if !$intent;
+	my $left = $intent->{amount_received};
+	$left -= $_->{amount} for grep { $_->{payment_intent} eq $intent->{id} && $_->{status} ne 'failed' } values %refunds;
+	return error_of(400, 'invalid_request_error', $left ? undef : 'charge_already_refunded', 'More than is left')
+		if ($form->{amount} // '') !~ /^[1-9][0-9]*$/ || $form->{amount} > $left;
+	my $id = sprintf 're_%06d', $next_id++;
+	my $how = $intent->{payment_method} =~ /_refund_(fails|pending)/ ? $1 : '';
+	my $refund = $refunds{$id} = { id => $id, object => 'refund', amount => $form->{amount} + 0, currency => $intent->{currency}, payment_intent => $intent->{id},
+		status => $how eq 'fails' ? 'failed' : $how eq 'pending' ? 'pending' : 'succeeded', metadata => \%metadata, created => int(time), _looks => 0,
+		($how eq 'fails' ? (failure_reason => 'expired_or_canceled_card') : ()) };
+	push @refund_order, $id;
+	return [ 200, public($refund) ];
+}
+
 # The request as the provider understands it, once its turn has come.
 sub execute {
 	my ($request) = @_;
@@ -107,6 +126,15 @@ sub execute {
 	if ($method eq 'GET' && $path eq '/v1/payment_intents') {
 		my @found = grep { $_->{created} >= ($form->{'created[gte]'} // 0) && $_->{created} <= ($form->{'created[lte]'} // 9e12) } map { $intents{$_} } reverse @order;
 		return [ 200, { object => 'list', has_more => JSON::PP::false, data => [ map { public($_) } @found ] } ];
+	}
+	if ($method eq 'POST' && $path eq '/v1/refunds') { return refund_of($form) }
+	if ($method eq 'GET' && $path eq '/v1/refunds') {
+		return [ 200, { object => 'list', has_more => JSON::PP::false, data => [ map { public($_) } grep { $_->{payment_intent} eq ($form->{payment_intent} // '') } map { $refunds{$_} } reverse @refund_order ] } ];
+	}
+	if ($method eq 'GET' && $path =~ m{^/v1/refunds/(re_\d+)$} && $refunds{$1}) {
+		my $refund = $refunds{$1};
+		$refund->{status} = 'succeeded' if $refund->{status} eq 'pending' && ++$refund->{_looks} >= 2;
+		return [ 200, public($refund) ];
 	}
 	if ($path =~ m{^/v1/payment_intents/(pi_\d+)(?:/(confirm|cancel))?$} && $intents{$1}) {
 		my ($intent, $action) = ($intents{$1}, $2);
@@ -143,6 +171,7 @@ sub execute_once {
 
 sub kind_of {
 	my ($request) = @_;
+	return ($request->{method} eq 'POST' ? 'refund' : $request->{path} eq '/v1/refunds' ? 'refund_list' : 'refund_lookup') if $request->{path} =~ m{^/v1/refunds};
 	return 'create' if $request->{method} eq 'POST' && $request->{path} eq '/v1/payment_intents';
 	return 'list' if $request->{path} eq '/v1/payment_intents';
 	return $1 if $request->{path} =~ m{/(confirm|cancel)$};
@@ -213,13 +242,14 @@ sub control {
 	if ($request->{path} eq '/_rules') { @rules = @{ $in->{rules} // [] } }
 	elsif ($request->{path} eq '/_key') { $secret = $in->{key} }
 	elsif ($request->{path} eq '/_forget_keys') { %keys = () }
+	elsif ($request->{path} eq '/_forget_refunds') { %refunds = (); @refund_order = () }
 	elsif ($request->{path} eq '/_forget_intents') { %intents = (); @order = () }
 	elsif ($request->{path} eq '/_authenticate') {
 		for my $intent (grep { $_->{status} eq 'requires_action' } values %intents) {
 			if ($in->{succeed}) { capture($intent) } else { decline($intent, 'payment_intent_authentication_failure') }
 		}
 	}
-	elsif ($request->{path} eq '/_ledger') { $out = { charges => \@charges, intents => [ map { public($intents{$_}) } @order ] } }
+	elsif ($request->{path} eq '/_ledger') { $out = { charges => \@charges, intents => [ map { public($intents{$_}) } @order ], refunds => [ map { public($refunds{$_}) } @refund_order ] } }
 	elsif ($request->{path} eq '/_log') { $out = { requests => \@log } }
 	else { return answer($c, render(404, '{}')) }
 	answer($c, render(200, $json->encode($out)));

@@ -49,6 +49,11 @@ RESET ROLE;
 SELECT try($$ SELECT qzpay.sync_customer('org', currency => 'DOL') $$);
 SELECT try($$ SELECT qzpay._check_tax_answer('{"invoice": "i", "lines": [{"line": 1, "amount": 100}]}', '{"lines": []}') $$);
 SELECT try(format('SELECT qzpay.adjust_balance(%L, -1, %L)', :'customer', 'taken back'));
+SELECT qzpay.sandbox_set_token(:'method', 'tok_refund_pending') \g /dev/null
+SELECT invoice_id AS charged FROM qzpay.charge(:'customer', 500, 'Something') \gset
+SELECT id AS payment FROM qzpay.payments WHERE invoice_id = :'charged' \gset
+SELECT refund_request AS refund FROM qzpay.refund(:'payment', 300) \gset
+SELECT try(format('SELECT qzpay.refund(%L, 201)', :'payment'));
 -- QZ2
 SELECT try(format('UPDATE qzpay.subscriptions SET status = %L WHERE id = %L', 'incomplete', :'sub'));
 SELECT try('UPDATE qzpay.prices SET unit_amount = 1 WHERE unit_amount = 900');
@@ -56,6 +61,7 @@ SELECT try('DELETE FROM qzpay.events');
 SELECT try(format('SELECT qzpay.uncancel(%L)', :'sub'));
 -- QZ3
 SELECT try(format('SELECT qzpay.pay_invoice(%L)', :'invoice'));
+SELECT try(format('SELECT qzpay.record_refund(%L, %L)', :'refund', 'by hand'));
 -- QZ4
 SELECT try($$ SELECT qzpay.has_entitlement('org', 'ape') $$);
 SELECT try($$ SELECT qzpay.require_limit('org', 'bots', 1) $$);

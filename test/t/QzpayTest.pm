@@ -10,7 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(start_simulator simulate ledger requests rules new_server install_qzpay subscriber due_now attempts settled charged_once worker_pid wait_for_worker);
+our @EXPORT = qw(start_simulator simulate ledger refunds requests rules new_server install_qzpay subscriber due_now attempts settled charged_once worker_pid wait_for_worker);
 
 my $json = JSON::PP->new->utf8;
 my ($simulator_pid, $port);
@@ -36,6 +36,7 @@ sub simulate {
 	return $json->decode($answer->{content});
 }
 sub ledger { return simulate('ledger')->{charges} }
+sub refunds { return simulate('ledger')->{refunds} }
 sub requests { return simulate('log')->{requests} }
 sub rules { simulate('rules', { rules => [@_] }) }
 

@@ -102,7 +102,7 @@ END $$;
 CREATE FUNCTION lives.any_act() RETURNS text LANGUAGE sql VOLATILE AS $$
     SELECT lives.one_of('{use,use,use,use,card,card,cancel,cancel_at,cancel_now,cancel_credit,uncancel,pay,double,preview,detach,change,change,change,change,quantity,undo,addon,addon,addon_quantity,'
                                 'addon_remove,terms,pause,pause_now,resume,resume,extend,end_trial,comp,auto_renew,auto_renew,move,goodwill,'
-                                'credit,credit,void,give,grant,sell,reissue,refund,exempt,late,late,state,state,redeem,redeem,undiscount,country,collection,give_up,draft,replace,token,answer,answer,migrate,'
+                                'credit,credit,void,give,grant,sell,reissue,refund,refund,pay_back,exempt,late,late,state,state,redeem,redeem,undiscount,country,collection,give_up,draft,replace,token,answer,answer,migrate,'
                                 'import,leave}')
 $$;
 
@@ -135,7 +135,8 @@ BEGIN
         PERFORM qzpay.record_usage(v_customer, 'messages', v_quantity, NULL);
         INSERT INTO lives.used VALUES (v_customer, v_now, v_quantity);
     WHEN 'card' THEN
-        PERFORM qzpay.attach_payment_method(v_customer, 'sandbox', lives.one_of('{tok_ok,tok_ok,tok_ok,tok_ok,tok_ok,tok_decline,tok_lost,tok_expired,tok_timeout,tok_3ds,tok_insufficient_funds,tok_unknown}'));
+        PERFORM qzpay.attach_payment_method(v_customer, 'sandbox', lives.one_of('{tok_ok,tok_ok,tok_ok,tok_ok,tok_ok,tok_decline,tok_lost,tok_expired,tok_timeout,tok_3ds,tok_insufficient_funds,tok_unknown,'
+                                            'tok_refund_fails,tok_refund_pending,tok_refund_timeout}'));
     WHEN 'cancel' THEN
         PERFORM qzpay.cancel(v_subscription);
     WHEN 'cancel_at' THEN
@@ -176,6 +177,13 @@ BEGIN
             PERFORM qzpay.record_refund((SELECT r.id FROM qzpay.refund_requests r WHERE r.customer_id = v_customer AND r.status = 'requested' LIMIT 1), 'by hand');
         ELSE
             PERFORM qzpay.cancel_refund((SELECT r.id FROM qzpay.refund_requests r WHERE r.customer_id = v_customer AND r.status = 'requested' LIMIT 1));
+        END IF;
+    WHEN 'pay_back' THEN
+        IF random() < 0.6 THEN
+            PERFORM qzpay.refund(p.id, CASE WHEN random() < 0.7 THEN ceil(random() * p.amount)::bigint END, end_access => random() < 0.1)
+            FROM (SELECT p.id, p.amount FROM qzpay.payments p WHERE p.customer_id = v_customer ORDER BY random() LIMIT 1) p;
+        ELSE
+            PERFORM qzpay.retry_refund((SELECT r.id FROM qzpay.refund_requests r WHERE r.customer_id = v_customer AND r.status = 'requested' LIMIT 1));
         END IF;
     WHEN 'exempt' THEN
         PERFORM qzpay.set_billing_details(v_customer, tax_exempt => lives.one_of('{none,none,exempt,reverse}'));

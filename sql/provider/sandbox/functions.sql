@@ -1,5 +1,6 @@
 -- The provider that needs no network and no account. Tokens decide: tok_ok, tok_decline and tok_insufficient_funds (class later), tok_lost (never),
 -- tok_expired (needs_customer), tok_3ds (requires_action), tok_timeout (no answer, though the money moved), tok_unknown (no answer, ever).
+-- With tok_refund_fails, tok_refund_pending (done when it is looked up), tok_refund_timeout and tok_refund_unknown the charge succeeds, and the refund behaves so; with any other a refund succeeds.
 
 CREATE OR REPLACE FUNCTION qzpay._sandbox_decline(p_token text, OUT code text, OUT class text)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -11,6 +12,45 @@ SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION qzpay._sandbox_decline(text) IS 'Code and class with which the sandbox declines this token; NULL where it does not.';
 
+CREATE OR REPLACE FUNCTION qzpay._sandbox_refund(p_operation text, p_attempt jsonb) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_tenant uuid := (p_attempt ->> 'tenant_id')::uuid;
+    v_token text := p_attempt ->> 'token';
+    v_left bigint;
+    v_refund qzpay.sandbox_refunds%ROWTYPE;
+BEGIN
+    IF v_token = 'tok_refund_unknown' THEN
+        RETURN jsonb_build_object('transport', 'timeout');
+    END IF;
+    IF p_operation = 'refund' AND NOT EXISTS (SELECT FROM qzpay.sandbox_refunds r WHERE r.tenant_id = v_tenant AND r.idempotency_key = p_attempt ->> 'idempotency_key') THEN
+        SELECT c.amount - coalesce((SELECT sum(r.amount) FROM qzpay.sandbox_refunds r WHERE r.tenant_id = v_tenant AND r.charge_id = c.id AND r.status <> 'failed'), 0) INTO v_left
+        FROM qzpay.sandbox_charges c WHERE c.tenant_id = v_tenant AND c.id = p_attempt ->> 'payment_ref' AND c.status = 'succeeded' FOR NO KEY UPDATE OF c;
+        IF NOT FOUND OR (p_attempt ->> 'amount')::bigint > v_left THEN
+            RETURN jsonb_build_object('transport', 'ok', 'status', 400,
+                                      'body', jsonb_build_object('error', CASE WHEN v_left IS NULL THEN 'no such charge' ELSE 'more than is left of the charge' END)::text);
+        END IF;
+        INSERT INTO qzpay.sandbox_refunds (tenant_id, id, idempotency_key, charge_id, attempt_id, token, currency, amount, status, created_at)
+        VALUES (v_tenant, 'sbr_' || replace(p_attempt ->> 'id', '-', ''), p_attempt ->> 'idempotency_key', p_attempt ->> 'payment_ref', (p_attempt ->> 'id')::uuid, v_token, p_attempt ->> 'currency',
+                (p_attempt ->> 'amount')::bigint, CASE v_token WHEN 'tok_refund_fails' THEN 'failed' WHEN 'tok_refund_pending' THEN 'processing' ELSE 'succeeded' END, qzpay._recorded_at());
+    ELSIF p_operation = 'refund_lookup' THEN
+        UPDATE qzpay.sandbox_refunds r SET status = 'succeeded' WHERE r.tenant_id = v_tenant AND r.id = p_attempt ->> 'provider_ref' AND r.status = 'processing';
+    END IF;
+    SELECT * INTO v_refund FROM qzpay.sandbox_refunds r WHERE r.tenant_id = v_tenant AND r.idempotency_key = p_attempt ->> 'idempotency_key';
+    IF NOT FOUND THEN
+        RETURN jsonb_build_object('transport', 'ok', 'status', 200, 'body', jsonb_build_object('status', 'not_found')::text);
+    END IF;
+    UPDATE qzpay.sandbox_refunds r SET answers = r.answers + 1 WHERE r.tenant_id = v_tenant AND r.id = v_refund.id;
+    IF v_refund.token = 'tok_refund_timeout' AND v_refund.answers = 0 THEN
+        RETURN jsonb_build_object('transport', 'timeout');
+    END IF;
+    RETURN jsonb_build_object('transport', 'ok', 'status', 200,
+        'body', jsonb_build_object('id', v_refund.id, 'payment', v_refund.charge_id, 'status', CASE v_refund.status WHEN 'failed' THEN 'declined' ELSE v_refund.status END, 'amount', v_refund.amount,
+                                   'currency', v_refund.currency, 'attempt', v_refund.attempt_id, 'decline_code', CASE v_refund.status WHEN 'failed' THEN 'refund_failed' END)::text);
+END $$;
+COMMENT ON FUNCTION qzpay._sandbox_refund(text, jsonb) IS 'Refunds of the sandbox: made once per key, never more than is left of the charge, by its own books; the token of the payment''s method decides how it goes.';
+
 CREATE OR REPLACE FUNCTION qzpay.sandbox_request(operation text, attempt jsonb, provider jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -19,7 +59,9 @@ DECLARE
     v_token text := attempt ->> 'token';
     v_charge qzpay.sandbox_charges%ROWTYPE;
 BEGIN
-    IF operation = 'create' THEN
+    IF operation IN ('refund', 'refund_lookup', 'refund_find') THEN
+        RETURN qzpay._sandbox_refund(operation, attempt);
+    ELSIF operation = 'create' THEN
         IF NOT coalesce(provider #> '{capabilities,tokens}' ? v_token, false) THEN
             RETURN jsonb_build_object('transport', 'ok', 'status', 400, 'body', jsonb_build_object('error', 'no such token')::text);
         END IF;
@@ -56,11 +98,11 @@ LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN (response ->> 'status')::integer = 400 THEN jsonb_build_object('outcome', 'rejected', 'message', b.body ->> 'error')
            ELSE jsonb_strip_nulls(jsonb_build_object('outcome', b.body ->> 'status', 'provider_ref', b.body ->> 'id', 'amount', b.body -> 'amount', 'currency', b.body ->> 'currency',
-                                  'attempt', b.body ->> 'attempt', 'decline_code', b.body ->> 'decline_code', 'decline_class', d.class,
+                                  'payment', b.body ->> 'payment', 'attempt', b.body ->> 'attempt', 'decline_code', b.body ->> 'decline_code', 'decline_class', d.class,
                                   'next_action', CASE WHEN b.body ->> 'status' = 'requires_action' THEN jsonb_build_object('type', 'sandbox_authenticate') END)) END
     FROM (SELECT (response ->> 'body')::jsonb AS body) b
     LEFT JOIN (VALUES ('generic_decline', 'later'), ('insufficient_funds', 'later'), ('lost_card', 'never'), ('expired_card', 'needs_customer'),
-                      ('authentication_failed', 'needs_customer')) AS d (code, class)
+                      ('authentication_failed', 'needs_customer'), ('refund_failed', 'later')) AS d (code, class)
         ON d.code = b.body ->> 'decline_code'
 $$;
 COMMENT ON FUNCTION qzpay.sandbox_outcome(text, jsonb, jsonb) IS 'Adapter of the sandbox: what its response means.';
