@@ -192,8 +192,8 @@ SET timezone = 'UTC' AS $$
 DECLARE
     h qzpay.audit_head%ROWTYPE;
     v_entry record;
-    v_ids uuid[] := '{}';
-    v_hashes text[] := '{}';
+    v_ids uuid[] := ARRAY[]::uuid[];
+    v_hashes text[] := ARRAY[]::text[];
 BEGIN
     -- One at a time; who comes second leaves it to the first.
     SELECT * INTO h FROM qzpay.audit_head x FOR UPDATE SKIP LOCKED;
