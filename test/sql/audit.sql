@@ -1,5 +1,15 @@
 -- The audit log as an administrator meets it.
+\set VERBOSITY terse
+\set SHOW_CONTEXT never
+\pset format unaligned
 SET client_min_messages = warning;
+\set main :DBNAME
+DROP DATABASE IF EXISTS regression_audit;
+CREATE DATABASE regression_audit;
+\c regression_audit
+SET client_min_messages = warning;
+CREATE EXTENSION qzpay CASCADE;
+SELECT qzpay.install() IS NOT NULL AS installed;
 SELECT count(*) FROM qzpay.audit_log WHERE act = 'set_setting' AND object_id = 'overage_grace_days';
 BEGIN;
 SET LOCAL qzpay.actor = 'user_17';
@@ -19,3 +29,6 @@ UPDATE qzpay.audit_entries SET after = '{}' WHERE position = 1;
 TRUNCATE qzpay.audit_personal;
 SET qzpay.actor = 'a name of more than two hundred and fifty-five bytes ...........................................................................................................................................................................................................';
 SELECT qzpay.set_setting('audit_retention_months', '1');
+
+\c :main
+DROP DATABASE regression_audit;
