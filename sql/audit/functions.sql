@@ -114,17 +114,19 @@ COMMENT ON FUNCTION qzpay._write_audit(uuid, uuid, text, text, text, jsonb, json
 'Writes one entry of the audit log, with who, when and by what act as they are, whatever the caller may claim; returns its id. What is given must be redacted.';
 
 CREATE OR REPLACE FUNCTION qzpay._audit_digest(p_salt bytea, p_data jsonb) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT encode(sha256(p_salt || convert_to(p_data::text, 'UTF8')), 'hex')
-$$;
+BEGIN
+    RETURN encode(sha256(p_salt || convert_to(p_data::text, 'UTF8')), 'hex');
+END $$;
 COMMENT ON FUNCTION qzpay._audit_digest(bytea, jsonb) IS 'SHA-256, in hexadecimal, of a salt and the personal data of an entry; NULL without a salt.';
 
 CREATE OR REPLACE FUNCTION qzpay._audit_link(p_previous text, p_position bigint, p_entry jsonb) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
-    SELECT encode(sha256(decode(p_previous, 'hex') || int8send(p_position) || convert_to((p_entry - '{position,hash}'::text[])::text, 'UTF8')), 'hex')
-$$;
+BEGIN
+    RETURN encode(sha256(decode(p_previous, 'hex') || int8send(p_position) || convert_to((p_entry - '{position,hash}'::text[])::text, 'UTF8')), 'hex');
+END $$;
 COMMENT ON FUNCTION qzpay._audit_link(text, bigint, jsonb) IS
 'Hash of a sealed entry: SHA-256, in hexadecimal, of the hash before it, its position (8 bytes, big-endian) and its columns as jsonb, in UTF-8. The caller''s TimeZone must be UTC, since instants are text there.';
 
@@ -143,6 +145,9 @@ DECLARE
     v_new jsonb := to_jsonb(NEW);
     v_row jsonb := coalesce(v_new, v_old);
     v_of_customer boolean := TG_ARGV[0] = 'customer';
+    v_derived text[] := qzpay._audit_columns('derived');
+    v_hidden text[] := qzpay._audit_columns('hidden');
+    v_personal text[] := CASE WHEN v_of_customer THEN qzpay._audit_columns('personal') ELSE '{}' END;
     v_customer uuid;
     d record;
 BEGIN
@@ -150,10 +155,10 @@ BEGIN
            jsonb_object_agg(x.key, x.old) FILTER (WHERE x.personal) AS personal_before, jsonb_object_agg(x.key, x.new) FILTER (WHERE x.personal) AS personal_after, count(*) AS n
       INTO d
       FROM (SELECT key, CASE WHEN h.hidden AND o.value <> 'null' THEN '"[redacted]"' ELSE o.value END AS old, CASE WHEN h.hidden AND n.value <> 'null' THEN '"[redacted]"' ELSE n.value END AS new,
-                   v_of_customer AND key = ANY (qzpay._audit_columns('personal')) AS personal
+                   key = ANY (v_personal) AS personal
             FROM jsonb_each(coalesce(v_old, '{}')) o FULL JOIN jsonb_each(coalesce(v_new, '{}')) n USING (key)
-            CROSS JOIN LATERAL (SELECT key = ANY (qzpay._audit_columns('hidden')) AS hidden) h
-            WHERE coalesce(o.value, 'null') <> coalesce(n.value, 'null') AND key <> ALL (qzpay._audit_columns('derived'))) x;
+            CROSS JOIN LATERAL (SELECT key = ANY (v_hidden) AS hidden) h
+            WHERE coalesce(o.value, 'null') <> coalesce(n.value, 'null') AND key <> ALL (v_derived)) x;
     IF d.n = 0 THEN
         RETURN NULL;
     END IF;
@@ -168,7 +173,7 @@ BEGIN
         END;
     END IF;
     PERFORM qzpay._write_audit((v_row ->> 'tenant_id')::uuid, v_customer, TG_TABLE_NAME,
-        (SELECT string_agg(coalesce(v_row ->> k.name, ''), ' ' ORDER BY k.n) FROM regexp_split_to_table(TG_ARGV[1], ' ') WITH ORDINALITY AS k (name, n)), lower(TG_OP),
+        (SELECT string_agg(coalesce(v_row ->> k.name, ''), ' ' ORDER BY k.n) FROM unnest(string_to_array(TG_ARGV[1], ' ')) WITH ORDINALITY AS k (name, n)), lower(TG_OP),
         CASE WHEN v_old IS NOT NULL THEN qzpay._redact_json(d.before) END, CASE WHEN v_new IS NOT NULL THEN qzpay._redact_json(d.after) END,
         CASE WHEN v_old IS NOT NULL AND d.personal_before IS NOT NULL THEN jsonb_build_object('before', qzpay._redact_json(d.personal_before)) ELSE '{}' END
         || CASE WHEN v_new IS NOT NULL AND d.personal_after IS NOT NULL THEN jsonb_build_object('after', qzpay._redact_json(d.personal_after)) ELSE '{}' END);
