@@ -210,10 +210,10 @@ BEGIN
                 SELECT 'entitlement_overrides', customer_id || ' ' || feature_code, NULL::jsonb FROM qzpay.entitlement_overrides
                 UNION ALL SELECT 'credit_grants', id::text, NULL FROM qzpay.credit_grants
                 UNION ALL SELECT 'settings', s.name, qzpay._redact_json(jsonb_build_object('value', s.value)) FROM qzpay.settings s) d (object, what, after)
-            LEFT JOIN LATERAL (SELECT e.after FROM qzpay.audit_entries e WHERE e.object = d.object AND e.object_id = d.what ORDER BY e.id DESC LIMIT 1) e ON true
+            LEFT JOIN LATERAL (SELECT true AS found, e.after FROM qzpay.audit_entries e WHERE e.object = d.object AND e.object_id = d.what ORDER BY e.id DESC LIMIT 1) e ON true
             -- A setting that nobody has changed has no entry; where old entries were forgotten, neither has an old decision.
             WHERE CASE WHEN d.object = 'settings' THEN e.after -> 'value' <> d.after -> 'value'
-                       ELSE e IS NULL AND NOT EXISTS (SELECT FROM qzpay.audit_head h WHERE h.base_position > 0) END$q$),
+                       ELSE e.found IS NULL AND NOT EXISTS (SELECT FROM qzpay.audit_head h WHERE h.base_position > 0) END$q$),
         ('tenants_are_walled', $q$
             SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'qzpay'
             WHERE c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)$q$)

@@ -156,6 +156,8 @@ INSERT INTO qzpay.prices SELECT n.* FROM qzpay.prices p CROSS JOIN LATERAL jsonb
 WHERE p.id = (SELECT price_id FROM qzpay.subscription_items WHERE subscription_id = :'s2') RETURNING id AS new_price \gset
 SELECT is((SELECT status FROM qzpay.migrate_subscriptions((SELECT price_id FROM qzpay.subscription_items WHERE subscription_id = :'s2'), :'new_price', effective => 'now')), 'changed', 'subscribers migrated by staff, who is in no tenant');
 SELECT is((SELECT string_agg(DISTINCT customer_id::text, ' ') FROM qzpay.audit_log WHERE act = 'migrate_subscriptions' AND object = 'subscription_items'), :'p2', 'are each their tenant''s');
+SELECT qzpay.set_entitlement(:'c', 'maxBots', '6', reason => 'another reason') \g /dev/null
+SELECT is((SELECT concat_ws(' ', operation, before -> 'reason', after -> 'reason') FROM qzpay.audit_log ORDER BY id DESC LIMIT 1), 'update null "another reason"', 'only words changed');
 SELECT is_empty($$
     SELECT name FROM act WHERE name NOT IN (SELECT act FROM qzpay.audit_entries)
       -- seen by the tests of their domains only: they need a life of their own
