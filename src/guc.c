@@ -12,6 +12,9 @@
 
 #include "guc.h"
 
+/* Whom the application says it acts for, in the audit log. */
+char	   *qzpay_guc_actor = NULL;
+
 /* Whether DROP EXTENSION qzpay is obeyed, by whatever way it is reached. */
 bool		qzpay_guc_allow_drop = false;
 
@@ -29,6 +32,20 @@ char	   *qzpay_guc_provider_hosts = NULL;
 
 /* KEY=value lines, mode 0600; see store/secrets.c. */
 char	   *qzpay_guc_secrets_file = NULL;
+
+/* It is kept for as long as the log. */
+#define ACTOR_LENGTH_MAX 255
+
+static bool
+check_actor(char **newval, void **extra, GucSource source)
+{
+	if (strlen(*newval) > ACTOR_LENGTH_MAX)
+	{
+		GUC_check_errdetail("It has more than %d bytes.", ACTOR_LENGTH_MAX);
+		return false;
+	}
+	return true;
+}
 
 /* A list of database names: quoted as identifiers are, each once read by the launcher. */
 static bool
@@ -61,6 +78,12 @@ check_secrets_file(char **newval, void **extra, GucSource source)
 void
 qzpay_guc_define(void)
 {
+	DefineCustomStringVariable("qzpay.actor",
+							   gettext_noop("Names the person for whom the application acts, for the audit log."),
+							   gettext_noop("Set it per transaction: SET LOCAL, or set_config(..., true)."),
+							   &qzpay_guc_actor, "",
+							   PGC_USERSET, 0, check_actor, NULL, NULL);
+
 	DefineCustomBoolVariable("qzpay.allow_drop",
 							 gettext_noop("Allows the extension qzpay to be dropped."),
 							 gettext_noop("Off, because dropping it, or a schema or extension it depends on, with CASCADE takes the "

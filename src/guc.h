@@ -5,6 +5,7 @@
 #ifndef QZPAY_GUC_H
 #define QZPAY_GUC_H
 
+extern char *qzpay_guc_actor;
 extern bool qzpay_guc_allow_drop;
 extern bool qzpay_guc_allow_loopback_http;
 extern char *qzpay_guc_databases;

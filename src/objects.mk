@@ -23,6 +23,7 @@ CORE_SRCS += src/core/status.c
 CORE_SRCS += src/core/tax.c
 
 # store: rows read and written from C
+STORE_SRCS += src/store/act.c
 STORE_SRCS += src/store/call.c
 STORE_SRCS += src/store/catalog_cache.c
 STORE_SRCS += src/store/catalog_read.c
@@ -54,6 +55,7 @@ STORE_SRCS += src/store/uuid.c
 
 # sqlfn: the SQL-callable functions
 SQLFN_SRCS += src/sqlfn/argument.c
+SQLFN_SRCS += src/sqlfn/audit.c
 SQLFN_SRCS += src/sqlfn/calendar.c
 SQLFN_SRCS += src/sqlfn/cart_json.c
 SQLFN_SRCS += src/sqlfn/change.c

@@ -17,6 +17,7 @@
 
 #include "guc.h"
 #include "qzpay.h"
+#include "store/act.h"
 #include "store/catalog_cache.h"
 #include "store/clock.h"
 #include "store/context.h"
@@ -87,6 +88,7 @@ _PG_init(void)
 {
 	qzpay_guc_define();
 
+	qzpay_act_init();
 	qzpay_context_init();
 	qzpay_clock_init();
 	qzpay_installation_init();

@@ -222,6 +222,16 @@ COMMENT ON FUNCTION qzpay._catalog_apply_discounts(qzpay._catalog_change[]) IS
 
 CREATE OR REPLACE FUNCTION qzpay.import_catalog(doc jsonb, dry_run boolean DEFAULT false, strict boolean DEFAULT false)
 RETURNS TABLE (action text, kind text, code text, before jsonb, after jsonb)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'qzpay_as_act';
+COMMENT ON FUNCTION qzpay.import_catalog(jsonb, boolean, boolean) IS
+'Brings the catalog to what the document says and returns each change: create, update, deactivate (a price or charge no longer sold) or warning; no rows when nothing differs. '
+'dry_run returns the same rows and writes nothing. Objects that the document does not name are left alone; one that it names is described in full. '
+'A changed price or charge is a new version: who subscribed keeps the old one. So is a changed tax rate, from validFrom or now on; in the rows its code is followed by a slash and its beginning. A product with a tenant (the tenant''s id, or the external id of its customer) is private to that tenant; '
+'in the rows its code is followed by @ and the tenant''s id. strict refuses what would be a warning. '
+'Errors: QZ601, with the JSON path of the fault in DETAIL, before anything is written.';
+
+CREATE OR REPLACE FUNCTION qzpay._import_catalog(doc jsonb, dry_run boolean, strict boolean)
+RETURNS TABLE (action text, kind text, code text, before jsonb, after jsonb)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 -- Invoker: staff may write the products of every tenant, which the owner, bound by row security, may not.  Nested set-returning functions look expensive to the planner; compiling their queries would take 50 times as long as running them.
 SET jit = off
@@ -254,9 +264,4 @@ BEGIN
         UPDATE qzpay.settings s SET value = c.body -> 'value' FROM unnest(v_changes) c WHERE c.kind = 'setting' AND s.name = c.code;
     END IF;
 END $$;
-COMMENT ON FUNCTION qzpay.import_catalog(jsonb, boolean, boolean) IS
-'Brings the catalog to what the document says and returns each change: create, update, deactivate (a price or charge no longer sold) or warning; no rows when nothing differs. '
-'dry_run returns the same rows and writes nothing. Objects that the document does not name are left alone; one that it names is described in full. '
-'A changed price or charge is a new version: who subscribed keeps the old one. So is a changed tax rate, from validFrom or now on; in the rows its code is followed by a slash and its beginning. A product with a tenant (the tenant''s id, or the external id of its customer) is private to that tenant; '
-'in the rows its code is followed by @ and the tenant''s id. strict refuses what would be a warning. '
-'Errors: QZ601, with the JSON path of the fault in DETAIL, before anything is written.';
+COMMENT ON FUNCTION qzpay._import_catalog(jsonb, boolean, boolean) IS 'Internal of import_catalog().';

@@ -198,6 +198,7 @@ BEGIN
     UPDATE qzpay.events e SET data = e.data - qzpay._personal_keys() - CASE WHEN qzpay._is_reason_code(e.data ->> 'reason') THEN '{}'::text[] ELSE '{reason}' END
     WHERE e.tenant_id = c.tenant_id AND e.customer_id = c.id AND (e.data ?| qzpay._personal_keys() OR e.data ? 'reason' AND NOT qzpay._is_reason_code(e.data ->> 'reason'));
     UPDATE qzpay.usage_events u SET properties = NULL WHERE u.tenant_id = c.tenant_id AND u.customer_id = c.id AND u.properties IS NOT NULL;
+    PERFORM qzpay._erase_audit(c.tenant_id, c.id);
     PERFORM qzpay._emit_event(c.tenant_id, 'customer.erased', 'customer', c.id, c.id, jsonb_build_object('customerId', c.id), NULL, v_at);
     RETURN true;
 END $$;
@@ -249,6 +250,9 @@ BEGIN
         'payments', (SELECT jsonb_agg(to_jsonb(x) - 'provider_ref' ORDER BY x.id) FROM qzpay.payments x WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'balances', (SELECT jsonb_agg(to_jsonb(x) ORDER BY x.currency) FROM qzpay.balances x WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'balance_entries', (SELECT jsonb_agg(to_jsonb(x) ORDER BY x.id) FROM qzpay.balance_entries x WHERE x.tenant_id = t AND x.customer_id = p_customer),
+        'audit_entries', (SELECT jsonb_agg(to_jsonb(x) - '{session_role,role,application,personal_digest,position,hash}'::text[] ORDER BY x.id) FROM qzpay.audit_entries x WHERE x.tenant_id = t AND x.customer_id = p_customer),
+        'audit_personal', (SELECT jsonb_agg(jsonb_build_object('entry_id', x.entry_id, 'before', x.data -> 'before', 'after', x.data -> 'after') ORDER BY x.entry_id) FROM qzpay.audit_personal x
+                           WHERE x.tenant_id = t AND x.customer_id = p_customer AND x.data ?| '{before,after}'),
         'events', (SELECT jsonb_agg(to_jsonb(x) ORDER BY x.id) FROM qzpay.events x WHERE x.tenant_id = t AND x.customer_id = p_customer));
 END $$;
 COMMENT ON FUNCTION qzpay._export_customer(uuid, boolean) IS 'Internal of export_customer(), inside the tenant''s context.';

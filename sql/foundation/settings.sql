@@ -55,7 +55,7 @@ BEGIN
                            WHERE jsonb_typeof(d.percent) <> 'number' OR d.percent::text !~ '^([1-9][0-9]?|100)$');
     WHEN 'usage_late_window' THEN
         RETURN v_is = 'number' AND v_text ~ '^[0-9]{1,3}$' AND v_text::integer <= 720;
-    WHEN 'usage_retention_months' THEN
+    WHEN 'usage_retention_months', 'audit_retention_months' THEN
         RETURN v_is = 'null' OR v_is = 'number' AND v_text ~ '^[0-9]{1,4}$' AND v_text::integer BETWEEN 3 AND 1200;
     WHEN 'tax_provider' THEN
         RETURN v_is = 'null' OR v_is = 'string' AND EXISTS (SELECT FROM qzpay.providers p WHERE p.code = v_text AND p.kind = 'tax' AND p.transport = 'internal' AND p.enabled);
@@ -76,17 +76,21 @@ END $$;
 COMMENT ON FUNCTION qzpay._setting_fits(text, jsonb) IS 'Whether a value is possible for a setting that qzpay itself reads.';
 
 CREATE OR REPLACE FUNCTION qzpay.set_setting(name text, value jsonb) RETURNS jsonb
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_as_act';
+COMMENT ON FUNCTION qzpay.set_setting(text, jsonb) IS
+'Changes a setting of the installation and returns its value before. Running subscriptions keep what they were made with. Errors: QZ404 unknown name, 22023 impossible value.';
+
+CREATE OR REPLACE FUNCTION qzpay._set_setting(name text, value jsonb) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_before jsonb := qzpay.setting(name);
 BEGIN
     IF NOT coalesce(qzpay._setting_fits(name, value), false) THEN
         RAISE EXCEPTION 'setting "%" cannot be %', name, coalesce(value::text, 'NULL') USING ERRCODE = '22023',
-            HINT = (SELECT s.description FROM qzpay.settings s WHERE s.name = set_setting.name);
+            HINT = (SELECT s.description FROM qzpay.settings s WHERE s.name = _set_setting.name);
     END IF;
-    UPDATE qzpay.settings s SET value = set_setting.value WHERE s.name = set_setting.name AND s.value <> set_setting.value;
+    UPDATE qzpay.settings s SET value = _set_setting.value WHERE s.name = _set_setting.name AND s.value <> _set_setting.value;
     RETURN v_before;
 END $$;
-COMMENT ON FUNCTION qzpay.set_setting(text, jsonb) IS
-'Changes a setting of the installation and returns its value before. Running subscriptions keep what they were made with. Errors: QZ404 unknown name, 22023 impossible value.';
+COMMENT ON FUNCTION qzpay._set_setting(text, jsonb) IS 'Internal of set_setting().';

@@ -287,7 +287,16 @@ COMMENT ON FUNCTION qzpay._tax_rate_problem(text, numeric, text, text) IS 'What 
 CREATE OR REPLACE FUNCTION qzpay.set_tax_rate(code text, percentage numeric, name text DEFAULT NULL, inclusive boolean DEFAULT false, tax text DEFAULT NULL,
         country text DEFAULT NULL, region text DEFAULT NULL, products text[] DEFAULT NULL, categories text[] DEFAULT NULL, seller text DEFAULT NULL,
         automatic boolean DEFAULT true, valid_from timestamptz DEFAULT NULL) RETURNS uuid
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_as_act';
+COMMENT ON FUNCTION qzpay.set_tax_rate(text, numeric, text, boolean, text, text, text, text[], text[], text, boolean, timestamptz) IS
+'Makes a tax rate, or a new version of it from valid_from on (first version: since ever; later: now), and returns its id. percentage: 21 is 21 %. inclusive: prices contain it. tax: rates of the same tax exclude each other, '
+'the most specific wins (product codes, categories, region and country of the customer''s address, seller); others add up. automatic false: only for customers whose tax_rates name it (set_billing_details()). '
+'The same again changes nothing. Errors: 22004, 22023, QZ404 unknown seller.';
+
+CREATE OR REPLACE FUNCTION qzpay._set_tax_rate(code text, percentage numeric, name text, inclusive boolean, tax text,
+        country text, region text, products text[], categories text[], seller text,
+        automatic boolean, valid_from timestamptz) RETURNS uuid
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_last qzpay.tax_rates%ROWTYPE;
@@ -321,7 +330,7 @@ BEGIN
         END IF;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('qzpay.tax_rate:' || code, 0));
-    SELECT * INTO v_last FROM qzpay.tax_rates r WHERE r.code = set_tax_rate.code ORDER BY r.valid_from DESC LIMIT 1;
+    SELECT * INTO v_last FROM qzpay.tax_rates r WHERE r.code = _set_tax_rate.code ORDER BY r.valid_from DESC LIMIT 1;
     v_new.valid_from := coalesce(valid_from, CASE WHEN v_last.id IS NULL THEN '-infinity' ELSE qzpay.now() END);
     IF v_last.id IS NOT NULL THEN
         IF v_last.valid_until > v_new.valid_from AND (valid_from IS NULL OR valid_from = v_last.valid_from) AND
@@ -337,19 +346,21 @@ BEGIN
     INSERT INTO qzpay.tax_rates SELECT v_new.*;
     RETURN v_new.id;
 END $$;
-COMMENT ON FUNCTION qzpay.set_tax_rate(text, numeric, text, boolean, text, text, text, text[], text[], text, boolean, timestamptz) IS
-'Makes a tax rate, or a new version of it from valid_from on (first version: since ever; later: now), and returns its id. percentage: 21 is 21 %. inclusive: prices contain it. tax: rates of the same tax exclude each other, '
-'the most specific wins (product codes, categories, region and country of the customer''s address, seller); others add up. automatic false: only for customers whose tax_rates name it (set_billing_details()). '
-'The same again changes nothing. Errors: 22004, 22023, QZ404 unknown seller.';
+COMMENT ON FUNCTION qzpay._set_tax_rate(text, numeric, text, boolean, text, text, text, text[], text[], text, boolean, timestamptz) IS 'Internal of set_tax_rate().';
 
 CREATE OR REPLACE FUNCTION qzpay.end_tax_rate(code text, at timestamptz DEFAULT NULL) RETURNS boolean
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_as_act';
+COMMENT ON FUNCTION qzpay.end_tax_rate(text, timestamptz) IS
+'Ends a tax rate at an instant, by default now; invoices that have it keep it. False when it has ended by then. Errors: QZ404, 22023 an instant before its last version.';
+
+CREATE OR REPLACE FUNCTION qzpay._end_tax_rate(code text, at timestamptz) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_last qzpay.tax_rates%ROWTYPE;
     v_at timestamptz := coalesce(at, qzpay.now());
 BEGIN
-    SELECT * INTO v_last FROM qzpay.tax_rates r WHERE r.code = end_tax_rate.code ORDER BY r.valid_from DESC LIMIT 1 FOR UPDATE;
+    SELECT * INTO v_last FROM qzpay.tax_rates r WHERE r.code = _end_tax_rate.code ORDER BY r.valid_from DESC LIMIT 1 FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'tax rate "%" not found', code USING ERRCODE = 'QZ404';
     ELSIF v_last.valid_until <= v_at THEN
@@ -360,8 +371,7 @@ BEGIN
     UPDATE qzpay.tax_rates r SET valid_until = v_at WHERE r.id = v_last.id;
     RETURN true;
 END $$;
-COMMENT ON FUNCTION qzpay.end_tax_rate(text, timestamptz) IS
-'Ends a tax rate at an instant, by default now; invoices that have it keep it. False when it has ended by then. Errors: QZ404, 22023 an instant before its last version.';
+COMMENT ON FUNCTION qzpay._end_tax_rate(text, timestamptz) IS 'Internal of end_tax_rate().';
 
 CREATE OR REPLACE FUNCTION qzpay.set_billing_details(customer uuid, tax_exempt text DEFAULT NULL, tax_ids jsonb DEFAULT NULL, tax_rates text[] DEFAULT NULL, billing_emails text[] DEFAULT NULL,
         po_number text DEFAULT NULL, collection text DEFAULT NULL, net_days integer DEFAULT NULL) RETURNS void

@@ -221,6 +221,20 @@ BEGIN
                        FROM qzpay.invoice_discounts, jsonb_array_elements(considered) x (item) WHERE x.item -> 'amount' <> '0' GROUP BY 1, 2, 3) d
                 ON (l.tenant_id, l.invoice_id, l.code) = (d.tenant_id, d.invoice_id, d.code)
             WHERE l.a IS DISTINCT FROM d.a$q$),
+        ('audit_log_is_whole', $q$
+            SELECT violation || coalesce(' ' || at_position, '') || coalesce(' ' || entry_id, '') FROM qzpay.verify_audit_log()$q$),
+        ('audit_log_is_kept', $q$
+            SELECT a.relation FROM qzpay._audited_tables() a
+            LEFT JOIN pg_trigger t ON t.tgrelid = to_regclass('qzpay.' || a.relation) AND t.tgname = 'audit' AND t.tgenabled IN ('O', 'A') WHERE t.oid IS NULL$q$),
+        ('decisions_are_audited', $q$
+            SELECT d.what FROM (
+                SELECT 'entitlement_overrides', customer_id || ' ' || feature_code, NULL::jsonb FROM qzpay.entitlement_overrides
+                UNION ALL SELECT 'credit_grants', id::text, NULL FROM qzpay.credit_grants
+                UNION ALL SELECT 'settings', s.name, qzpay._redact_json(jsonb_build_object('value', s.value)) FROM qzpay.settings s) d (object, what, after)
+            LEFT JOIN LATERAL (SELECT true AS found, e.after FROM qzpay.audit_entries e WHERE e.object = d.object AND e.object_id = d.what ORDER BY e.id DESC LIMIT 1) e ON true
+            -- A setting that nobody has changed has no entry; where old entries were forgotten, neither has an old decision.
+            WHERE CASE WHEN d.object = 'settings' THEN e.after -> 'value' <> d.after -> 'value'
+                       ELSE e.found IS NULL AND NOT EXISTS (SELECT FROM qzpay.audit_head h WHERE h.base_position > 0) END$q$),
         ('tenants_are_walled', $q$
             SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'qzpay'
             WHERE c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)$q$)

@@ -36,7 +36,13 @@ END $$;
 COMMENT ON FUNCTION qzpay.is_live() IS 'Whether go_live() was called on this very server and database; otherwise no live customer is charged from here.';
 
 CREATE OR REPLACE FUNCTION qzpay.go_live() RETURNS boolean
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_as_act';
+COMMENT ON FUNCTION qzpay.go_live() IS
+'Declares this server the one that charges live customers; true if it was not before. A clone, a restored dump and a promoted standby are other servers and send nothing until it is called there: '
+'make sure first that the old one is off.';
+
+CREATE OR REPLACE FUNCTION qzpay._go_live() RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO qzpay.epochs (id, system_identifier, timeline, host, database, opened_at, opened_by)
@@ -45,9 +51,7 @@ BEGIN
     ON CONFLICT (system_identifier, timeline, host, database) DO NOTHING;
     RETURN FOUND;
 END $$;
-COMMENT ON FUNCTION qzpay.go_live() IS
-'Declares this server the one that charges live customers; true if it was not before. A clone, a restored dump and a promoted standby are other servers and send nothing until it is called there: '
-'make sure first that the old one is off.';
+COMMENT ON FUNCTION qzpay._go_live() IS 'Internal of go_live().';
 
 CREATE OR REPLACE FUNCTION qzpay._provider_amount(p_provider text, p_currency text, p_amount bigint, p_refund boolean DEFAULT false) RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
@@ -119,27 +123,35 @@ END $$;
 COMMENT ON FUNCTION qzpay._check_base_url() IS 'Row trigger: a provider''s base_url is one that the server''s configuration allows.';
 
 CREATE OR REPLACE FUNCTION qzpay.pause_provider(provider text, reason text) RETURNS boolean
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF NOT EXISTS (SELECT FROM qzpay.providers p WHERE p.code = pause_provider.provider) THEN
-        RAISE EXCEPTION 'provider "%" not found', provider USING ERRCODE = 'QZ404';
-    END IF;
-    UPDATE qzpay.providers p SET paused_at = qzpay._recorded_at(), paused_reason = pause_provider.reason
-    WHERE p.code = pause_provider.provider AND p.paused_at IS NULL;
-    RETURN FOUND;
-END $$;
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_as_act';
 COMMENT ON FUNCTION qzpay.pause_provider(text, text) IS
 'Stops sending anything to a provider; attempts wait. False if it was paused already. What is being sent at this moment still comes to its end. QZ404 for an unknown provider.';
 
-CREATE OR REPLACE FUNCTION qzpay.resume_provider(provider text) RETURNS boolean
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+CREATE OR REPLACE FUNCTION qzpay._pause_provider(provider text, reason text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM qzpay.providers p WHERE p.code = resume_provider.provider) THEN
+    IF NOT EXISTS (SELECT FROM qzpay.providers p WHERE p.code = _pause_provider.provider) THEN
         RAISE EXCEPTION 'provider "%" not found', provider USING ERRCODE = 'QZ404';
     END IF;
-    UPDATE qzpay.providers p SET paused_at = NULL, paused_reason = NULL WHERE p.code = resume_provider.provider AND p.paused_at IS NOT NULL;
+    UPDATE qzpay.providers p SET paused_at = qzpay._recorded_at(), paused_reason = _pause_provider.reason
+    WHERE p.code = _pause_provider.provider AND p.paused_at IS NULL;
     RETURN FOUND;
 END $$;
+COMMENT ON FUNCTION qzpay._pause_provider(text, text) IS 'Internal of pause_provider().';
+
+CREATE OR REPLACE FUNCTION qzpay.resume_provider(provider text) RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_as_act';
 COMMENT ON FUNCTION qzpay.resume_provider(text) IS 'Goes on with a paused provider where it stopped; false if it was not paused. QZ404 for an unknown provider.';
+
+CREATE OR REPLACE FUNCTION qzpay._resume_provider(provider text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM qzpay.providers p WHERE p.code = _resume_provider.provider) THEN
+        RAISE EXCEPTION 'provider "%" not found', provider USING ERRCODE = 'QZ404';
+    END IF;
+    UPDATE qzpay.providers p SET paused_at = NULL, paused_reason = NULL WHERE p.code = _resume_provider.provider AND p.paused_at IS NOT NULL;
+    RETURN FOUND;
+END $$;
+COMMENT ON FUNCTION qzpay._resume_provider(text) IS 'Internal of resume_provider().';

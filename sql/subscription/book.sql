@@ -2,6 +2,13 @@
 
 CREATE OR REPLACE FUNCTION qzpay.migrate_subscriptions(from_price uuid, to_price uuid, effective text DEFAULT 'period_end', proration text DEFAULT NULL, dry_run boolean DEFAULT false)
 RETURNS TABLE (subscription_id uuid, external_id text, quantity integer, from_amount numeric, to_amount numeric, currency text, effective_at timestamptz, status text, reason text)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'qzpay_as_act';
+COMMENT ON FUNCTION qzpay.migrate_subscriptions(uuid, uuid, text, text, boolean) IS
+'Moves everybody who has one version of a price to another version of it, at the end of their periods or now, and says what becomes of each: scheduled, changed, left (negotiated) or refused, with the reason; '
+'amounts are per interval in minor units. dry_run tells the same and changes nothing. Runs with the caller''s rights. Errors: QZ404, 22023 prices of different products, currencies or intervals.';
+
+CREATE OR REPLACE FUNCTION qzpay._migrate_subscriptions(from_price uuid, to_price uuid, effective text, proration text, dry_run boolean)
+RETURNS TABLE (subscription_id uuid, external_id text, quantity integer, from_amount numeric, to_amount numeric, currency text, effective_at timestamptz, status text, reason text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -59,9 +66,7 @@ BEGIN
     RETURN QUERY SELECT x.subscription_id, x.external_id, x.quantity, v_from.unit_amount * x.quantity, v_to.unit_amount * x.quantity, v_to.currency, x.effective_at, x.status, x.reason
         FROM jsonb_to_recordset(v_rows) AS x (subscription_id uuid, external_id text, quantity integer, effective_at timestamptz, status text, reason text);
 END $$;
-COMMENT ON FUNCTION qzpay.migrate_subscriptions(uuid, uuid, text, text, boolean) IS
-'Moves everybody who has one version of a price to another version of it, at the end of their periods or now, and says what becomes of each: scheduled, changed, left (negotiated) or refused, with the reason; '
-'amounts are per interval in minor units. dry_run tells the same and changes nothing. Runs with the caller''s rights. Errors: QZ404, 22023 prices of different products, currencies or intervals.';
+COMMENT ON FUNCTION qzpay._migrate_subscriptions(uuid, uuid, text, text, boolean) IS 'Internal of migrate_subscriptions().';
 
 CREATE OR REPLACE FUNCTION qzpay._status_of(p_name text) RETURNS qzpay.subscription_status
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE

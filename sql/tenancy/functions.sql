@@ -50,7 +50,11 @@ BEGIN
     END LOOP;
 
     EXECUTE format('CREATE POLICY staff ON %s TO qzpay_admin, qzpay_worker USING (true) WITH CHECK (true)', p_table);
-    IF NOT v_tenant THEN
+    IF v_root IN ('audit_entries', 'audit_personal') THEN
+        -- Without a tenant are the decisions of the seller, which are not for tenants to read; written by triggers with the owner's rights.
+        EXECUTE format('CREATE POLICY owner ON %s TO qzpay_owner USING (true) WITH CHECK (true)', p_table);
+        EXECUTE format('CREATE POLICY tenant ON %s FOR SELECT USING (tenant_id = (SELECT qzpay.current_tenant()))', p_table);
+    ELSIF NOT v_tenant THEN
         EXECUTE format('CREATE POLICY tenant ON %s USING (tenant_id IS NULL OR tenant_id = qzpay.current_tenant())
                         WITH CHECK (tenant_id IS NULL OR tenant_id = qzpay.current_tenant())', p_table);
     ELSIF v_root IN ('events', 'invoice_lines', 'ledger_transfers', 'transitions', 'usage_events', 'usage_totals') THEN
@@ -76,6 +80,12 @@ COMMENT ON FUNCTION qzpay._secure_table(regclass) IS
 'catalog tables also readable as far as their product is. Run again it makes the policies anew.';
 
 CREATE OR REPLACE FUNCTION qzpay.grant_access(role name, level text, tenant uuid DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'qzpay_as_act';
+COMMENT ON FUNCTION qzpay.grant_access(name, text, uuid) IS
+'Gives a role access at a level: admin (all tenants), app (acts for the tenant it sets, or for that of a call), tenant (its own rows: enters by token, or is bound to a tenant for ever). '
+'The caller must be a superuser, or have the group roles WITH ADMIN OPTION (42501 otherwise). Errors: 22023 unknown level or a role above row security, 42704 no such role, QZ404 no such tenant, QZ204 bound to another.';
+
+CREATE OR REPLACE FUNCTION qzpay._grant_access(role name, level text, tenant uuid) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -110,7 +120,6 @@ BEGIN
             RAISE EXCEPTION 'role "%" is bound to another tenant', role USING ERRCODE = 'QZ204', HINT = 'A binding is for ever: use another role.';
         END IF;
     END IF;
+    PERFORM qzpay._write_audit(tenant, NULL, 'role', role, 'act', NULL, qzpay._redact_json(jsonb_build_object('level', level)), NULL);
 END $$;
-COMMENT ON FUNCTION qzpay.grant_access(name, text, uuid) IS
-'Gives a role access at a level: admin (all tenants), app (acts for the tenant it sets, or for that of a call), tenant (its own rows: enters by token, or is bound to a tenant for ever). '
-'The caller must be a superuser, or have the group roles WITH ADMIN OPTION (42501 otherwise). Errors: 22023 unknown level or a role above row security, 42704 no such role, QZ404 no such tenant, QZ204 bound to another.';
+COMMENT ON FUNCTION qzpay._grant_access(name, text, uuid) IS 'Internal of grant_access().';

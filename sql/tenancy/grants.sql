@@ -13,7 +13,7 @@ BEGIN
             -- what a tenant may read of itself, and the catalog
             ('qzpay_app, qzpay_tenant', 'SELECT', 'balance_entries balances customers dunning_cases entitlements events invoice_lines invoice_parties invoices ledger_transfers limit_counters pending_lines periods
                 invoice_discounts redemptions subscription_changes subscription_items subscriptions tenants transitions usage_alerts usage_events usage_totals payment_attempts payment_methods usage_archived usage_late usage_marks usage_values entitlement_overrides limit_slots overages payments
-                charges event_types features ledger_accounts meters prices product_features product_relations products credit_grants credit_note_lines credit_notes grant_uses refund_requests'),
+                charges event_types features ledger_accounts meters prices product_features product_relations products credit_grants credit_note_lines credit_notes grant_uses refund_requests audit_entries audit_personal'),
             -- append-only
             ('qzpay_worker', 'INSERT', 'balance_entries events invoice_discounts invoice_parties ledger_transfers transitions usage_events usage_late usage_values credit_note_lines credit_notes grant_uses'),
             -- what runs, jobs and settlements write
@@ -77,7 +77,7 @@ BEGIN
             ('qzpay_admin', 'erase_customer restrict unrestrict
                 advance_test_clock check_config check_integrity churn comp create_test_clock credit_invoice doctor env_example export_catalog go_live grant_access
                 import_catalog import_subscription link_subscription migrate_subscriptions sync_subscription mrr pause_provider refund replay_webhook resolve_attempt resume_provider retry_billing sandbox_authenticate sandbox_set_token set_meter_query set_setting void_invoice
-                adjust_balance cancel_refund end_tax_rate preview_billing recognize_revenue grant_credit mark_uncollectible record_refund refund_balance retry_refund reissue_invoice set_tax_rate'))
+                adjust_balance cancel_refund end_tax_rate preview_billing recognize_revenue grant_credit seal_audit_log verify_audit_log mark_uncollectible record_refund refund_balance retry_refund reissue_invoice set_tax_rate'))
         SELECT g.roles, p.oid::regprocedure AS name
         FROM levels g
         CROSS JOIN LATERAL regexp_split_to_table(g.functions, '\s+') AS f (name)

@@ -14,6 +14,14 @@ COMMENT ON FUNCTION qzpay._count_rows(uuid, uuid, uuid, timestamptz, timestamptz
 'What the query of a meter finds for a customer in [p_from, p_to), run with the rights of the role that was named with it. Errors: QZ404, 42501 the role has come to more rights, and what the query raises.';
 
 CREATE OR REPLACE FUNCTION qzpay.set_meter_query(meter text, query text, run_as name DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'qzpay_as_act';
+COMMENT ON FUNCTION qzpay.set_meter_query(text, text, name) IS
+'Makes a meter count rows of the application''s own tables instead of events: a SELECT with the columns customer (external id; text, uuid, integer or bigint), quantity and occurred_at (timestamptz). '
+'It runs with the rights of run_as, which must have none of qzpay''s staff, inside a restricted operation: whoever owns what it reads can put code behind it. Names in it are qualified, its search path is pg_catalog. '
+'An index on (customer, occurred_at) makes it cheap. The bill counts the period afresh at its end; rows that came later for it are added to the next. query NULL: back to events. '
+'Errors: QZ401 unknown meter, QZ204 the meter has usage of the other kind, 42501 run_as may do too much, 22004, 22023.';
+
+CREATE OR REPLACE FUNCTION qzpay._set_meter_query(meter text, query text, run_as name) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -43,11 +51,7 @@ BEGIN
     ON CONFLICT (meter_id) DO UPDATE SET query = EXCLUDED.query, run_as = EXCLUDED.run_as, customer_type = EXCLUDED.customer_type;
     UPDATE qzpay.meters m SET counts_rows = true WHERE m.id = v_meter AND NOT m.counts_rows;
 END $$;
-COMMENT ON FUNCTION qzpay.set_meter_query(text, text, name) IS
-'Makes a meter count rows of the application''s own tables instead of events: a SELECT with the columns customer (external id; text, uuid, integer or bigint), quantity and occurred_at (timestamptz). '
-'It runs with the rights of run_as, which must have none of qzpay''s staff, inside a restricted operation: whoever owns what it reads can put code behind it. Names in it are qualified, its search path is pg_catalog. '
-'An index on (customer, occurred_at) makes it cheap. The bill counts the period afresh at its end; rows that came later for it are added to the next. query NULL: back to events. '
-'Errors: QZ401 unknown meter, QZ204 the meter has usage of the other kind, 42501 run_as may do too much, 22004, 22023.';
+COMMENT ON FUNCTION qzpay._set_meter_query(text, text, name) IS 'Internal of set_meter_query().';
 
 CREATE OR REPLACE FUNCTION qzpay._counted_usage(p_meter uuid, p_tenant uuid, p_customer uuid, p_period_start timestamptz, p_to timestamptz, OUT quantity numeric, OUT events bigint)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE

@@ -1,6 +1,7 @@
 /*
  * wrapper.c
- *		Public functions whose first argument names a tenant's object: open its context, call the internal of the same name.
+ *		Public functions: open the context of the tenant whose object the first argument names, and the act that the audit log tells of; call
+ *		the internal of the same name.
  *
  * qzpay.cancel(subscription, ...) is declared in C, SECURITY DEFINER, with the symbol of its first argument's kind; what it does is the
  * internal qzpay._cancel with the same arguments, in whatever language.  Found by name in the one schema and by exact argument types, so
@@ -13,24 +14,29 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type_d.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "nodes/execnodes.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/uuid.h"
 
 #include "errors.h"
 #include "qzpay.h"
+#include "store/act.h"
 #include "store/context.h"
 #include "store/installation.h"
 #include "store/pan.h"
 #include "store/tenant_of.h"
 #include "store/uuid.h"
 
+QZPAY_FUNCTION(qzpay_as_act);
 QZPAY_FUNCTION(qzpay_in_tenant_of_attempt);
 QZPAY_FUNCTION(qzpay_in_tenant_of_credit_note);
 QZPAY_FUNCTION(qzpay_in_tenant_of_customer);
@@ -40,6 +46,7 @@ QZPAY_FUNCTION(qzpay_in_tenant_of_invoice);
 QZPAY_FUNCTION(qzpay_in_tenant_of_payment);
 QZPAY_FUNCTION(qzpay_in_tenant_of_payment_method);
 QZPAY_FUNCTION(qzpay_in_tenant_of_refund_request);
+QZPAY_FUNCTION(qzpay_in_tenant_of_row);
 QZPAY_FUNCTION(qzpay_in_tenant_of_subscription);
 
 /* What a public function leads to. */
@@ -157,16 +164,21 @@ check_call(FunctionCallInfo fcinfo)
 	refuse_pan(fcinfo, target_function(fcinfo));
 }
 
-/* The call itself, between opening and closing the context, whatever happens in it. */
+/* The call itself, between opening and closing context and act, whatever happens in it; tenant is NULL for a call that acts for none. */
 static Datum
-invoke(FunctionCallInfo fcinfo, FmgrInfo *internal, ReturnSetInfo *result_info, const pg_uuid_t *tenant)
+invoke(FunctionCallInfo fcinfo, Target *target, ReturnSetInfo *result_info, const pg_uuid_t *tenant, bool is_act)
 {
 	FmgrInfo   *self = fcinfo->flinfo;
+	FmgrInfo   *internal = &target->internal;
 	int			allowed_modes = result_info != NULL ? result_info->allowedModes : 0;
 	volatile Datum result = (Datum) 0;
 	QzpayFrame	frame;
+	QzpayAct	act;
 
-	qzpay_context_push(&frame, tenant);
+	if (tenant != NULL)
+		qzpay_context_push(&frame, tenant);
+	if (is_act)
+		qzpay_act_open(&act, self->fn_oid);
 	PG_TRY();
 	{
 		fcinfo->flinfo = internal;
@@ -183,27 +195,30 @@ invoke(FunctionCallInfo fcinfo, FmgrInfo *internal, ReturnSetInfo *result_info, 
 		fcinfo->flinfo = self;
 		if (result_info != NULL)
 			result_info->allowedModes = allowed_modes;
-		qzpay_context_pop(&frame);
+		if (is_act)
+			qzpay_act_close(&act);
+		if (tenant != NULL)
+			qzpay_context_pop(&frame);
 	}
 	PG_END_TRY();
 	return result;
 }
 
-/* Calls the internal with this call's arguments in the tenant's context. */
+/* Calls the internal with this call's arguments, in the tenant's context unless tenant is NULL. */
 static Datum
 call_inside(FunctionCallInfo fcinfo, const pg_uuid_t *tenant)
 {
-	FmgrInfo   *internal = &target_function(fcinfo)->internal;
+	Target	   *target = target_function(fcinfo);
 	ReturnSetInfo *result_info = NULL;
 
 	if (fcinfo->resultinfo != NULL && IsA(fcinfo->resultinfo, ReturnSetInfo))
 		result_info = (ReturnSetInfo *) fcinfo->resultinfo;
-	for (int i = 0; internal->fn_strict && i < fcinfo->nargs; i++)
+	for (int i = 0; target->internal.fn_strict && i < fcinfo->nargs; i++)
 	{
 		if (fcinfo->args[i].isnull)
 			PG_RETURN_NULL();
 	}
-	return invoke(fcinfo, internal, result_info, tenant);
+	return invoke(fcinfo, target, result_info, tenant, target->is_volatile);
 }
 
 /*
@@ -322,4 +337,34 @@ qzpay_in_tenant_of_external_id(PG_FUNCTION_ARGS)
 	if (!qzpay_context_tenant(&tenant))
 		qzpay_uuid_derive_text(&tenant, qzpay_installation_id(), PG_GETARG_DATUM(0));
 	return call_inside(fcinfo, &tenant);
+}
+
+/* For what concerns no tenant, or several: staff's own decisions. */
+Datum
+qzpay_as_act(PG_FUNCTION_ARGS)
+{
+	return call_inside(fcinfo, NULL);
+}
+
+/*
+ * qzpay_in_tenant_of_row
+ *		A trigger function for rows: calls its internal in the context of the row's tenant, whoever writes the row.
+ */
+Datum
+qzpay_in_tenant_of_row(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	int			number;
+	Datum		tenant = (Datum) 0;
+	bool		isnull = true;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function is not a trigger of this kind")));
+	number = SPI_fnumber(RelationGetDescr(trigger->tg_relation), "tenant_id");
+	if (number > 0)
+		tenant = heap_getattr(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple,
+							  number, RelationGetDescr(trigger->tg_relation), &isnull);
+	return invoke(fcinfo, target_function(fcinfo), NULL, isnull ? NULL : DatumGetUUIDP(tenant), false);
 }
