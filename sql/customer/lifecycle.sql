@@ -186,6 +186,7 @@ BEGIN
       AND t.object_id IN (SELECT s.id FROM qzpay.subscriptions s WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id
                           UNION ALL SELECT i.id FROM qzpay.invoices i WHERE i.tenant_id = c.tenant_id AND i.customer_id = c.id);
     UPDATE qzpay.balance_entries b SET description = NULL WHERE b.tenant_id = c.tenant_id AND b.customer_id = c.id AND b.description IS NOT NULL;
+    UPDATE qzpay.refund_requests r SET reason = NULL WHERE r.tenant_id = c.tenant_id AND r.customer_id = c.id AND r.reason IS NOT NULL;
     UPDATE qzpay.credit_notes n SET reason = NULL, metadata = '{}' WHERE n.tenant_id = c.tenant_id AND n.customer_id = c.id AND (n.reason IS NOT NULL OR n.metadata <> '{}');
     UPDATE qzpay.subscription_items i SET metadata = '{}'
     FROM qzpay.subscriptions s WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND i.tenant_id = s.tenant_id AND i.subscription_id = s.id AND i.metadata <> '{}';

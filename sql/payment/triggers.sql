@@ -13,6 +13,9 @@ CREATE OR REPLACE TRIGGER b_immutable BEFORE UPDATE ON qzpay.payments FOR EACH R
 CREATE OR REPLACE TRIGGER d_no_delete BEFORE DELETE ON qzpay.payments FOR EACH ROW EXECUTE FUNCTION qzpay._append_only();
 CREATE OR REPLACE TRIGGER append_only_truncate BEFORE TRUNCATE ON qzpay.payments FOR EACH STATEMENT EXECUTE FUNCTION qzpay._append_only();
 CREATE OR REPLACE TRIGGER b_immutable BEFORE UPDATE ON qzpay.refund_requests FOR EACH ROW
-    EXECUTE FUNCTION qzpay._guard_columns('status', 'refunded', 'refunding', 'reference', 'settled_at');
+    EXECUTE FUNCTION qzpay._guard_columns('status', 'refunded', 'refunding', 'reason', 'reference', 'settled_at');
+-- Erasure takes the words away; that is the only change of them.
+CREATE OR REPLACE TRIGGER b_reason BEFORE UPDATE OF reason ON qzpay.refund_requests FOR EACH ROW
+    WHEN (NEW.reason IS NOT NULL AND NEW.reason IS DISTINCT FROM OLD.reason) EXECUTE FUNCTION qzpay._append_only();
 CREATE OR REPLACE TRIGGER d_no_delete BEFORE DELETE ON qzpay.refund_requests FOR EACH ROW EXECUTE FUNCTION qzpay._append_only();
 CREATE OR REPLACE TRIGGER append_only_truncate BEFORE TRUNCATE ON qzpay.refund_requests FOR EACH STATEMENT EXECUTE FUNCTION qzpay._append_only();

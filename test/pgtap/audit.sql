@@ -9,8 +9,8 @@ SET LOCAL timezone = 'America/Argentina/Buenos_Aires';
 CREATE TEMP TABLE act AS
 SELECT name FROM regexp_split_to_table('add_addon add_invoice_line adjust_balance attach_payment_method cancel cancel_refund cancel_scheduled_change change_plan charge clear_entitlement comp create_invoice
     credit_invoice delete_customer delete_draft_invoice detach_payment_method end_tax_rate end_trial erase_customer extend_trial finalize_invoice go_live grant_access grant_credit import_catalog
-    import_subscription link_subscription mark_uncollectible migrate_subscriptions pause pause_provider pay_invoice record_refund redeem_promo_code refund_balance reissue_invoice remove_addon remove_discount
-    remove_invoice_line replace_payment_method resolve_attempt restrict resume resume_provider retry_billing sandbox_authenticate sandbox_set_token set_addon_quantity set_auto_renew
+    import_subscription link_subscription mark_uncollectible migrate_subscriptions pause pause_provider pay_invoice record_refund redeem_promo_code refund refund_balance reissue_invoice remove_addon remove_discount
+    remove_invoice_line replace_payment_method resolve_attempt restrict resume resume_provider retry_billing retry_refund sandbox_authenticate sandbox_set_token set_addon_quantity set_auto_renew
     set_billing_details set_default_payment_method set_entitlement set_item_terms set_meter_query set_setting set_tax_rate subscribe sync_customer sync_subscription uncancel unrestrict
     update_customer update_payment_method void_invoice', '\s+') name;
 CREATE TEMP TABLE exception (name text, reason text);
@@ -98,7 +98,7 @@ SELECT is((SELECT concat_ws(' ', act, operation, after ->> 'email', after ->> 'n
     'sync_customer insert ana@example.org Ana Personal 2026-01-05 09:00:00', 'a customer, in its own time');
 SELECT is((SELECT after::text ~ 'ana@|Personal|org_1' FROM qzpay.audit_entries WHERE customer_id = :'c'), false, 'the immutable part names nobody');
 SELECT qzpay.attach_payment_method(:'c', 'sandbox', 'tok_ok', 'visa', '4242', 12, 2030) AS m1 \gset
-SELECT qzpay.attach_payment_method(:'c', 'sandbox', 'tok_ok2', make_default => false) AS m2 \gset
+SELECT qzpay.attach_payment_method(:'c', 'sandbox', 'tok_3ds', make_default => false) AS m2 \gset
 SELECT is((SELECT after ->> 'token' FROM qzpay.audit_log WHERE object_id = :'m1' AND operation = 'insert'), '[redacted]', 'no token');
 SELECT id AS s FROM qzpay.subscribe(:'c', 'starter') \gset
 SELECT pg_temp.done(format(call, :'c', :'s', :'m1', :'m2')) FROM unnest(ARRAY[
