@@ -77,7 +77,7 @@ BEGIN
         -- tokens and references of providers, as tenancy/grants.sql hides them, and frozen requests that contain them
         WHEN 'hidden' THEN '{idempotency_key,provider_ref,request,token}'
         -- of customers; what erase_customer() empties, and free text that somebody wrote about them
-        WHEN 'personal' THEN '{address,billing_emails,brand,cancel_feedback,description,email,exp_month,exp_year,external_id,last4,metadata,name,next_action,po_number,reason,reference,
+        WHEN 'personal' THEN '{address,billing_emails,brand,cancel_feedback,cancel_reason,description,email,exp_month,exp_year,external_id,last4,metadata,name,next_action,po_number,reason,reference,
             restricted_reason,scope,segments,status_reason,tax_ids}'
     END;
 END $$;

@@ -38,7 +38,7 @@ SELECT is_empty($$
     SELECT a.relation, c.attname FROM qzpay._audited_tables() a JOIN pg_attribute c ON c.attrelid = ('qzpay.' || a.relation)::regclass AND c.attnum > 0 AND NOT c.attisdropped
     WHERE a.kind = 'customer' AND c.atttypid IN ('text'::regtype, 'jsonb'::regtype, 'text[]'::regtype, 'name'::regtype, 'inet'::regtype, 'bytea'::regtype)
       AND c.attname <> ALL (qzpay._audit_columns('personal') || qzpay._audit_columns('hidden') || qzpay._audit_columns('derived'))
-      AND c.attname NOT IN ('account', 'blocked_reason', 'cancel_reason', 'category', 'cause', 'code', 'collection', 'currency', 'cycle', 'decline_class', 'decline_code', 'direction', 'discounts',
+      AND c.attname NOT IN ('account', 'blocked_reason', 'category', 'cause', 'code', 'collection', 'currency', 'cycle', 'decline_class', 'decline_code', 'direction', 'discounts',
           'dunning_policy', 'feature_code', 'from_plan', 'grace_access', 'included', 'interval_unit', 'kind', 'locale', 'managed_by', 'mode', 'number', 'operation', 'pause_access', 'proration',
           'provider', 'set_by', 'state', 'status', 'tax_exempt', 'tax_note', 'tax_rates', 'taxes', 'terms', 'timezone', 'to_plan', 'trial_end_behavior', 'trigger', 'type', 'usage_unit', 'value') $$,
     'no column of words goes to the immutable part unawares');
@@ -123,7 +123,7 @@ BEGIN
     RETURN i;
 END $$;
 SELECT id AS d FROM qzpay.sync_customer('org_documents', test_clock => :'clock') \gset
-SELECT qzpay.attach_payment_method(:'d', 'sandbox', 'tok_ok') AS m3 \gset
+SELECT qzpay.attach_payment_method(:'d', 'sandbox', 'tok_refund_fails') AS m3 \gset
 SELECT pg_temp.invoice(:'d', 5000) AS voided, pg_temp.invoice(:'d', 5000) AS lost, pg_temp.invoice(:'d', 5000) AS again, pg_temp.invoice(:'d', 5000) AS paid, pg_temp.invoice(:'d', 5000) AS fails \gset
 SELECT qzpay.void_invoice(:'voided', 'mistake') \g /dev/null
 SELECT is((SELECT string_agg(concat_ws(' ', before ->> 'status', after ->> 'status', after ->> 'status_reason', after ->> 'amount_written_off'), ', ' ORDER BY id) FROM qzpay.audit_log WHERE object_id = :'voided' AND act = 'void_invoice'),
@@ -136,6 +136,8 @@ SELECT pg_temp.done(format('qzpay.record_refund(%L, ''bank'')', id)) FROM qzpay.
 SELECT qzpay.credit_invoice(:'paid', amount => 1000) \g /dev/null
 SELECT qzpay.refund_balance(:'d', 400) AS r \gset
 SELECT qzpay.cancel_refund(:'r') \g /dev/null
+SELECT (SELECT f.refund_request FROM qzpay.refund(p.id, 100) f) AS r FROM qzpay.payments p WHERE p.customer_id = :'d' LIMIT 1 \gset
+SELECT qzpay.retry_refund(:'r') \g /dev/null
 SELECT qzpay.sandbox_set_token(:'m3', 'tok_3ds') \g /dev/null
 SELECT attempt_id AS a FROM qzpay.pay_invoice(:'fails') \gset
 SELECT qzpay.sandbox_authenticate(:'a') \g /dev/null

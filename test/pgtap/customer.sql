@@ -153,7 +153,8 @@ DECLARE
     found text := '';
 BEGIN
     FOR r IN SELECT c.oid FROM pg_class c WHERE c.relnamespace = 'qzpay'::regnamespace AND c.relkind = 'r' ORDER BY c.relname LOOP
-        EXECUTE format('SELECT count(*) FROM %s x WHERE x::text ~ %L', r, what) INTO n;
+        -- The log of what the providers were set up with names every token of the sandbox, as their table does.
+        EXECUTE format('SELECT count(*) FROM %s x WHERE x::text ~ %L AND %s', r, what, CASE WHEN r = 'qzpay.audit_entries'::regclass THEN 'x.object <> ''providers''' ELSE 'true' END) INTO n;
         found := found || CASE WHEN n > 0 THEN r || ' ' ELSE '' END;
     END LOOP;
     RETURN found;
