@@ -2,6 +2,8 @@
 BEGIN;
 SELECT plan(7);
 SET LOCAL client_min_messages = warning;
+-- As if the installation were of this instant, however long the tests before have taken.
+UPDATE qzpay.jobs j SET next_run_at = j.next_run_at + (qzpay._real_now() - k.latest) FROM (SELECT max(next_run_at) AS latest FROM qzpay.jobs) k;
 SELECT is((SELECT string_agg(check_name || ' ' || status, ', ' ORDER BY check_name) FROM qzpay.doctor() WHERE check_name = 'jobs' AND status <> 'ok'), NULL, 'right after the installation no job is late');
 SELECT is((SELECT count(*) FROM qzpay.jobs j WHERE j.enabled AND j.next_run_at > qzpay._real_now()), 0::bigint, 'though all of them are due');
 SELECT count(*) FROM qzpay.run_due_jobs() \g /dev/null
