@@ -166,7 +166,8 @@ sub same {
 		AND c.relname NOT IN ('billing_runs', 'jobs', 'workers', 'epochs', 'invoice_series', 'discounts') ORDER BY 1})) {
 		my ($table, $of_tenants) = split /\|/, $line;
 		my %count;
-		my $condition = $of_tenants eq 't' ? "WHERE t.tenant_id IS NULL OR t.tenant_id NOT IN ($busy)" : '';
+		my $condition = $of_tenants eq 't' ? "WHERE (t.tenant_id IS NULL OR t.tenant_id NOT IN ($busy))" : '';
+		$condition .= q{ AND t.object <> 'billing_runs'} if $table eq 'audit_entries';
 		$rows += rows('calm', $table, $condition, \%count, -1);
 		rows('month', $table, $condition, \%count, 1);
 		my @wrong = sort { substr($a, 0, 80) cmp substr($b, 0, 80) } grep { $count{$_} } keys %count;

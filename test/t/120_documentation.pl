@@ -81,11 +81,13 @@ SELECT id AS payer FROM qzpay.sync_customer('payer', livemode => false) \gset
 SELECT qzpay.attach_payment_method(:'payer', 'sandbox', 'tok_ok') \gset
 SELECT id AS s FROM qzpay.subscribe(:'payer'::uuid, 'pro', trial_days => 0) \gset
 SELECT id AS i FROM qzpay.invoices WHERE subscription_id = :'s' \gset
+SELECT count(*) FROM qzpay.run_due_jobs() \gset
+SELECT id AS p FROM qzpay.payments WHERE invoice_id = :'i' \gset
 SELECT (qzpay.credit_invoice(:'i', amount => 100, reason => 'sorry')).id AS n \gset
 SELECT id AS buyer FROM qzpay.sync_customer('buyer', livemode => false) \gset
 SELECT qzpay.attach_payment_method(:'buyer', 'sandbox', 'tok_ok') \gset
 INSERT INTO organizations SELECT external_id FROM qzpay.customers;
-SELECT 'customer', :'buyer' UNION ALL SELECT 'subscription', :'s' UNION ALL SELECT 'invoice', :'i' UNION ALL SELECT 'credit_note', :'n';
+SELECT 'customer', :'buyer' UNION ALL SELECT 'subscription', :'s' UNION ALL SELECT 'invoice', :'i' UNION ALL SELECT 'credit_note', :'n' UNION ALL SELECT 'payment', :'p';
 SQL
 for my $page (sort grep { $_ ne 'docs/reference.md' } glob 'docs/*.md')
 {
