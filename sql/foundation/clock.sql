@@ -68,6 +68,8 @@ BEGIN
         PERFORM qzpay._invoice_batch(clock, now_at, now_at, 10000);
         IF v_due <= v_next THEN
             done := done + qzpay._due_batch(clock, now_at, now_at, 10000);
+            -- The last of a day's subscriptions has come to the invoice that waited for it.
+            PERFORM qzpay._finalize_due(clock, now_at, now_at, 10000);
         END IF;
         IF v_chore <= v_next THEN
             PERFORM qzpay._do_chores(clock, now_at, 10000);
