@@ -478,7 +478,6 @@ BEGIN
               WHERE s.test_clock_id IS NULL AND s.next_due_at <= p_until AND s.set_aside_at IS NULL
               ORDER BY s.next_due_at LIMIT p_limit FOR UPDATE SKIP LOCKED) k;
     ELSE
-        PERFORM FROM qzpay.customers c WHERE c.test_clock_id = p_clock AND qzpay._consolidates() ORDER BY c.tenant_id, c.id FOR NO KEY UPDATE;
         SELECT array_agg(k.tenant_id), array_agg(k.id), array_agg(k.next_due_at) INTO v_tenants, v_subscriptions, v_dues
         FROM (SELECT s.tenant_id, s.id, s.next_due_at FROM qzpay.subscriptions s
               WHERE s.test_clock_id = p_clock AND s.next_due_at <= p_until AND s.set_aside_at IS NULL

@@ -13,7 +13,7 @@ SELECT count(*) FROM qzpay.import_catalog('{"currency": "USD", "meters": {"hits"
 
 CREATE TEMP TABLE life (name text PRIMARY KEY, clock uuid, customer uuid, site uuid, shop uuid);
 CREATE FUNCTION pg_temp.begin_life(life_name text, wanted text DEFAULT 'day', token text DEFAULT 'tok_ok', zone text DEFAULT 'UTC', shop_at timestamptz DEFAULT '2026-01-05 09:00+00',
-                                   per text DEFAULT 'month', code text DEFAULT NULL, addons jsonb DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
+                                   per text DEFAULT 'month', code text DEFAULT NULL, addons jsonb DEFAULT NULL, second text DEFAULT 'shop') RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     l life;
 BEGIN
@@ -24,7 +24,7 @@ BEGIN
     PERFORM qzpay.attach_payment_method(l.customer, 'sandbox', token);
     l.site := (qzpay.subscribe(l.customer, 'site', trial_days => 0, allow_multiple => true, promo_code => code)).id;
     PERFORM qzpay.advance_test_clock(l.clock, shop_at);
-    l.shop := (qzpay.subscribe(l.customer, 'shop', per, trial_days => 0, allow_multiple => true, addons => addons, metadata => '{"name": "North"}')).id;
+    l.shop := (qzpay.subscribe(l.customer, second, per, trial_days => 0, allow_multiple => true, addons => addons, metadata => '{"name": "North"}')).id;
     INSERT INTO life VALUES (l.*);
 END $$;
 CREATE FUNCTION pg_temp.go(life_name text, at timestamptz) RETURNS void LANGUAGE sql AS $$ SELECT qzpay.advance_test_clock(l.clock, at) FROM life l WHERE l.name = life_name $$;
@@ -283,6 +283,18 @@ END $$;
 SELECT is(pg_temp.bills('neglected'), '04-10 00:00 open 3000 site+shop, 04-10 00:00 open 3000 site+shop, 04-10 00:00 open 3000 site+shop', 'neglected: three days, three invoices');
 SELECT pg_temp.go('neglected', '2026-04-10 00:00+00') \g /dev/null
 SELECT is(pg_temp.states('neglected'), 'site active access, shop active access', 'neglected: paid');
+
+-- Usage that both contracts charge for is billed by one of them, though they come to the draft one after the other.
+SELECT pg_temp.begin_life('metered', second => 'site') \g /dev/null
+SELECT qzpay.record_usage(customer, 'hits', 10, 'x1') FROM life WHERE name = 'metered' \g /dev/null
+UPDATE qzpay.test_clocks c SET now_at = '2026-02-05 09:00+00' FROM life l WHERE l.name = 'metered' AND c.id = l.clock;
+SELECT qzpay._due_batch(clock, '2026-02-05 09:00+00', '2026-02-05 09:00+00', 1) FROM life WHERE name = 'metered' \g /dev/null
+SELECT is(pg_temp.bills('metered'), 'no date draft 1070 site', 'metered: the first, with the usage');
+SELECT qzpay._due_batch(clock, '2026-02-05 09:00+00', '2026-02-05 09:00+00', 1) FROM life WHERE name = 'metered' \g /dev/null
+SELECT pg_temp.go('metered', '2026-02-05 10:00+00') \g /dev/null
+SELECT is(pg_temp.lines(pg_temp.last('metered')), 'site plan 1000, site usage 70, shop plan 1000', 'metered: the second has none left');
+SELECT qzpay.refund((SELECT p.id FROM qzpay.payments p WHERE p.invoice_id = pg_temp.last('metered')), end_access => true) \g /dev/null
+SELECT is(pg_temp.states('metered'), 'site canceled no access, shop canceled no access', 'metered: who pays back what was paid for both may end both');
 
 -- 18. In real time: the preview of the run is the run.
 SELECT (qzpay.sync_customer('real', livemode => false)).id AS r \gset
