@@ -162,7 +162,7 @@ none(q{SELECT p.subscription_id, p.period_start, u.quantity, b.quantity
 	AND } . $plain . q{}, 'what was stated is what was billed');
 is($node->safe_psql('postgres', q{SELECT count(*) > 10 * (SELECT count(*) FROM lives.life), (SELECT count(*) > 5 FROM qzpay.invoice_lines WHERE kind = 'usage' AND amount > 0),
 	(SELECT count(DISTINCT status) > 2 FROM qzpay.subscriptions), (SELECT count(DISTINCT split_part(t, ' ', 3)) > 40 FROM lives.life, regexp_split_to_table(told, E'\\n') t WHERE t !~ 'refused'),
-	(SELECT last_value > 20 FROM lives.kept_promises), (SELECT count(*) > 5 FROM qzpay.invoice_shares) FROM qzpay.invoices}), 't|t|t|t|t|t', 'the lives were eventful');
+	(SELECT last_value > 20 FROM lives.kept_promises), (SELECT count(*) > 0 FROM qzpay.invoice_shares) FROM qzpay.invoices}), 't|t|t|t|t|t', 'the lives were eventful');
 my ($rc, undef, $err) = $node->psql('postgres', 'TRUNCATE qzpay.usage_events', on_error_die => 0);
 like($err, qr/rows of qzpay\.usage_events are never removed/, 'usage is not truncated');
 $node->stop;
