@@ -30,3 +30,4 @@ ISOLATION += iso_limit
 ISOLATION += iso_usage
 ISOLATION += iso_usage_batch
 ISOLATION += iso_usage_close
+ISOLATION += iso_together

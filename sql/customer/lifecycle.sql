@@ -246,6 +246,8 @@ BEGIN
                           WHERE i.tenant_id = t AND i.customer_id = p_customer),
         'invoice_parties', (SELECT jsonb_agg(to_jsonb(x) ORDER BY x.invoice_id) FROM qzpay.invoice_parties x JOIN qzpay.invoices i ON i.tenant_id = x.tenant_id AND i.id = x.invoice_id
                             WHERE i.tenant_id = t AND i.customer_id = p_customer),
+        'invoice_shares', (SELECT jsonb_agg(to_jsonb(x) ORDER BY x.invoice_id, x.subscription_id) FROM qzpay.invoice_shares x JOIN qzpay.invoices i ON i.tenant_id = x.tenant_id AND i.id = x.invoice_id
+                           WHERE i.tenant_id = t AND i.customer_id = p_customer),
         'pending_lines', (SELECT jsonb_agg(to_jsonb(x) ORDER BY x.id) FROM qzpay.pending_lines x WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'payment_attempts', (SELECT jsonb_agg(to_jsonb(x) - '{request,idempotency_key,provider_ref,leased_by}'::text[] ORDER BY x.id) FROM qzpay.payment_attempts x WHERE x.tenant_id = t AND x.customer_id = p_customer),
         'payments', (SELECT jsonb_agg(to_jsonb(x) - 'provider_ref' ORDER BY x.id) FROM qzpay.payments x WHERE x.tenant_id = t AND x.customer_id = p_customer),

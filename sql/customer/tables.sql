@@ -15,6 +15,7 @@ CREATE TABLE qzpay.customers (
     po_number text,
     collection text NOT NULL DEFAULT 'charge_automatically' CHECK (collection IN ('charge_automatically', 'send_invoice')),
     net_days integer NOT NULL DEFAULT 0 CHECK (net_days BETWEEN 0 AND 3650),
+    invoice_consolidation text CHECK (invoice_consolidation IN ('none', 'day')),
     segments text[] NOT NULL DEFAULT '{}',
     seller_id uuid NOT NULL REFERENCES qzpay.sellers,
     livemode boolean NOT NULL,
@@ -32,6 +33,8 @@ COMMENT ON TABLE qzpay.customers IS
 'Who is billed. id is derived from tenant and external id, so the application may use either; a foreign key from or to its own tables survives dumps.';
 COMMENT ON COLUMN qzpay.customers.tax_rates IS 'Codes of the tax rates that apply to this customer whatever its address; NULL: those of its place.';
 COMMENT ON COLUMN qzpay.customers.collection IS 'How invoices of its subscriptions are collected; with send_invoice they are due net_days × 24 h after issue and nothing is charged by itself.';
+COMMENT ON COLUMN qzpay.customers.invoice_consolidation IS 'none: an invoice for each subscription; day: one for all that is due on a day of the customer''s zone; NULL: the setting of that name.';
+CREATE INDEX customers_invoice_consolidation_idx ON qzpay.customers (invoice_consolidation) WHERE invoice_consolidation = 'day';
 CREATE INDEX customers_id_idx ON qzpay.customers (id);
 CREATE INDEX customers_test_clock_id_idx ON qzpay.customers (test_clock_id) WHERE test_clock_id IS NOT NULL;
 

@@ -7,6 +7,7 @@ DECLARE
     v_automatic jsonb;
     v_limited uuid[];
     v_redeemed boolean;
+    v_shared uuid[];
     v_judged qzpay._judged_bill[];
 BEGIN
     SELECT jsonb_agg(qzpay._discount_terms(d.id) ORDER BY d.code COLLATE "C"), array_agg(d.id) FILTER (WHERE d.max_uses IS NOT NULL OR d.max_uses_per_customer IS NOT NULL OR d.periods IS NOT NULL)
@@ -18,14 +19,22 @@ BEGIN
     IF v_limited IS NOT NULL THEN
         PERFORM qzpay._lock_limited_discounts();
     END IF;
-    v_judged := qzpay._judge_bills(p_bills, p_lines, coalesce(v_automatic, '[]'), v_limited);
+    SELECT array_agg(x.invoice_id) INTO v_shared FROM (SELECT b.invoice_id FROM unnest(p_bills) b WHERE b.billing_day IS NOT NULL GROUP BY b.invoice_id HAVING count(*) > 1) x;
+    v_judged := CASE WHEN v_shared IS NULL THEN qzpay._judge_bills(p_bills, p_lines, coalesce(v_automatic, '[]'), v_limited)
+                     ELSE qzpay._judge_shares(p_bills, p_lines, coalesce(v_automatic, '[]'), v_limited, v_shared) END;
     IF v_judged IS NULL THEN
         RETURN p_lines;
     END IF;
     INSERT INTO qzpay.invoice_discounts (tenant_id, invoice_id, considered)
     SELECT j.tenant_id, j.invoice_id, CASE WHEN j.result -> 'discount' = '0' THEN j.result -> 'discounts'
                                            ELSE (SELECT jsonb_agg(x.item - 'lines' ORDER BY x.ordinality) FROM jsonb_array_elements(j.result -> 'discounts') WITH ORDINALITY x (item)) END
-    FROM unnest(v_judged) j;
+    FROM unnest(v_judged) j WHERE v_shared IS NULL OR j.invoice_id <> ALL (v_shared);
+    IF v_shared IS NOT NULL THEN
+        INSERT INTO qzpay.invoice_discounts (tenant_id, invoice_id, considered)
+        SELECT j.tenant_id, j.invoice_id, jsonb_agg(x.item - 'lines' || jsonb_build_object('subscription', j.subscription_id) ORDER BY j.ordinality, x.ordinality)
+        FROM unnest(v_judged) WITH ORDINALITY j CROSS JOIN LATERAL jsonb_array_elements(j.result -> 'discounts') WITH ORDINALITY x (item)
+        WHERE j.invoice_id = ANY (v_shared) GROUP BY j.tenant_id, j.invoice_id;
+    END IF;
     IF NOT v_redeemed AND NOT EXISTS (SELECT FROM unnest(v_judged) j WHERE j.result -> 'discount' <> '0') THEN
         RETURN p_lines;
     END IF;
@@ -46,7 +55,7 @@ BEGIN
     RETURN (
         SELECT array_agg(ROW(l.tenant_id, l.invoice_id, l.kind, l.product_id, l.price_id, l.charge_id, l.subscription_item_id, l.meter_id, l.description, l.period_start, l.period_end,
                              l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id, coalesce(x.discount, l.discount_amount), l.tax_amount,
-                             coalesce(x.discounts, l.discounts), l.taxes, l.metadata, l.id)::qzpay._line ORDER BY l.ordinality)
+                             coalesce(x.discounts, l.discounts), l.taxes, l.metadata, l.id, l.subscription_id)::qzpay._line ORDER BY l.ordinality)
         FROM unnest(p_lines) WITH ORDINALITY l
         LEFT JOIN (SELECT j.positions[x.ordinality] AS position, (x.item -> 'discount')::bigint AS discount, x.item -> 'discounts' AS discounts
                    FROM unnest(p_judged) j CROSS JOIN LATERAL jsonb_array_elements(j.result -> 'lines') WITH ORDINALITY x (item)
@@ -128,6 +137,27 @@ END $$;
 COMMENT ON FUNCTION qzpay._judge_bills(qzpay._bill[], qzpay._line[], jsonb, uuid[]) IS
 'apply_discounts() for invoices about to be written, in their order: the automatic discounts given and what each subscription has redeemed. p_limited: ids of those among them whose uses are counted. '
 'NULL where no discount is to be considered.';
+
+CREATE OR REPLACE FUNCTION qzpay._judge_shares(p_bills qzpay._bill[], p_lines qzpay._line[], p_automatic jsonb, p_limited uuid[], p_shared uuid[]) RETURNS qzpay._judged_bill[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
+        SELECT array_agg(ROW(j.tenant_id, coalesce(b.invoice_id, j.invoice_id), j.customer_id, j.subscription_id, j.due_at, j.cart, j.positions, j.period_end, j.terms, j.facts, j.timezone, j.result)::qzpay._judged_bill
+                         ORDER BY j.ordinality)
+        FROM unnest(qzpay._judge_bills(
+            (SELECT array_agg(ROW(b.tenant_id, CASE WHEN b.invoice_id = ANY (p_shared) THEN b.subscription_id ELSE b.invoice_id END, b.customer_id, b.subscription_id, b.seller_id, b.livemode, b.currency,
+                                  b.kind, b.due_at, b.period_start, b.period_end, b.collection, b.net_days, b.metadata, b.billing_day)::qzpay._bill ORDER BY b.ordinality) FROM unnest(p_bills) WITH ORDINALITY b),
+            (SELECT array_agg(ROW(l.tenant_id, CASE WHEN l.invoice_id = ANY (p_shared) THEN l.subscription_id ELSE l.invoice_id END, l.kind, l.product_id, l.price_id, l.charge_id, l.subscription_item_id,
+                                  l.meter_id, l.description, l.period_start, l.period_end, l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id, l.discount_amount, l.tax_amount,
+                                  l.discounts, l.taxes, l.metadata, l.id, l.subscription_id)::qzpay._line ORDER BY l.ordinality) FROM unnest(p_lines) WITH ORDINALITY l),
+            p_automatic, p_limited)) WITH ORDINALITY j
+        LEFT JOIN unnest(p_bills) b ON b.subscription_id = j.invoice_id AND b.invoice_id = ANY (p_shared)
+    );
+END $$;
+COMMENT ON FUNCTION qzpay._judge_shares(qzpay._bill[], qzpay._line[], jsonb, uuid[], uuid[]) IS
+'_judge_bills() where some invoices (p_shared) are shared by subscriptions: each of them is judged by its own lines as if it were billed alone, which keeps a code to the subscription that redeemed it. '
+'While it is judged a share goes by the id of its subscription.';
 
 CREATE OR REPLACE FUNCTION qzpay._use_redemptions(p_judged qzpay._judged_bill[], p_limited uuid[], p_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

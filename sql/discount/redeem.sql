@@ -107,7 +107,7 @@ BEGIN
                       OR v_product.trial_days > 0
                          AND NOT EXISTS (SELECT FROM qzpay.subscriptions s WHERE s.tenant_id = v_customer.tenant_id AND s.customer_id = p_customer AND s.trial_end IS NOT NULL);
         v_bill := ROW(v_customer.tenant_id, v_customer.id, p_customer, NULL, v_customer.seller_id, v_customer.livemode, v_answer.currency, NULL, qzpay.now(p_customer),
-                      NULL, NULL, NULL, NULL, NULL);
+                      NULL, NULL, NULL, NULL, NULL, NULL);
         v_line.tenant_id := v_customer.tenant_id;
         v_line.invoice_id := v_bill.invoice_id;
         v_line.kind := 'plan';
@@ -173,11 +173,11 @@ BEGIN
     END IF;
     SELECT c.seller_id INTO STRICT v_seller FROM qzpay.customers c WHERE c.tenant_id = p_tenant AND c.id = p_customer;
     SELECT array_agg(ROW(p_tenant, v_id, i.kind, i.product_id, i.price_id, NULL, i.id, NULL, p.name, NULL, NULL, i.quantity, NULL, NULL,
-                         qzpay.round_amount(coalesce(i.unit_amount, c.unit_amount) * i.quantity), false, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line) INTO v_lines
+                         qzpay.round_amount(coalesce(i.unit_amount, c.unit_amount) * i.quantity), false, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line) INTO v_lines
     FROM qzpay.subscription_items i JOIN qzpay.products p ON p.id = i.product_id JOIN qzpay.prices c ON c.id = i.price_id
     WHERE i.tenant_id = p_tenant AND i.subscription_id = p_subscription AND i.valid_from <= greatest(p_at, v_sub.started_at) AND i.valid_until > p_at;
     v_judgement := qzpay._judge_promo_code(p_tenant, p_customer, v_discount.id, v_discount.uses - 1,
-        ROW(p_tenant, v_id, p_customer, p_subscription, v_seller, v_sub.livemode, v_sub.currency, NULL, p_at, NULL, NULL, NULL, NULL, NULL)::qzpay._bill, v_lines,
+        ROW(p_tenant, v_id, p_customer, p_subscription, v_seller, v_sub.livemode, v_sub.currency, NULL, p_at, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._bill, v_lines,
         -- A trial that waits for its payment method is one.
         jsonb_build_object('trialing', v_sub.trial_end IS NOT NULL AND v_sub.status IN ('trialing', 'incomplete')));
     -- A code that is used up says so, as validate_promo_code() does, though this subscription has had one of its uses.

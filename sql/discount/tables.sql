@@ -73,4 +73,4 @@ CREATE TABLE qzpay.invoice_discounts (
     FOREIGN KEY (tenant_id, invoice_id) REFERENCES qzpay.invoices DEFERRABLE INITIALLY DEFERRED
 );
 COMMENT ON TABLE qzpay.invoice_discounts IS
-'Every discount that was considered for an invoice, applied or not, with amount or reason: the member discounts of the result of apply_discounts(). Append-only. The view considered_discounts has a row for each.';
+'Every discount that was considered for an invoice, applied or not, with amount or reason: the member discounts of the result of apply_discounts(); where subscriptions share the invoice, of each, which is named in subscription. Append-only. The view considered_discounts has a row for each.';

@@ -57,6 +57,7 @@ BEGIN
                          WHEN 'void' THEN ARRAY['invoice.voided'] WHEN 'uncollectible' THEN ARRAY['invoice.marked_uncollectible'] ELSE '{}' END,
                jsonb_build_object('invoiceId', i.id, 'number', i.number, 'subscriptionId', i.subscription_id, 'currency', i.currency,
                                   'total', i.total, 'amountDue', i.amount_due, 'amountPaid', i.amount_paid, 'metadata', i.metadata, 'emailSentByPackage', false)
+                   || CASE WHEN i.subscription_id IS NULL THEN qzpay._shared_by(i.tenant_id, i.id) ELSE '{}' END
           INTO STRICT v_customer, v_types, v_data
           FROM qzpay.invoices i WHERE i.tenant_id = p_tenant AND i.id = p_object;
     WHEN 'attempt' THEN

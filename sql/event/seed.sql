@@ -29,6 +29,7 @@ INSERT INTO qzpay.event_types (type, aliases, description) VALUES
     ('trial.expiring', '{TRIAL_EXPIRING}', 'A trial ends in daysRemaining days.'),
     ('trial.expired', '{TRIAL_EXPIRED}', 'A trial ended without a payment method.'),
     ('trial.converted', '{TRIAL_CONVERTED}', 'A trial became a paid subscription.'),
+    ('invoice.upcoming', '{INVOICE_UPCOMING}', 'A renewal comes in daysRemaining days; total and amountDue are what its invoice will say as things stand.'),
     ('invoice.finalized', '{INVOICE_CREATED}', 'An invoice got its number and is due.'),
     ('invoice.paid', '{INVOICE_PAID}', 'Nothing is left to pay on an invoice.'),
     ('invoice.voided', '{INVOICE_VOIDED}', 'An invoice was annulled.'),

@@ -49,8 +49,12 @@ BEGIN
     END IF;
     -- Everybody who acts for these customers begins with one of these rows and waits here; taken step by step they would be wanted while numbers, discounts and balances are
     -- held, for which whoever has such a row may be waiting.
+    -- Customers first where they share invoices, as everybody has it then.
+    PERFORM FROM qzpay.customers c WHERE c.test_clock_id = clock AND qzpay._consolidates() ORDER BY c.id FOR NO KEY UPDATE;
     PERFORM FROM qzpay.subscriptions s WHERE s.test_clock_id = clock AND (s.ended_at IS NULL OR s.next_due_at IS NOT NULL) ORDER BY s.id FOR UPDATE;
     PERFORM FROM qzpay.customers c WHERE c.test_clock_id = clock ORDER BY c.id FOR NO KEY UPDATE;
+    -- A draft that a call has completed since the last step.
+    PERFORM qzpay._finalize_due(clock, now_at, now_at, 10000);
     LOOP
         WHILE qzpay._run_internal_attempts(clock, 10000) > 0 LOOP
         END LOOP;
@@ -68,6 +72,8 @@ BEGIN
         PERFORM qzpay._invoice_batch(clock, now_at, now_at, 10000);
         IF v_due <= v_next THEN
             done := done + qzpay._due_batch(clock, now_at, now_at, 10000);
+            -- The last of a day's subscriptions has come to the invoice that waited for it.
+            PERFORM qzpay._finalize_due(clock, now_at, now_at, 10000);
         END IF;
         IF v_chore <= v_next THEN
             PERFORM qzpay._do_chores(clock, now_at, 10000);

@@ -31,6 +31,8 @@ BEGIN
         RETURN v_is = 'string' AND EXISTS (SELECT FROM qzpay.dunning_policies d WHERE d.code = v_text);
     WHEN 'signup_plan' THEN
         RETURN v_is = 'null' OR v_is = 'string' AND EXISTS (SELECT FROM qzpay.products p WHERE p.code = v_text AND p.kind = 'plan' AND p.tenant_id IS NULL);
+    WHEN 'invoice_consolidation' THEN
+        RETURN p_value IN ('"none"', '"day"');
     WHEN 'proration_unit' THEN
         RETURN p_value IN ('"second"', '"day"');
     WHEN 'proration_behavior' THEN
@@ -49,6 +51,8 @@ BEGIN
         RETURN v_is = 'null' OR v_is = 'number' AND v_text ~ '^[1-9][0-9]{0,3}$' AND v_text::integer <= 1000;
     WHEN 'late_renewal_days', 'overage_grace_days' THEN
         RETURN v_is = 'number' AND v_text ~ '^[0-9]{1,4}$' AND v_text::integer <= 3650;
+    WHEN 'upcoming_invoice_days' THEN
+        RETURN v_is = 'null' OR v_is = 'number' AND v_text ~ '^[1-9][0-9]{0,2}$' AND v_text::integer <= 365;
     WHEN 'usage_alert_percents' THEN
         RETURN v_is = 'array' AND jsonb_array_length(CASE WHEN v_is = 'array' THEN p_value ELSE '[]' END) <= 16
            AND NOT EXISTS (SELECT FROM jsonb_array_elements(CASE WHEN v_is = 'array' THEN p_value ELSE '[]' END) d (percent)

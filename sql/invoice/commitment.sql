@@ -62,7 +62,7 @@ BEGIN
         )
         SELECT array_agg(ROW(k.tenant_id, k.invoice_id, 'commitment', k.product_id, k.price_id, NULL, k.item_id, NULL, format('%s: minimum commitment', k.name),
                              k.period_start, k.period_end, 1, x.missing, x.missing, qzpay.round_amount(x.missing), false,
-                             NULL, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line
+                             NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line
                          ORDER BY k.tenant_id, k.subscription_id)
         FROM committed k
         LEFT JOIN spent s ON s.tenant_id = k.tenant_id AND s.subscription_id = k.subscription_id

@@ -42,15 +42,14 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_tenant uuid;
-    v_subscription uuid;
 BEGIN
-    SELECT i.tenant_id, i.subscription_id INTO STRICT v_tenant, v_subscription FROM qzpay.invoices i WHERE i.id = p_invoice;
-    PERFORM FROM qzpay.subscriptions s WHERE s.tenant_id = v_tenant AND s.id = v_subscription FOR NO KEY UPDATE;
+    SELECT i.tenant_id INTO STRICT v_tenant FROM qzpay.invoices i WHERE i.id = p_invoice;
+    PERFORM qzpay._lock_subscriptions_of(v_tenant, p_invoice);
     PERFORM FROM qzpay.payment_attempts a WHERE a.tenant_id = v_tenant AND a.invoice_id = p_invoice AND a.operation = 'charge' AND a.status NOT IN ('succeeded', 'declined', 'rejected', 'canceled') FOR NO KEY UPDATE;
     PERFORM FROM qzpay.invoices i WHERE i.tenant_id = v_tenant AND i.id = p_invoice FOR NO KEY UPDATE;
     RETURN v_tenant;
 END $$;
-COMMENT ON FUNCTION qzpay._lock_invoice(uuid) IS 'Locks what an invoice''s correction may change, in the order of every settlement: subscription, attempt, invoice. Returns the tenant.';
+COMMENT ON FUNCTION qzpay._lock_invoice(uuid) IS 'Locks what an invoice''s correction may change, in the order of every settlement: subscriptions, attempt, invoice. Returns the tenant.';
 
 CREATE OR REPLACE FUNCTION qzpay._take_lines(p_tenant uuid, p_invoice uuid, p_lines jsonb) RETURNS qzpay._take[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
@@ -252,7 +251,8 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     -- Of a contract that has ended nothing is expected any more.
-    IF EXISTS (SELECT FROM qzpay.invoices i JOIN qzpay.subscriptions s ON s.tenant_id = i.tenant_id AND s.id = i.subscription_id
+    IF EXISTS (SELECT FROM qzpay.invoices i JOIN qzpay.invoice_subscriptions m ON m.tenant_id = i.tenant_id AND m.invoice_id = i.id
+               JOIN qzpay.subscriptions s ON s.tenant_id = m.tenant_id AND s.id = m.subscription_id
                WHERE i.tenant_id = p_tenant AND i.id = p_invoice AND s.ended_at IS NULL AND (s.status <> 'incomplete' OR i.status = 'paid')) THEN
         PERFORM qzpay._invoice_paid(p_tenant, p_invoice, p_at);
     END IF;
@@ -471,19 +471,23 @@ BEGIN
     INSERT INTO qzpay.invoice_parties (tenant_id, invoice_id, name, email, billing_emails, address, tax_ids)
     SELECT c.tenant_id, v_new, c.name, c.email, c.billing_emails, c.address, c.tax_ids FROM qzpay.customers c WHERE c.tenant_id = v_tenant AND c.id = i.customer_id;
     INSERT INTO qzpay.invoice_lines (tenant_id, id, invoice_id, position, kind, product_id, price_id, charge_id, subscription_item_id, meter_id, description, period_start, period_end, quantity,
-                                     unit_amount, exact_amount, amount, discount_amount, tax_amount, tax_included, proration, discounts, taxes, metadata)
+                                     unit_amount, exact_amount, amount, discount_amount, tax_amount, tax_included, proration, discounts, taxes, metadata, subscription_id)
     SELECT l.tenant_id, qzpay.uuid_v7(), v_new, l.position, l.kind, l.product_id, l.price_id, l.charge_id, l.subscription_item_id, l.meter_id, l.description, l.period_start, l.period_end, l.quantity,
-           l.unit_amount, l.exact_amount, l.amount, l.discount_amount, l.tax_amount, l.tax_included, l.proration, l.discounts, l.taxes, l.metadata
+           l.unit_amount, l.exact_amount, l.amount, l.discount_amount, l.tax_amount, l.tax_included, l.proration, l.discounts, l.taxes, l.metadata, l.subscription_id
     FROM qzpay.invoice_lines l WHERE l.tenant_id = v_tenant AND l.invoice_id = p_invoice;
+    INSERT INTO qzpay.invoice_shares (tenant_id, invoice_id, subscription_id, due_at, period_start, period_end)
+    SELECT h.tenant_id, v_new, h.subscription_id, h.due_at, h.period_start, h.period_end FROM qzpay.invoice_shares h WHERE h.tenant_id = v_tenant AND h.invoice_id = p_invoice;
     INSERT INTO qzpay.invoice_discounts (tenant_id, invoice_id, considered)
     SELECT d.tenant_id, v_new, d.considered FROM qzpay.invoice_discounts d WHERE d.tenant_id = v_tenant AND d.invoice_id = p_invoice;
     v_lines := qzpay._lines_of_invoice(v_tenant, v_new);
-    PERFORM qzpay._post_invoices(ARRAY[qzpay._bill_of_invoice(v_tenant, v_new)], v_lines, v_block.issued_at);
+    PERFORM qzpay._post_invoices((qzpay._bills_of_invoice(v_tenant, v_new))[1:1], v_lines, v_block.issued_at);
     PERFORM qzpay._reopen_schedules(v_tenant, p_invoice);
     UPDATE qzpay.payments p SET invoice_id = v_new WHERE p.tenant_id = v_tenant AND p.invoice_id = p_invoice;
-    UPDATE qzpay.periods p SET invoice_id = v_new WHERE p.tenant_id = v_tenant AND p.subscription_id = i.subscription_id AND p.invoice_id = p_invoice;
+    UPDATE qzpay.periods p SET invoice_id = v_new FROM qzpay.invoice_subscriptions m
+    WHERE m.tenant_id = v_tenant AND m.invoice_id = p_invoice AND p.tenant_id = v_tenant AND p.subscription_id = m.subscription_id AND p.invoice_id = p_invoice;
     PERFORM qzpay._emit_event(v_tenant, 'invoice.finalized', 'invoice', v_new, i.customer_id, jsonb_build_object('invoiceId', x.id, 'number', x.number, 'subscriptionId', x.subscription_id,
-        'currency', x.currency, 'total', x.total, 'amountDue', x.amount_due, 'amountPaid', x.amount_paid, 'replaces', x.replaces, 'emailSentByPackage', false), NULL, v_at)
+        'currency', x.currency, 'total', x.total, 'amountDue', x.amount_due, 'amountPaid', x.amount_paid, 'replaces', x.replaces, 'emailSentByPackage', false)
+        || CASE WHEN x.subscription_id IS NULL THEN qzpay._shared_by(v_tenant, v_new) ELSE '{}' END, NULL, v_at)
     FROM qzpay.invoices x WHERE x.tenant_id = v_tenant AND x.id = v_new;
     IF i.status = 'open' THEN
         PERFORM qzpay._plan_attempts(ARRAY[v_tenant], ARRAY[v_new], 'billing', v_at);
@@ -499,21 +503,22 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN (
         SELECT array_agg(ROW(l.tenant_id, l.invoice_id, l.kind, l.product_id, l.price_id, l.charge_id, l.subscription_item_id, l.meter_id, l.description, l.period_start, l.period_end,
-                             l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id, l.discount_amount, l.tax_amount, l.discounts, l.taxes, l.metadata, l.id)::qzpay._line ORDER BY l.position)
+                             l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id, l.discount_amount, l.tax_amount, l.discounts, l.taxes, l.metadata, l.id, l.subscription_id)::qzpay._line ORDER BY l.position)
         FROM qzpay.invoice_lines l WHERE l.tenant_id = p_tenant AND l.invoice_id = p_invoice
     );
 END $$;
 COMMENT ON FUNCTION qzpay._lines_of_invoice(uuid, uuid) IS 'The lines of a written invoice as they were before it was written.';
 
-CREATE OR REPLACE FUNCTION qzpay._bill_of_invoice(p_tenant uuid, p_invoice uuid) RETURNS qzpay._bill
+CREATE OR REPLACE FUNCTION qzpay._bills_of_invoice(p_tenant uuid, p_invoice uuid) RETURNS qzpay._bill[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN (
-        SELECT ROW(i.tenant_id, i.id, i.customer_id, i.subscription_id, i.seller_id, i.livemode, i.currency, i.kind, coalesce(i.finalize_at, i.issued_at, i.created_at),
-                   i.period_start, i.period_end, i.collection, i.net_days,
-                   i.metadata || CASE WHEN i.po_number IS NULL THEN '{}' ELSE jsonb_build_object('_po_number', i.po_number) END)::qzpay._bill
-        FROM qzpay.invoices i WHERE i.tenant_id = p_tenant AND i.id = p_invoice
+        SELECT array_agg(ROW(i.tenant_id, i.id, i.customer_id, coalesce(i.subscription_id, h.subscription_id), i.seller_id, i.livemode, i.currency, i.kind,
+                             coalesce(h.due_at, i.finalize_at, i.issued_at, i.created_at), coalesce(h.period_start, i.period_start), coalesce(h.period_end, i.period_end), i.collection, i.net_days,
+                             i.metadata || CASE WHEN i.po_number IS NULL THEN '{}' ELSE jsonb_build_object('_po_number', i.po_number) END, i.billing_day)::qzpay._bill ORDER BY h.due_at, h.subscription_id)
+        FROM qzpay.invoices i LEFT JOIN qzpay.invoice_shares h ON h.tenant_id = i.tenant_id AND h.invoice_id = i.id
+        WHERE i.tenant_id = p_tenant AND i.id = p_invoice
     );
 END $$;
-COMMENT ON FUNCTION qzpay._bill_of_invoice(uuid, uuid) IS 'A written invoice as it was before it was written; its PO number travels in the metadata, as _po_number.';
+COMMENT ON FUNCTION qzpay._bills_of_invoice(uuid, uuid) IS 'A written invoice as it was before it was written, a bill for each subscription that shares it; its PO number travels in the metadata, as _po_number.';

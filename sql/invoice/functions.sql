@@ -5,7 +5,7 @@ BEGIN
     RETURN (
         SELECT array_agg(ROW(r.tenant_id, r.invoice_id, i.kind, i.product_id, i.price_id, NULL, i.id, NULL, coalesce(i.name, p.name),
                              r.period_start, r.period_end, i.quantity, x.unit_amount, y.exact_amount, y.amount, x.part,
-                             NULL, NULL, NULL, NULL, NULL, i.metadata, NULL)::qzpay._line
+                             NULL, NULL, NULL, NULL, NULL, i.metadata, NULL, NULL)::qzpay._line
                          ORDER BY i.kind DESC, p.code, i.scope)
         FROM unnest(p_cycles) r
         JOIN qzpay.subscription_items i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
@@ -31,7 +31,7 @@ BEGIN
     RETURN (
         SELECT array_agg(ROW(k.tenant_id, k.invoice_id, 'usage', k.product_id, k.price_id, k.charge_id, k.item_id, k.meter_id, k.display_name,
                              k.usage_start, k.usage_end, t.quantity - b.quantity, NULL, x.exact, qzpay.round_amount(x.exact, coalesce(k.pricing ->> 'rounding', 'half_up')), false,
-                             NULL, NULL, NULL, NULL, NULL, jsonb_build_object('included', n.quantity) || d.late, NULL)::qzpay._line
+                             NULL, NULL, NULL, NULL, NULL, jsonb_build_object('included', n.quantity) || d.late, NULL, NULL)::qzpay._line
                          ORDER BY m.code)
         FROM (
             SELECT r.tenant_id, r.invoice_id, r.customer_id, r.subscription_id, r.usage_start, r.usage_end, s.usage_share, i.id AS item_id, i.product_id, i.price_id, i.included AS negotiated,
@@ -58,10 +58,11 @@ BEGIN
         -- Usage is the customer's: where the periods of several subscriptions begin together, one of them bills it, and a later one only what came since.
         CROSS JOIN LATERAL (
             SELECT coalesce(sum(l.quantity), 0) AS quantity, coalesce(sum(l.exact_amount), 0) AS exact
-            FROM qzpay.invoices v
+            FROM (SELECT v.tenant_id, v.id FROM qzpay.invoices v WHERE v.tenant_id = k.tenant_id AND v.customer_id = k.customer_id AND v.issued_at >= k.usage_start AND v.status <> 'void'
+                  -- On the draft of the day, which waits for this one.
+                  UNION ALL SELECT v.tenant_id, v.id FROM qzpay.invoices v WHERE v.tenant_id = k.tenant_id AND v.customer_id = k.customer_id AND v.billing_day IS NOT NULL AND v.status = 'draft') v
             JOIN qzpay.invoice_lines l ON l.tenant_id = v.tenant_id AND l.invoice_id = v.id
-            WHERE v.tenant_id = k.tenant_id AND v.customer_id = k.customer_id AND v.issued_at >= k.usage_start AND v.status <> 'void'
-              AND l.kind = 'usage' AND l.meter_id = k.meter_id AND l.period_start = k.usage_start
+            WHERE l.kind = 'usage' AND l.meter_id = k.meter_id AND l.period_start = k.usage_start
         ) b
         CROSS JOIN LATERAL (
             -- Free up to the negotiated or the charge's quantity, plus what add-ons raise it by, per unit.
@@ -121,6 +122,27 @@ END $$;
 COMMENT ON FUNCTION qzpay._take_numbers(uuid, boolean, timestamptz, bigint, text) IS
 'Takes a block of consecutive numbers of invoices or credit notes of the seller''s series for the year of issue in the seller''s zone; the row lock lasts until the transaction ends, so a rollback leaves no gap.';
 
+CREATE OR REPLACE FUNCTION qzpay._draft_hours(p_bills qzpay._bill[], p_lines qzpay._line[]) RETURNS TABLE (invoice_id uuid, hours integer)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    v_hours integer := (qzpay.setting('invoice_draft_hours') #>> '{}')::integer;
+BEGIN
+    RETURN QUERY
+    -- Of subscriptions that share an invoice the one that waits longest.
+    SELECT b.invoice_id, max(h.hours)
+    FROM unnest(p_bills) b
+    -- The plan in force when the usage period ended.
+    LEFT JOIN LATERAL (SELECT p.invoice_draft_hours FROM qzpay.subscription_items i JOIN qzpay.products p ON p.id = i.product_id
+                       WHERE i.tenant_id = b.tenant_id AND i.subscription_id = b.subscription_id AND i.kind = 'plan' AND i.valid_from < b.due_at
+                       ORDER BY i.valid_from DESC LIMIT 1) p ON true
+    CROSS JOIN LATERAL (SELECT coalesce(p.invoice_draft_hours, v_hours) AS hours) h
+    WHERE h.hours > 0 AND b.invoice_id IN (SELECT l.invoice_id FROM unnest(p_lines) l WHERE l.kind = 'usage' AND l.amount <> 0)
+    GROUP BY b.invoice_id;
+END $$;
+COMMENT ON FUNCTION qzpay._draft_hours(qzpay._bill[], qzpay._line[]) IS 'For how many hours which of these invoices stay drafts because of the usage on them: those of the plan, or else of the setting.';
+
 CREATE OR REPLACE FUNCTION qzpay._write_invoices(p_bills qzpay._bill[], p_lines qzpay._line[], p_at timestamptz) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -133,13 +155,7 @@ BEGIN
     IF v_hours > 0 OR EXISTS (SELECT FROM qzpay.products p WHERE p.invoice_draft_hours > 0) THEN
         FOR v_group IN
             SELECT h.hours, array_agg(b) AS bills, array_agg(b.invoice_id) AS invoices
-            FROM unnest(p_bills) b
-            -- The plan in force when the usage period ended.
-            LEFT JOIN LATERAL (SELECT p.invoice_draft_hours FROM qzpay.subscription_items i JOIN qzpay.products p ON p.id = i.product_id
-                               WHERE i.tenant_id = b.tenant_id AND i.subscription_id = b.subscription_id AND i.kind = 'plan' AND i.valid_from < b.due_at
-                               ORDER BY i.valid_from DESC LIMIT 1) p ON true
-            CROSS JOIN LATERAL (SELECT coalesce(p.invoice_draft_hours, v_hours) AS hours) h
-            WHERE h.hours > 0 AND b.invoice_id IN (SELECT l.invoice_id FROM unnest(p_lines) l WHERE l.kind = 'usage' AND l.amount <> 0)
+            FROM unnest(p_bills) b JOIN qzpay._draft_hours(p_bills, p_lines) h USING (invoice_id)
             GROUP BY h.hours ORDER BY h.hours
         LOOP
             v_written := v_written + qzpay._write_drafts(v_group.bills, p_lines, p_at + v_group.hours * interval '1 hour', p_at);
@@ -155,6 +171,7 @@ CREATE OR REPLACE FUNCTION qzpay._write_final_invoices(p_bills qzpay._bill[], p_
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    v_parts qzpay._bill[];
     v_bills qzpay._bill[];
     v_lines qzpay._line[];
     v_group record;
@@ -163,26 +180,29 @@ DECLARE
     v_total bigint := 0;
 BEGIN
     -- No invoice where every line is 0.
-    SELECT array_agg(b ORDER BY b.due_at, b.tenant_id, b.subscription_id, b.invoice_id) INTO v_bills
+    SELECT array_agg(b ORDER BY b.due_at, b.tenant_id, b.subscription_id, b.invoice_id) INTO v_parts
     FROM unnest(p_bills) b WHERE b.invoice_id IN (SELECT l.invoice_id FROM unnest(p_lines) l WHERE l.amount <> 0);
-    IF v_bills IS NULL THEN
+    IF v_parts IS NULL THEN
         RETURN 0;
     END IF;
-    v_lines := qzpay._tax_lines(v_bills, qzpay._discount_lines(v_bills, p_lines, p_at), p_at);
+    -- Discounts are each subscription's, whatever it is billed with; from there on a document counts as one.
+    v_lines := qzpay._discount_lines(v_parts, p_lines, p_at);
+    v_bills := qzpay._merge_bills(v_parts);
+    v_lines := qzpay._tax_lines(v_bills, v_lines, p_at);
     v_lines := qzpay._with_excess_lines(v_lines);
     PERFORM qzpay._lock_balances(v_bills);
     FOR v_group IN SELECT b.seller_id, b.livemode, array_agg(b) AS bills FROM unnest(v_bills) b GROUP BY b.seller_id, b.livemode ORDER BY b.seller_id, b.livemode LOOP
         SELECT * INTO STRICT v_block FROM qzpay._take_numbers(v_group.seller_id, v_group.livemode, p_at, cardinality(v_group.bills));
         INSERT INTO qzpay.invoices (tenant_id, id, customer_id, subscription_id, seller_id, livemode, kind, status, number, series_year, series_number,
                                     currency, line_count, subtotal, discount_total, tax_total, tax_included, tax_exempt, tax_note, total, balance_applied, grants_applied, amount_due,
-                                    period_start, period_end, collection, net_days, issued_at, due_at, po_number, metadata, created_at)
+                                    period_start, period_end, collection, net_days, issued_at, due_at, po_number, billing_day, metadata, created_at)
         SELECT b.tenant_id, b.invoice_id, b.customer_id, b.subscription_id, b.seller_id, b.livemode, b.kind, 'open',
                qzpay._invoice_number(s.number_format, s.prefix, v_block.year, v_block.first_number + b.ordinality - 1),
                v_block.year, v_block.first_number + b.ordinality - 1, b.currency, t.line_count, t.amount, t.discount, t.tax, t.included,
                c.tax_exempt, CASE c.tax_exempt WHEN 'exempt' THEN qzpay.setting('tax_exempt_note') #>> '{}' WHEN 'reverse' THEN qzpay.setting('tax_reverse_note') #>> '{}' END,
                t.total, t.balance, t.grants, t.total - t.balance - t.grants,
                b.period_start, b.period_end, coalesce(b.collection, c.collection), n.days, v_block.issued_at, v_block.issued_at + n.days * interval '24 hours',
-               coalesce(b.metadata ->> '_po_number', c.po_number), coalesce(b.metadata - '_po_number', '{}'), p_at
+               coalesce(b.metadata ->> '_po_number', c.po_number), b.billing_day, coalesce(b.metadata - '_po_number', '{}'), p_at
         FROM unnest(v_group.bills) WITH ORDINALITY b
         JOIN qzpay._invoice_totals(v_group.bills, v_lines, v_block.issued_at) t USING (invoice_id)
         JOIN qzpay.sellers s ON s.id = b.seller_id
@@ -195,19 +215,23 @@ BEGIN
         FROM unnest(v_group.bills) b JOIN qzpay.customers c ON c.tenant_id = b.tenant_id AND c.id = b.customer_id;
         INSERT INTO qzpay.invoice_lines (tenant_id, id, invoice_id, position, kind, product_id, price_id, charge_id, subscription_item_id, meter_id, description,
                                          period_start, period_end, quantity, unit_amount, exact_amount, amount, proration, source_line_id,
-                                         discount_amount, tax_amount, tax_included, discounts, taxes, metadata)
+                                         discount_amount, tax_amount, tax_included, discounts, taxes, metadata, subscription_id)
         SELECT l.tenant_id, coalesce(l.id, qzpay.uuid_v7()), l.invoice_id, row_number() OVER (PARTITION BY l.invoice_id ORDER BY l.ordinality), l.kind,
                l.product_id, l.price_id, l.charge_id, l.subscription_item_id, l.meter_id, l.description,
                l.period_start, l.period_end, l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id,
                coalesce(l.discount_amount, 0), coalesce(l.tax_amount, 0), CASE WHEN l.taxes IS NOT NULL THEN qzpay._tax_included(l.taxes) ELSE 0 END,
-               l.discounts, l.taxes, coalesce(l.metadata, '{}')
+               l.discounts, l.taxes, coalesce(l.metadata, '{}'), l.subscription_id
         FROM unnest(v_lines) WITH ORDINALITY l
         WHERE l.invoice_id IN (SELECT b.invoice_id FROM unnest(v_group.bills) b);
+        IF EXISTS (SELECT FROM unnest(v_group.bills) b WHERE b.billing_day IS NOT NULL) THEN
+            PERFORM qzpay._write_shares((SELECT array_agg(b) FROM unnest(v_parts) b WHERE b.invoice_id IN (SELECT g.invoice_id FROM unnest(v_group.bills) g)));
+        END IF;
         PERFORM qzpay._post_invoices(v_group.bills, v_lines, v_block.issued_at);
         INSERT INTO qzpay.events (tenant_id, id, type, aggregate, aggregate_id, customer_id, livemode, data, occurred_at, recorded_at)
         SELECT i.tenant_id, qzpay.uuid_v7(), 'invoice.finalized', 'invoice', i.id, i.customer_id, i.livemode,
                jsonb_build_object('invoiceId', i.id, 'number', i.number, 'subscriptionId', i.subscription_id, 'currency', i.currency, 'total', i.total,
-                                  'amountDue', i.amount_due, 'amountPaid', i.amount_paid, 'emailSentByPackage', false),
+                                  'amountDue', i.amount_due, 'amountPaid', i.amount_paid, 'emailSentByPackage', false)
+                   || CASE WHEN i.subscription_id IS NULL THEN qzpay._shared_by(i.tenant_id, i.id) ELSE '{}' END,
                p_at, qzpay._recorded_at()
         FROM unnest(v_group.bills) b JOIN qzpay.invoices i ON i.tenant_id = b.tenant_id AND i.id = b.invoice_id;
         -- Nothing to collect: paid by credit, or worth 0.
@@ -275,7 +299,7 @@ BEGIN
     END IF;
     RETURN p_lines || coalesce((
         SELECT array_agg(ROW(t.tenant_id, t.invoice_id, 'balance', NULL, NULL, NULL, NULL, NULL, 'Credited to the balance', NULL, NULL, 1, NULL, -t.total, -t.total, false,
-                             NULL, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line ORDER BY t.invoice_id)
+                             NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line ORDER BY t.invoice_id)
         FROM (SELECT l.tenant_id, l.invoice_id, sum(l.amount - coalesce(l.discount_amount, 0) + coalesce(l.tax_amount, 0))::bigint AS total
               FROM unnest(p_lines) l GROUP BY l.tenant_id, l.invoice_id) t WHERE t.total < 0), '{}');
 END $$;
@@ -378,14 +402,15 @@ COMMENT ON FUNCTION qzpay._write_off(uuid[], uuid[], text[], timestamptz) IS
 
 CREATE OR REPLACE FUNCTION qzpay.preview_invoice(subscription uuid)
 RETURNS TABLE (due_at timestamptz, line_position integer, kind text, description text, period_start timestamptz, period_end timestamptz,
-               quantity numeric, amount bigint, discount_amount bigint, tax_amount bigint, invoice_total bigint, amount_due bigint, currency text)
+               quantity numeric, amount bigint, discount_amount bigint, tax_amount bigint, invoice_total bigint, amount_due bigint, currency text, subscription_id uuid)
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_subscription';
 COMMENT ON FUNCTION qzpay.preview_invoice(uuid) IS
-'Lines of the invoice that the next boundary of this subscription would make as things stand: the real run, rolled back. Usage that another contract of the customer will bill is not on it. Amounts in minor units, before discount and tax, which stand beside; the total and what of it is due after balance and credit on every row. No row when nothing would be billed.';
+'Lines of the invoice that the next boundary of this subscription would make as things stand: the real run, rolled back. Usage that another contract of the customer will bill is not on it. Amounts in minor units, before discount and tax, which stand beside; the total and what of it is due after balance and credit on every row. '
+'Where subscriptions of one day share an invoice it is that one, with the lines of all of them; subscription_id says whose a line is (NULL: the excess that goes to the balance). No row when nothing would be billed.';
 
 CREATE OR REPLACE FUNCTION qzpay._preview_invoice(p_subscription uuid)
 RETURNS TABLE (due_at timestamptz, line_position integer, kind text, description text, period_start timestamptz, period_end timestamptz,
-               quantity numeric, amount bigint, discount_amount bigint, tax_amount bigint, invoice_total bigint, amount_due bigint, currency text)
+               quantity numeric, amount bigint, discount_amount bigint, tax_amount bigint, invoice_total bigint, amount_due bigint, currency text, subscription_id uuid)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -394,38 +419,28 @@ DECLARE
     v_due timestamptz;
     v_known uuid[];
     v_rows jsonb;
-    v_group record;
 BEGIN
+    PERFORM FROM qzpay.customers c WHERE (c.tenant_id, c.id) = (SELECT s.tenant_id, s.customer_id FROM qzpay.subscriptions s WHERE s.id = p_subscription AND qzpay._consolidates()) FOR NO KEY UPDATE;
     SELECT * INTO STRICT v_sub FROM qzpay.subscriptions s WHERE s.id = p_subscription FOR UPDATE;
-    v_due := least(CASE WHEN v_sub.status = 'trialing' THEN v_sub.trial_end END, v_sub.current_period_end, qzpay._usage_closes_at(v_sub.status::text, v_sub.usage_period_end, v_sub.usage_late_hours), v_sub.cycle_due_at, v_sub.cancel_at, v_sub.pause_at);
-    v_known := (SELECT coalesce(array_agg(i.id), '{}') FROM qzpay.invoices i WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id);
+    v_due := qzpay._next_bill_at(v_sub.tenant_id, v_sub.id);
+    v_known := (SELECT coalesce(array_agg(m.invoice_id), '{}') FROM qzpay.invoice_subscriptions m WHERE m.tenant_id = v_sub.tenant_id AND m.subscription_id = v_sub.id);
     BEGIN
-        -- Usage is the customer's, and one contract bills it: others that close the same usage period go along, as they will.
-        FOR v_group IN
-            SELECT k.closes_at, array_agg(k.id ORDER BY k.id) AS ids, array_agg(v_sub.tenant_id) AS tenants, array_agg(k.closes_at) AS dues
-            FROM (SELECT s.id, CASE WHEN s.id = v_sub.id THEN v_due ELSE qzpay._usage_closes_at(s.status::text, s.usage_period_end, s.usage_late_hours) END AS closes_at
-                  FROM qzpay.subscriptions s
-                  WHERE s.tenant_id = v_sub.tenant_id AND s.customer_id = v_sub.customer_id
-                    AND (s.id = v_sub.id OR s.usage_period_start = v_sub.usage_period_start AND s.set_aside_at IS NULL)
-                  ORDER BY s.id FOR UPDATE) k
-            WHERE k.closes_at <= v_due
-            GROUP BY k.closes_at ORDER BY k.closes_at
-        LOOP
-            PERFORM qzpay._advance_subscriptions(v_group.tenants, v_group.ids, v_group.dues, v_group.closes_at);
-        END LOOP;
-        PERFORM qzpay._finalize_draft(i.tenant_id, i.id, v_due) FROM qzpay.invoices i
-        WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id AND i.status = 'draft' AND i.id <> ALL (v_known);
+        v_due := qzpay._advance_with_its_day(v_sub.tenant_id, v_sub.id, v_due);
+        PERFORM qzpay._finalize_draft(i.tenant_id, i.id, v_due) FROM qzpay.invoice_subscriptions m JOIN qzpay.invoices i ON i.tenant_id = m.tenant_id AND i.id = m.invoice_id
+        WHERE m.tenant_id = v_sub.tenant_id AND m.subscription_id = v_sub.id AND i.status = 'draft' AND i.id <> ALL (v_known);
         SELECT jsonb_agg(jsonb_build_object('due_at', v_due, 'line_position', l.position, 'kind', l.kind, 'description', l.description, 'period_start', l.period_start,
                                             'period_end', l.period_end, 'quantity', l.quantity, 'amount', l.amount, 'discount_amount', l.discount_amount, 'tax_amount', l.tax_amount,
-                                            'invoice_total', i.total, 'amount_due', i.amount_due, 'currency', i.currency)
+                                            'invoice_total', i.total, 'amount_due', i.amount_due, 'currency', i.currency, 'subscription_id', coalesce(l.subscription_id, i.subscription_id))
                          ORDER BY l.position) INTO v_rows
-        FROM qzpay.invoices i JOIN qzpay.invoice_lines l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id
-        WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id AND i.id <> ALL (v_known);
+        FROM qzpay.invoice_subscriptions m
+        JOIN qzpay.invoices i ON i.tenant_id = m.tenant_id AND i.id = m.invoice_id
+        JOIN qzpay.invoice_lines l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id
+        WHERE m.tenant_id = v_sub.tenant_id AND m.subscription_id = v_sub.id AND i.id <> ALL (v_known);
         RAISE EXCEPTION USING ERRCODE = 'QZ999';
     EXCEPTION WHEN SQLSTATE 'QZ999' THEN
         NULL;
     END;
     RETURN QUERY SELECT x.* FROM jsonb_to_recordset(v_rows) AS x (due_at timestamptz, line_position integer, kind text, description text, period_start timestamptz,
-                                                                  period_end timestamptz, quantity numeric, amount bigint, discount_amount bigint, tax_amount bigint, invoice_total bigint, amount_due bigint, currency text);
+        period_end timestamptz, quantity numeric, amount bigint, discount_amount bigint, tax_amount bigint, invoice_total bigint, amount_due bigint, currency text, subscription_id uuid);
 END $$;
 COMMENT ON FUNCTION qzpay._preview_invoice(uuid) IS 'Internal of preview_invoice(), inside the tenant''s context.';

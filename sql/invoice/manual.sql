@@ -173,9 +173,24 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     DELETE FROM qzpay.invoice_lines l WHERE l.tenant_id = p_tenant AND l.invoice_id = p_invoice;
+    DELETE FROM qzpay.invoice_shares h WHERE h.tenant_id = p_tenant AND h.invoice_id = p_invoice;
     DELETE FROM qzpay.invoices i WHERE i.tenant_id = p_tenant AND i.id = p_invoice AND i.status = 'draft';
 END $$;
 COMMENT ON FUNCTION qzpay._remove_draft(uuid, uuid) IS 'Removes the rows of a draft.';
+
+CREATE OR REPLACE FUNCTION qzpay._write_draft_lines(p_bills qzpay._bill[], p_lines qzpay._line[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO qzpay.invoice_lines (tenant_id, id, invoice_id, position, kind, product_id, price_id, charge_id, subscription_item_id, meter_id, description, period_start, period_end, quantity,
+                                     unit_amount, exact_amount, amount, proration, source_line_id, metadata, subscription_id)
+    SELECT l.tenant_id, coalesce(l.id, qzpay.uuid_v7()), l.invoice_id, m.position + row_number() OVER (PARTITION BY l.invoice_id ORDER BY l.ordinality), l.kind, l.product_id, l.price_id, l.charge_id,
+           l.subscription_item_id, l.meter_id, l.description, l.period_start, l.period_end, l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id, coalesce(l.metadata, '{}'), l.subscription_id
+    FROM unnest(p_lines) WITH ORDINALITY l
+    JOIN (SELECT b.invoice_id, (SELECT coalesce(max(n.position), 0) FROM qzpay.invoice_lines n WHERE n.tenant_id = b.tenant_id AND n.invoice_id = b.invoice_id) AS position
+          FROM unnest(qzpay._merge_bills(p_bills)) b) m USING (invoice_id);
+END $$;
+COMMENT ON FUNCTION qzpay._write_draft_lines(qzpay._bill[], qzpay._line[]) IS 'Adds lines to these drafts, after those that they have.';
 
 CREATE OR REPLACE FUNCTION qzpay._write_drafts(p_bills qzpay._bill[], p_lines qzpay._line[], p_finalize_at timestamptz, p_at timestamptz) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -184,23 +199,20 @@ DECLARE
     v_rows bigint;
 BEGIN
     INSERT INTO qzpay.invoices (tenant_id, id, customer_id, subscription_id, seller_id, livemode, kind, status, currency, line_count, subtotal, tax_total, total, amount_due, period_start, period_end,
-                                collection, net_days, finalize_at, metadata, created_at)
-    -- A draft on which credits exceed debits shows a total of 0.
-    SELECT b.tenant_id, b.invoice_id, b.customer_id, b.subscription_id, b.seller_id, b.livemode, b.kind, 'draft', b.currency, t.lines, t.amount, greatest(-t.amount, 0), greatest(t.amount, 0),
-           greatest(t.amount, 0), b.period_start, b.period_end, coalesce(b.collection, c.collection), b.net_days, p_finalize_at, coalesce(b.metadata, '{}'), p_at
-    FROM unnest(p_bills) b
+                                collection, net_days, finalize_at, billing_day, metadata, created_at)
+    -- A draft on which credits exceed debits shows a total of 0. One of a day is nobody's own, others may join it.
+    SELECT b.tenant_id, b.invoice_id, b.customer_id, CASE WHEN b.billing_day IS NULL THEN b.subscription_id END, b.seller_id, b.livemode, b.kind, 'draft', b.currency, t.lines, t.amount, greatest(-t.amount, 0), greatest(t.amount, 0),
+           greatest(t.amount, 0), b.period_start, b.period_end, coalesce(b.collection, c.collection), b.net_days, p_finalize_at, b.billing_day, coalesce(b.metadata, '{}'), p_at
+    FROM unnest(qzpay._merge_bills(p_bills)) b
     JOIN qzpay.customers c ON c.tenant_id = b.tenant_id AND c.id = b.customer_id
     JOIN (SELECT l.invoice_id, count(*)::integer AS lines, sum(l.amount)::bigint AS amount FROM unnest(p_lines) l GROUP BY l.invoice_id) t USING (invoice_id);
     GET DIAGNOSTICS v_rows = ROW_COUNT;
-    INSERT INTO qzpay.invoice_lines (tenant_id, id, invoice_id, position, kind, product_id, price_id, charge_id, subscription_item_id, meter_id, description, period_start, period_end, quantity,
-                                     unit_amount, exact_amount, amount, proration, source_line_id, metadata)
-    SELECT l.tenant_id, coalesce(l.id, qzpay.uuid_v7()), l.invoice_id, row_number() OVER (PARTITION BY l.invoice_id ORDER BY l.ordinality), l.kind, l.product_id, l.price_id, l.charge_id,
-           l.subscription_item_id, l.meter_id, l.description, l.period_start, l.period_end, l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id, coalesce(l.metadata, '{}')
-    FROM unnest(p_lines) WITH ORDINALITY l WHERE l.invoice_id IN (SELECT b.invoice_id FROM unnest(p_bills) b);
+    PERFORM qzpay._write_draft_lines(p_bills, p_lines);
+    PERFORM qzpay._write_shares(p_bills);
     INSERT INTO qzpay.events (tenant_id, id, type, aggregate, aggregate_id, customer_id, livemode, data, occurred_at, recorded_at)
     SELECT b.tenant_id, qzpay.uuid_v7(), 'invoice.created', 'invoice', b.invoice_id, b.customer_id, b.livemode,
            jsonb_build_object('invoiceId', b.invoice_id, 'subscriptionId', b.subscription_id, 'finalizesAt', p_finalize_at, 'emailSentByPackage', false), p_at, qzpay._recorded_at()
-    FROM unnest(p_bills) b;
+    FROM unnest(qzpay._merge_bills(p_bills)) b;
     RETURN v_rows;
 END $$;
 COMMENT ON FUNCTION qzpay._write_drafts(qzpay._bill[], qzpay._line[], timestamptz, timestamptz) IS
@@ -210,16 +222,17 @@ CREATE OR REPLACE FUNCTION qzpay._finalize_draft(p_tenant uuid, p_invoice uuid, 
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    v_bill qzpay._bill := qzpay._bill_of_invoice(p_tenant, p_invoice);
+    v_bills qzpay._bill[] := qzpay._bills_of_invoice(p_tenant, p_invoice);
     v_lines qzpay._line[];
     v_rows bigint;
 BEGIN
-    -- What the draft had judged is judged now.
+    -- What the draft had judged is judged now. If nobody has joined it, it is one subscription's after all.
     SELECT array_agg(ROW(l.tenant_id, l.invoice_id, l.kind, l.product_id, l.price_id, l.charge_id, l.subscription_item_id, l.meter_id, l.description, l.period_start, l.period_end,
-                         l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id, NULL, NULL, NULL, NULL, l.metadata, l.id)::qzpay._line ORDER BY l.ordinality) INTO v_lines
+                         l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id, NULL, NULL, NULL, NULL, l.metadata, l.id,
+                         CASE WHEN cardinality(v_bills) > 1 THEN l.subscription_id END)::qzpay._line ORDER BY l.subscription_id NULLS FIRST, l.ordinality) INTO v_lines
     FROM unnest(qzpay._lines_of_invoice(p_tenant, p_invoice)) WITH ORDINALITY l;
     PERFORM qzpay._remove_draft(p_tenant, p_invoice);
-    v_rows := qzpay._write_final_invoices(ARRAY[v_bill], v_lines, p_at);
+    v_rows := qzpay._write_final_invoices(v_bills, v_lines, p_at);
     PERFORM qzpay._collect(ARRAY[p_tenant], ARRAY[p_invoice], p_at);
     RETURN v_rows;
 END $$;
@@ -294,7 +307,10 @@ DECLARE
 BEGIN
     FOR d IN
         SELECT i.tenant_id, i.id, i.customer_id FROM qzpay.invoices i JOIN qzpay.customers c ON c.tenant_id = i.tenant_id AND c.id = i.customer_id
-        WHERE i.status = 'draft' AND i.finalize_at <= p_until AND c.test_clock_id IS NOT DISTINCT FROM p_clock ORDER BY i.finalize_at, i.tenant_id, i.id LIMIT p_limit
+        WHERE i.status = 'draft' AND i.finalize_at <= p_until AND c.test_clock_id IS NOT DISTINCT FROM p_clock
+          -- Another subscription may have its place on it; whoever looks at all that is ahead does not wait.
+          AND (i.billing_day IS NULL OR p_until = 'infinity' OR qzpay._day_waits_until(i.tenant_id, i.customer_id, i.currency, i.billing_day, c.timezone) IS NULL)
+        ORDER BY i.finalize_at, i.tenant_id, i.id LIMIT p_limit
     LOOP
         -- Subscription before invoice, as everybody locks; whoever is at it will do it.
         CONTINUE WHEN NOT qzpay._try_lock_subscription(d.tenant_id, d.id);
@@ -345,7 +361,7 @@ BEGIN
     FOR i IN
         SELECT x.tenant_id, x.id, x.customer_id, x.number, x.currency, x.due_at, x.overdue_at, x.reminders, x.subscription_id, x.amount_due - x.amount_paid - x.amount_credited AS rest
         FROM qzpay.invoices x JOIN qzpay.customers c ON c.tenant_id = x.tenant_id AND c.id = x.customer_id
-        WHERE x.status = 'open' AND (x.collection = 'send_invoice' OR x.subscription_id IS NULL) AND c.test_clock_id IS NOT DISTINCT FROM p_clock
+        WHERE x.status = 'open' AND (x.collection = 'send_invoice' OR x.kind = 'manual') AND c.test_clock_id IS NOT DISTINCT FROM p_clock
           AND x.due_at <= p_until AND (x.overdue_at IS NULL AND x.due_at + qzpay._overdue_after(x.collection) <= p_until OR x.overdue_at IS NOT NULL AND x.due_at + v_days[x.reminders + 1] * interval '24 hours' <= p_until)
         ORDER BY x.due_at, x.tenant_id, x.id LIMIT p_limit
     LOOP
@@ -389,7 +405,7 @@ BEGIN
         SELECT least((SELECT min(i.finalize_at) FROM qzpay.customers c JOIN qzpay.invoices i ON i.tenant_id = c.tenant_id AND i.customer_id = c.id AND i.status = 'draft'
                       WHERE c.test_clock_id = p_clock AND i.finalize_at > p_after),
                      (SELECT min(d.at)
-                      FROM qzpay.customers c JOIN qzpay.invoices i ON i.tenant_id = c.tenant_id AND i.customer_id = c.id AND i.status = 'open' AND (i.collection = 'send_invoice' OR i.subscription_id IS NULL)
+                      FROM qzpay.customers c JOIN qzpay.invoices i ON i.tenant_id = c.tenant_id AND i.customer_id = c.id AND i.status = 'open' AND (i.collection = 'send_invoice' OR i.kind = 'manual')
                       CROSS JOIN LATERAL (SELECT CASE WHEN i.overdue_at IS NULL THEN i.due_at + qzpay._overdue_after(i.collection) ELSE i.due_at + v_days[i.reminders + 1] * interval '24 hours' END AS at) d
                       WHERE c.test_clock_id = p_clock AND d.at > p_after),
                      (SELECT min(g.expires_at) FROM qzpay.customers c JOIN qzpay.credit_grants g ON g.tenant_id = c.tenant_id AND g.customer_id = c.id AND g.remaining > 0

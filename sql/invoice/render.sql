@@ -163,6 +163,7 @@ BEGIN
     RETURN jsonb_build_object(
         'position', p_line -> 'position',
         'kind', p_line ->> 'kind',
+        'group', p_line ->> 'group',
         'description', CASE p_line ->> 'kind' WHEN 'balance' THEN p_texts ->> 'line.balance' ELSE coalesce(v_said, p_line ->> 'description') END,
         'details', to_jsonb(array_remove(v_details, NULL)),
         'quantity', jsonb_build_object('value', v_quantity, 'text', coalesce(qzpay._print_number(v_quantity, 0, 0, p_texts ->> 'number.point', p_texts ->> 'number.separator',
@@ -288,9 +289,9 @@ CREATE OR REPLACE FUNCTION qzpay.invoice_document(invoice uuid, locale text DEFA
     AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_invoice';
 COMMENT ON FUNCTION qzpay.invoice_document(uuid, text) IS
 'An invoice as it is printed, in the customer''s language or the given locale: {kind, id, number, status, livemode, currency, issued_at, lang, direction, paper, accent, logo, title, heading, notices [text], '
-'facts [{name, label, value, text}], parties [{name, label, lines [text]}], lines_label, columns [{name, label, figure}], lines [{position, kind, description, details [text], quantity, unit_amount, tax, '
+'facts [{name, label, value, text}], parties [{name, label, lines [text]}], lines_label, columns [{name, label, figure}], lines [{position, kind, group, description, details [text], quantity, unit_amount, tax, '
 'amount: {value, text}}], totals_label, totals [{name, label, value, text, strong}], taxes {label, columns, rows [{code, rate, inclusive, label, base, amount}]} or null, notes_label, notes [text], footer, page}. '
-'Values of money are minor units. The date of issue is that of the seller''s zone, as its number; other dates are of the customer''s. Errors: QZ404 no such invoice, 22023 a locale without texts.';
+'group is the heading above the first line of each subscription, where several share the invoice, else null. Values of money are minor units. The date of issue is that of the seller''s zone, as its number; other dates are of the customer''s. Errors: QZ404 no such invoice, 22023 a locale without texts.';
 
 CREATE OR REPLACE FUNCTION qzpay._keep_seller_version() RETURNS trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -337,6 +338,20 @@ END $$;
 COMMENT ON FUNCTION qzpay._document_sides(uuid, uuid, uuid, uuid, timestamptz, text) IS
 'Who a document is from (as it was when it was issued; p_live_at NULL for drafts and tests: as it is) and for (the buyer as printed on the invoice), their zones, and the texts of the given locale, or the customer''s, or English. 22023 for a given locale without texts.';
 
+CREATE OR REPLACE FUNCTION qzpay._share_name(p_tenant uuid, p_invoice uuid, p_subscription uuid) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (
+        SELECT concat_ws(' – ', n.name, nullif(s.metadata ->> 'name', ''))
+        FROM qzpay.invoice_shares h
+        JOIN qzpay.subscriptions s ON s.tenant_id = h.tenant_id AND s.id = h.subscription_id
+        LEFT JOIN LATERAL (SELECT coalesce(t.name, p.name) AS name FROM qzpay.subscription_items t JOIN qzpay.products p ON p.id = t.product_id
+                           WHERE t.tenant_id = h.tenant_id AND t.subscription_id = h.subscription_id AND t.kind = 'plan' AND t.valid_from <= h.due_at ORDER BY t.valid_from DESC LIMIT 1) n ON true
+        WHERE h.tenant_id = p_tenant AND h.invoice_id = p_invoice AND h.subscription_id = p_subscription);
+END $$;
+COMMENT ON FUNCTION qzpay._share_name(uuid, uuid, uuid) IS 'What the lines of a subscription are headed by on an invoice that several share: its plan, and the name that its metadata give it. NULL for one that does not share it.';
+
 CREATE OR REPLACE FUNCTION qzpay._invoice_document(p_invoice uuid, p_locale text) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
@@ -349,10 +364,11 @@ BEGIN
     v_sides := qzpay._document_sides(i.tenant_id, i.customer_id, i.seller_id, i.id, CASE WHEN i.livemode THEN i.issued_at END, p_locale);
     -- The last day of a period is that of its last instant.
     SELECT jsonb_agg(jsonb_build_object('position', l.position, 'kind', l.kind, 'description', l.description, 'quantity', l.quantity, 'unit_amount', l.unit_amount,
-                                        'amount', l.amount, 'discount_amount', l.discount_amount, 'discounts', l.discounts, 'taxes', l.taxes, 'proration', l.proration,
+                                        'amount', l.amount, 'discount_amount', l.discount_amount, 'discounts', l.discounts, 'taxes', l.taxes, 'proration', l.proration, 'group', l.heading,
                                         'from', (l.period_start AT TIME ZONE v_sides.timezone)::date,
                                         'until', ((l.period_end - interval '1 microsecond') AT TIME ZONE v_sides.timezone)::date) ORDER BY l.position) INTO v_lines
-    FROM qzpay.invoice_lines l WHERE l.tenant_id = i.tenant_id AND l.invoice_id = i.id;
+    FROM (SELECT l.*, CASE WHEN l.subscription_id IS DISTINCT FROM lag(l.subscription_id) OVER (ORDER BY l.position) THEN qzpay._share_name(l.tenant_id, l.invoice_id, l.subscription_id) END AS heading
+          FROM qzpay.invoice_lines l WHERE l.tenant_id = i.tenant_id AND l.invoice_id = i.id) l;
     RETURN qzpay._compose_document(
         v_sides.facts || jsonb_build_object(
             'kind', 'invoice', 'id', i.id, 'number', i.number, 'status', i.status, 'livemode', i.livemode, 'currency', i.currency,

@@ -26,6 +26,7 @@ thead th{border-bottom:2px solid #1c1e21;font-weight:600;vertical-align:bottom}
 th:first-child,td:first-child{padding-inline-start:0}
 th:last-child,td:last-child{padding-inline-end:0}
 .figure{text-align:end;white-space:nowrap;font-variant-numeric:tabular-nums;overflow-wrap:normal}
+.group th{font-weight:600;padding-top:1.1rem}
 .detail{display:block;color:#54585e;font-size:.87rem}
 .sums{display:flex;flex-wrap:wrap;justify-content:space-between;align-items:flex-start;gap:0 3rem}
 .sums table{flex:1 1 18rem;width:auto}
@@ -74,7 +75,8 @@ BEGIN
                                                      THEN ' class="figure' || CASE WHEN c.value ->> 'name' IN ('unit_amount', 'tax') THEN ' minor' ELSE '' END || '"' ELSE '' END
                            || '>' || (c.value ->> 'label') || '</th>', '' ORDER BY c.ordinality) FROM jsonb_array_elements(v_columns) WITH ORDINALITY c),
         E'</tr></thead>\n<tbody>\n',
-        (SELECT string_agg('<tr><th scope="row"><bdi>' || (l.value ->> 'description') || '</bdi>' || qzpay._html_texts(l.value -> 'details', '<span class="detail"><bdi>', '</bdi></span>') || '</th>'
+        (SELECT string_agg(coalesce('<tr class="group"><th scope="rowgroup" colspan="' || jsonb_array_length(v_columns) || '"><bdi>' || (l.value ->> 'group') || E'</bdi></th></tr>\n', '')
+                           || '<tr><th scope="row"><bdi>' || (l.value ->> 'description') || '</bdi>' || qzpay._html_texts(l.value -> 'details', '<span class="detail"><bdi>', '</bdi></span>') || '</th>'
                            || (SELECT string_agg('<td class="figure' || CASE WHEN c.value ->> 'name' IN ('unit_amount', 'tax') THEN ' minor' ELSE '' END || '">'
                                                  || coalesce('<bdi>' || nullif(l.value -> (c.value ->> 'name') ->> 'text', '') || '</bdi>', '') || '</td>', '' ORDER BY c.ordinality)
                                FROM jsonb_array_elements(v_columns) WITH ORDINALITY c WHERE (c.value ->> 'figure')::boolean)

@@ -52,6 +52,7 @@ CREATE TABLE qzpay.invoices (
     reminders integer NOT NULL DEFAULT 0,
     po_number text,
     replaces uuid,
+    billing_day date,
     metadata jsonb NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, id),
@@ -73,11 +74,14 @@ COMMENT ON COLUMN qzpay.invoices.tax_note IS 'What an invoice without tax has to
 COMMENT ON COLUMN qzpay.invoices.finalize_at IS 'When a draft becomes final by itself; NULL: when somebody says so.';
 COMMENT ON COLUMN qzpay.invoices.overdue_at IS 'Since when it has been overdue, set once, when invoice.overdue was emitted; reminders counts those sent after.';
 COMMENT ON COLUMN qzpay.invoices.replaces IS 'The voided invoice in whose place this one was issued.';
+COMMENT ON COLUMN qzpay.invoices.subscription_id IS 'The subscription it bills; NULL for one made by hand, and where several share it: those are in invoice_shares, all together in the view invoice_subscriptions.';
+COMMENT ON COLUMN qzpay.invoices.billing_day IS 'The day, in the customer''s zone, whose due subscriptions were put on this one invoice (setting invoice_consolidation); NULL: an invoice of its own. There is one per customer, seller, currency and day.';
+CREATE UNIQUE INDEX invoices_billing_day_key ON qzpay.invoices (tenant_id, customer_id, seller_id, currency, billing_day) WHERE billing_day IS NOT NULL;
 CREATE INDEX invoices_id_idx ON qzpay.invoices (id);
 CREATE INDEX invoices_customer_id_idx ON qzpay.invoices (tenant_id, customer_id, issued_at);
 CREATE INDEX invoices_subscription_id_idx ON qzpay.invoices (tenant_id, subscription_id);
 CREATE INDEX invoices_open_idx ON qzpay.invoices (due_at) WHERE status = 'open';
-CREATE INDEX invoices_overdue_idx ON qzpay.invoices (due_at) WHERE status = 'open' AND (collection = 'send_invoice' OR subscription_id IS NULL);
+CREATE INDEX invoices_overdue_idx ON qzpay.invoices (due_at) WHERE status = 'open' AND (collection = 'send_invoice' OR kind = 'manual');
 CREATE INDEX invoices_draft_idx ON qzpay.invoices (finalize_at) WHERE status = 'draft';
 
 CREATE TABLE qzpay.invoice_parties (
@@ -119,6 +123,7 @@ CREATE TABLE qzpay.invoice_lines (
     discounts jsonb,
     taxes jsonb,
     metadata jsonb NOT NULL DEFAULT '{}',
+    subscription_id uuid,
     PRIMARY KEY (tenant_id, invoice_id, position),
     FOREIGN KEY (tenant_id, invoice_id) REFERENCES qzpay.invoices,
     CHECK (abs(amount - exact_amount) <= 0.5),
@@ -128,12 +133,28 @@ CREATE TABLE qzpay.invoice_lines (
 );
 COMMENT ON TABLE qzpay.invoice_lines IS
 'What an invoice is made of. exact_amount is the rated amount, amount its one rounding to minor units; discount and tax are per line and add up to the invoice''s.';
+COMMENT ON COLUMN qzpay.invoice_lines.subscription_id IS 'The subscription it bills, on an invoice that several share; NULL: that of the invoice.';
 COMMENT ON COLUMN qzpay.invoice_lines.source_line_id IS 'The debit (id of a line) of which this credit gives back the unused part.';
 COMMENT ON COLUMN qzpay.invoice_lines.discounts IS 'What makes up discount_amount: array of {code, amount}.';
 COMMENT ON COLUMN qzpay.invoice_lines.taxes IS 'What makes up tax_amount and, where inclusive, tax_included: array of {code, name, rate, inclusive, amount}; rate in percent.';
 COMMENT ON COLUMN qzpay.invoice_lines.tax_included IS 'Tax that amount − discount_amount contains; tax_amount is what is added to it.';
 CREATE INDEX invoice_lines_item_idx ON qzpay.invoice_lines (tenant_id, subscription_item_id) WHERE subscription_item_id IS NOT NULL AND kind <> 'usage';
 CREATE INDEX invoice_lines_source_idx ON qzpay.invoice_lines (tenant_id, source_line_id) WHERE source_line_id IS NOT NULL;
+
+CREATE TABLE qzpay.invoice_shares (
+    tenant_id uuid NOT NULL,
+    invoice_id uuid NOT NULL,
+    subscription_id uuid NOT NULL,
+    due_at timestamptz NOT NULL,
+    period_start timestamptz,
+    period_end timestamptz,
+    PRIMARY KEY (tenant_id, invoice_id, subscription_id),
+    FOREIGN KEY (tenant_id, invoice_id) REFERENCES qzpay.invoices,
+    FOREIGN KEY (tenant_id, subscription_id) REFERENCES qzpay.subscriptions
+);
+COMMENT ON TABLE qzpay.invoice_shares IS
+'The subscriptions that share an invoice, where they are several: what was due on one day. due_at is the instant whose work put each there, by which its discounts are judged. The invoice''s lines name their subscription.';
+CREATE INDEX invoice_shares_subscription_id_idx ON qzpay.invoice_shares (tenant_id, subscription_id);
 
 CREATE TABLE qzpay.pending_lines (
     tenant_id uuid NOT NULL,

@@ -104,7 +104,7 @@ BEGIN
         SELECT array_agg(ROW(l.tenant_id, l.invoice_id, l.kind, l.product_id, l.price_id, l.charge_id, l.subscription_item_id, l.meter_id, l.description, l.period_start, l.period_end,
                              l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id, l.discount_amount,
                              CASE WHEN l.credits THEN coalesce(-p.tax, 0) ELSE l.tax_amount END, l.discounts,
-                             CASE WHEN l.credits THEN qzpay._taxes_part(p.taxes, -p.tax, -p.included) ELSE l.taxes END, l.metadata, l.id)::qzpay._line ORDER BY l.ordinality)
+                             CASE WHEN l.credits THEN qzpay._taxes_part(p.taxes, -p.tax, -p.included) ELSE l.taxes END, l.metadata, l.id, l.subscription_id)::qzpay._line ORDER BY l.ordinality)
         FROM line l LEFT JOIN part p USING (ordinality)
     );
 END $$;
@@ -143,7 +143,7 @@ BEGIN
         )
         SELECT array_agg(ROW(l.tenant_id, l.invoice_id, l.kind, l.product_id, l.price_id, l.charge_id, l.subscription_item_id, l.meter_id, l.description, l.period_start, l.period_end,
                              l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id, l.discount_amount, coalesce(s.added, l.tax_amount), l.discounts,
-                             coalesce(s.taxes, l.taxes), l.metadata, l.id)::qzpay._line ORDER BY l.ordinality)
+                             coalesce(s.taxes, l.taxes), l.metadata, l.id, l.subscription_id)::qzpay._line ORDER BY l.ordinality)
         FROM line l
         LEFT JOIN (SELECT t.ordinality, coalesce(sum(t.amount) FILTER (WHERE NOT t.inclusive), 0)::bigint AS added,
                           jsonb_agg(jsonb_build_object('code', t.code, 'name', t.name, 'rate', t.percentage, 'inclusive', t.inclusive, 'amount', t.amount) ORDER BY t.inclusive DESC, t.code) AS taxes
@@ -234,7 +234,7 @@ BEGIN
     RETURN (
         SELECT array_agg(ROW(l.tenant_id, l.invoice_id, l.kind, l.product_id, l.price_id, l.charge_id, l.subscription_item_id, l.meter_id, l.description, l.period_start, l.period_end,
                              l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id, l.discount_amount,
-                             CASE WHEN a.taxes IS NULL THEN l.tax_amount ELSE s.added END, l.discounts, coalesce(a.taxes, l.taxes), l.metadata, l.id)::qzpay._line ORDER BY l.ordinality)
+                             CASE WHEN a.taxes IS NULL THEN l.tax_amount ELSE s.added END, l.discounts, coalesce(a.taxes, l.taxes), l.metadata, l.id, l.subscription_id)::qzpay._line ORDER BY l.ordinality)
         FROM unnest(p_lines) WITH ORDINALITY l
         LEFT JOIN (SELECT (x ->> 'line')::bigint AS ordinality, nullif(x -> 'taxes', '[]') AS taxes FROM jsonb_array_elements(v_answers) x) a USING (ordinality)
         LEFT JOIN LATERAL (SELECT coalesce(sum((t ->> 'amount')::bigint), 0)::bigint AS added FROM jsonb_array_elements(a.taxes) t WHERE NOT (t ->> 'inclusive')::boolean) s ON true
@@ -374,14 +374,15 @@ END $$;
 COMMENT ON FUNCTION qzpay._end_tax_rate(text, timestamptz) IS 'Internal of end_tax_rate().';
 
 CREATE OR REPLACE FUNCTION qzpay.set_billing_details(customer uuid, tax_exempt text DEFAULT NULL, tax_ids jsonb DEFAULT NULL, tax_rates text[] DEFAULT NULL, billing_emails text[] DEFAULT NULL,
-        po_number text DEFAULT NULL, collection text DEFAULT NULL, net_days integer DEFAULT NULL) RETURNS void
+        po_number text DEFAULT NULL, collection text DEFAULT NULL, net_days integer DEFAULT NULL, invoice_consolidation text DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_customer';
-COMMENT ON FUNCTION qzpay.set_billing_details(uuid, text, jsonb, text[], text[], text, text, integer) IS
+COMMENT ON FUNCTION qzpay.set_billing_details(uuid, text, jsonb, text[], text[], text, text, integer, text) IS
 'How a customer is invoiced from now on; NULL leaves a value as it is. tax_exempt: none, exempt or reverse (charge). tax_ids: array of {type, value, verifiedAt}, the instant or date of a check if there was one. tax_rates: codes that apply whatever the address, {} for those of its place. '
-'billing_emails: where invoices go beside the customer''s own address. po_number: printed, '''' for none. collection: charge_automatically, or send_invoice with net_days to pay. Errors: 22023, QZ401 unknown tax rate.';
+'billing_emails: where invoices go beside the customer''s own address. po_number: printed, '''' for none. collection: charge_automatically, or send_invoice with net_days to pay. '
+'invoice_consolidation: none, or day for one invoice for all that falls due on a day, '''' for what the setting of that name says. Errors: 22023, QZ401 unknown tax rate.';
 
 CREATE OR REPLACE FUNCTION qzpay._set_billing_details(p_customer uuid, p_tax_exempt text, p_tax_ids jsonb, p_tax_rates text[], p_billing_emails text[],
-        p_po_number text, p_collection text, p_net_days integer) RETURNS void
+        p_po_number text, p_collection text, p_net_days integer, p_invoice_consolidation text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -395,6 +396,8 @@ BEGIN
         RAISE EXCEPTION 'collection cannot be "%"', p_collection USING ERRCODE = '22023', HINT = 'One of charge_automatically, send_invoice.';
     ELSIF p_net_days NOT BETWEEN 0 AND 3650 THEN
         RAISE EXCEPTION 'net_days cannot be %', p_net_days USING ERRCODE = '22023', HINT = 'From 0 to 3650.';
+    ELSIF p_invoice_consolidation NOT IN ('none', 'day', '') THEN
+        RAISE EXCEPTION 'invoice_consolidation cannot be "%"', p_invoice_consolidation USING ERRCODE = '22023', HINT = 'One of none, day, or nothing for what the setting says.';
     ELSIF length(p_po_number) > 100 THEN
         RAISE EXCEPTION 'po_number must have at most 100 characters' USING ERRCODE = '22023';
     ELSIF EXISTS (SELECT FROM unnest(p_billing_emails) e WHERE e IS NULL OR e !~ '^[^@[:space:]<>"]+@[^@[:space:]<>"]+\.[^@[:space:]<>"]+$') OR cardinality(p_billing_emails) > 20 THEN
@@ -409,9 +412,10 @@ BEGIN
         tax_exempt = coalesce(p_tax_exempt, c.tax_exempt), tax_ids = coalesce(p_tax_ids, c.tax_ids),
         tax_rates = CASE WHEN p_tax_rates IS NULL THEN c.tax_rates ELSE nullif(p_tax_rates, '{}') END, billing_emails = coalesce(p_billing_emails, c.billing_emails),
         po_number = CASE WHEN p_po_number IS NULL THEN c.po_number ELSE nullif(p_po_number, '') END,
-        collection = coalesce(p_collection, c.collection), net_days = coalesce(p_net_days, c.net_days), updated_at = qzpay.now(p_customer)
+        collection = coalesce(p_collection, c.collection), net_days = coalesce(p_net_days, c.net_days),
+        invoice_consolidation = CASE WHEN p_invoice_consolidation IS NULL THEN c.invoice_consolidation ELSE nullif(p_invoice_consolidation, '') END, updated_at = qzpay.now(p_customer)
     WHERE c.tenant_id = v_customer.tenant_id AND c.id = p_customer;
     PERFORM qzpay._emit_event(v_customer.tenant_id, 'customer.updated', 'customer', p_customer, p_customer,
         jsonb_build_object('customerId', p_customer, 'externalId', v_customer.external_id), NULL, qzpay.now(p_customer));
 END $$;
-COMMENT ON FUNCTION qzpay._set_billing_details(uuid, text, jsonb, text[], text[], text, text, integer) IS 'Internal of set_billing_details(), inside the tenant''s context.';
+COMMENT ON FUNCTION qzpay._set_billing_details(uuid, text, jsonb, text[], text[], text, text, integer, text) IS 'Internal of set_billing_details(), inside the tenant''s context.';

@@ -5,16 +5,19 @@ CREATE TYPE qzpay._line AS (
     discount_amount bigint,         -- NULL: none, or not judged yet
     tax_amount bigint,
     discounts jsonb, taxes jsonb, metadata jsonb,
-    id uuid                         -- of a pending line; NULL: a new one
+    id uuid,                        -- of a pending line; NULL: a new one
+    subscription_id uuid            -- NULL: that of the invoice
 );
 COMMENT ON TYPE qzpay._line IS 'An invoice line before its invoice is written.';
 
 CREATE TYPE qzpay._bill AS (
     tenant_id uuid, invoice_id uuid, customer_id uuid, subscription_id uuid, seller_id uuid, livemode boolean, currency text,
     kind text, due_at timestamptz,  -- orders the numbers
-    period_start timestamptz, period_end timestamptz, collection text, net_days integer, metadata jsonb
+    period_start timestamptz, period_end timestamptz, collection text, net_days integer, metadata jsonb,
+    billing_day date                -- whose due subscriptions share the invoice; NULL: it is one's own
 );
-COMMENT ON TYPE qzpay._bill IS 'An invoice before it is written; its lines carry its id.';
+COMMENT ON TYPE qzpay._bill IS
+'An invoice before it is written; its lines carry its id. One that subscriptions share is a bill for each of them, with the same id and day, and their lines name them.';
 
 CREATE TYPE qzpay._take AS (
     line_id uuid, line_position integer, kind text, description text, period_start timestamptz, period_end timestamptz,

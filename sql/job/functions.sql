@@ -184,7 +184,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay.preview_billing(timestamptz) IS
 'The invoices that running billing up to an instant ahead would make for all customers in real time, as things stand and if nothing is paid meanwhile: the real run, rolled back. '
-'It holds the subscriptions in question until it returns. tax_total includes what prices contain. Error 22023 for an instant that is not ahead, or more than 13 months, for every period up to it is billed and rolled back.';
+'It holds the subscriptions in question until it returns. tax_total includes what prices contain; subscription_id is NULL where several share an invoice, of a day that is not over with what is due of it by then. Error 22023 for an instant that is not ahead, or more than 13 months, for every period up to it is billed and rolled back.';
 
 CREATE OR REPLACE FUNCTION qzpay._run_billing_batch(p_as_of timestamptz, p_batch integer, p_announce boolean DEFAULT false) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

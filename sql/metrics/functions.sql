@@ -137,6 +137,23 @@ BEGIN
                        UNION ALL SELECT seller_id, livemode, 'credit_note', series_year, count(*), max(series_number) FROM qzpay.credit_notes GROUP BY 1, 2, 4) i
                 ON (i.seller_id, i.livemode, i.document, i.series_year) = (s.seller_id, s.livemode, s.document, s.year)
             WHERE s.last_number <> coalesce(i.n, 0) OR s.last_number <> coalesce(i.m, 0)$q$),
+        ('shared_invoices_name_their_subscriptions', $q$
+            SELECT i.id::text FROM qzpay.invoices i
+            LEFT JOIN (SELECT h.tenant_id, h.invoice_id, count(*) n, array_agg(h.subscription_id ORDER BY h.subscription_id) s,
+                              bool_and(s.id IS NOT NULL AND i.id IS NOT NULL) fits
+                       FROM qzpay.invoice_shares h
+                       LEFT JOIN qzpay.invoices i ON i.tenant_id = h.tenant_id AND i.id = h.invoice_id
+                       LEFT JOIN qzpay.subscriptions s ON s.tenant_id = h.tenant_id AND s.id = h.subscription_id AND (s.customer_id, s.currency, s.livemode) = (i.customer_id, i.currency, i.livemode)
+                       GROUP BY 1, 2) h ON h.tenant_id = i.tenant_id AND h.invoice_id = i.id
+            LEFT JOIN (SELECT tenant_id, invoice_id, array_agg(DISTINCT subscription_id ORDER BY subscription_id) FILTER (WHERE subscription_id IS NOT NULL) s,
+                              bool_or(subscription_id IS NULL AND kind IN ('plan', 'addon', 'usage', 'commitment')) nobodys
+                       FROM qzpay.invoice_lines GROUP BY 1, 2) l ON l.tenant_id = i.tenant_id AND l.invoice_id = i.id
+            WHERE h.s IS DISTINCT FROM l.s OR NOT h.fits OR h.n IS NOT NULL AND (i.subscription_id IS NOT NULL OR l.nobodys)
+               OR i.subscription_id IS NULL AND i.kind <> 'manual' AND coalesce(h.n, 0) < CASE i.status WHEN 'draft' THEN 1 ELSE 2 END$q$),
+        ('periods_are_on_their_invoices', $q$
+            SELECT p.subscription_id || ' ' || p.cycle FROM qzpay.periods p
+            LEFT JOIN qzpay.invoice_subscriptions m ON m.tenant_id = p.tenant_id AND m.invoice_id = p.invoice_id AND m.subscription_id = p.subscription_id
+            WHERE p.invoice_id IS NOT NULL AND m.invoice_id IS NULL$q$),
         ('periods_follow_each_other', $q$
             SELECT p.subscription_id || ' ' || p.cycle FROM (
                 SELECT tenant_id, subscription_id, cycle, ordinal, period_start, lag(period_end) OVER (PARTITION BY tenant_id, subscription_id, cycle ORDER BY period_start) before
@@ -166,7 +183,9 @@ BEGIN
               AND (l.product_id, l.price_id, l.quantity, l.unit_amount) IS DISTINCT FROM (i.product_id, i.price_id, i.quantity::numeric, coalesce(i.unit_amount, p.unit_amount))$q$),
         ('nothing_is_billed_late', $q$
             SELECT id::text FROM qzpay.subscriptions
-            WHERE test_clock_id IS NULL AND set_aside_at IS NULL AND next_due_at < qzpay.now() - interval '1 hour'$q$),
+            WHERE test_clock_id IS NULL AND set_aside_at IS NULL AND next_due_at < qzpay.now() - interval '1 hour'
+            UNION ALL SELECT i.id::text FROM qzpay.invoices i JOIN qzpay.customers c ON c.tenant_id = i.tenant_id AND c.id = i.customer_id AND c.test_clock_id IS NULL
+            WHERE i.status = 'draft' AND i.billing_day IS NOT NULL AND i.finalize_at < qzpay.now() - interval '1 hour'$q$),
         ('nothing_is_set_aside', $q$ SELECT id::text FROM qzpay.subscriptions WHERE set_aside_at IS NOT NULL $q$),
         ('no_outcome_is_unknown_for_long', $q$
             SELECT a.id::text FROM qzpay.payment_attempts a JOIN qzpay.invoices i ON i.tenant_id = a.tenant_id AND i.id = a.invoice_id

@@ -93,7 +93,7 @@ DECLARE
     v_method uuid;
 BEGIN
     SELECT * INTO STRICT i FROM qzpay.invoices x WHERE x.id = p_invoice;
-    PERFORM FROM qzpay.subscriptions s WHERE s.tenant_id = i.tenant_id AND s.id = i.subscription_id FOR NO KEY UPDATE;
+    PERFORM qzpay._lock_subscriptions_of(i.tenant_id, i.id);
     v_at := qzpay.now(i.customer_id);
     SELECT * INTO a FROM qzpay.payment_attempts x
     WHERE x.tenant_id = i.tenant_id AND x.invoice_id = i.id AND x.operation = 'charge' AND x.status NOT IN ('succeeded', 'declined', 'rejected', 'canceled') FOR NO KEY UPDATE;

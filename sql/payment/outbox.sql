@@ -1,5 +1,6 @@
 -- The outbox: T1 claims, the network call follows with no transaction open, and whoever learns the outcome goes through _settle_attempt().
--- Locks are taken in the order subscription, attempt, invoice (for a refund: request, attempt, payment). A claim takes the attempt first, and gives up instead of waiting for what stands above it.
+-- Locks are taken in the order customer (where several subscriptions share invoices), subscription, attempt, invoice (for a refund: request, attempt, payment). A claim takes the attempt first, and gives up
+-- instead of waiting for what stands above it.
 
 CREATE OR REPLACE FUNCTION qzpay._commit_durably() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -99,20 +100,35 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._sendable_providers(text) IS 'Providers of a transport that may be called now: enabled, not paused, with their secrets and at an allowed address.';
 
+CREATE OR REPLACE FUNCTION qzpay._lock_subscriptions_of(p_tenant uuid, p_invoice uuid) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM FROM qzpay.customers c JOIN qzpay.invoices i ON i.tenant_id = c.tenant_id AND i.customer_id = c.id AND i.subscription_id IS NULL
+    WHERE i.tenant_id = p_tenant AND i.id = p_invoice AND EXISTS (SELECT FROM qzpay.invoice_shares h WHERE h.tenant_id = p_tenant AND h.invoice_id = p_invoice) FOR NO KEY UPDATE OF c;
+    PERFORM FROM qzpay.subscriptions s
+    WHERE s.tenant_id = p_tenant AND s.id IN (SELECT m.subscription_id FROM qzpay.invoice_subscriptions m WHERE m.tenant_id = p_tenant AND m.invoice_id = p_invoice) ORDER BY s.id FOR NO KEY UPDATE;
+END $$;
+COMMENT ON FUNCTION qzpay._lock_subscriptions_of(uuid, uuid) IS 'Locks the subscriptions that an invoice bills, and before them their customer where they are several: who locks more than one subscription of a customer has that first.';
+
 CREATE OR REPLACE FUNCTION qzpay._try_lock_subscription(p_tenant uuid, p_invoice uuid) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    v_subscription uuid;
+    v_ids uuid[] := (SELECT array_agg(m.subscription_id) FROM qzpay.invoice_subscriptions m WHERE m.tenant_id = p_tenant AND m.invoice_id = p_invoice);
+    v_rows bigint;
 BEGIN
-    SELECT i.subscription_id INTO v_subscription FROM qzpay.invoices i WHERE i.tenant_id = p_tenant AND i.id = p_invoice;
-    IF v_subscription IS NULL THEN
-        RETURN true;
+    IF cardinality(v_ids) > 1 THEN
+        PERFORM FROM qzpay.customers c JOIN qzpay.invoices i ON i.tenant_id = c.tenant_id AND i.customer_id = c.id WHERE i.tenant_id = p_tenant AND i.id = p_invoice FOR NO KEY UPDATE OF c SKIP LOCKED;
+        IF NOT FOUND THEN
+            RETURN false;
+        END IF;
     END IF;
-    PERFORM FROM qzpay.subscriptions s WHERE s.tenant_id = p_tenant AND s.id = v_subscription FOR NO KEY UPDATE SKIP LOCKED;
-    RETURN FOUND;
+    PERFORM FROM qzpay.subscriptions s WHERE s.tenant_id = p_tenant AND s.id = ANY (v_ids) FOR NO KEY UPDATE SKIP LOCKED;
+    GET DIAGNOSTICS v_rows = ROW_COUNT;
+    RETURN v_rows = coalesce(cardinality(v_ids), 0);
 END $$;
-COMMENT ON FUNCTION qzpay._try_lock_subscription(uuid, uuid) IS 'Locks the subscription of an invoice if nobody holds it; true also for an invoice without one.';
+COMMENT ON FUNCTION qzpay._try_lock_subscription(uuid, uuid) IS 'Locks the subscriptions that an invoice bills if nobody holds any of them; true also for an invoice without one.';
 
 CREATE OR REPLACE FUNCTION qzpay._claim_attempts(p_worker text, p_limit integer)
 RETURNS TABLE (tenant_id uuid, attempt_id uuid, fence integer, phase text, request jsonb)

@@ -294,7 +294,6 @@ DECLARE
     v_amount bigint;
     v_noted bigint := 0;
     v_back bigint;
-    v_subscription uuid;
 BEGIN
     SELECT x.* INTO STRICT p FROM qzpay.payments x WHERE x.id = p_payment;
     v_invoice := p.invoice_id;
@@ -315,11 +314,11 @@ BEGIN
     PERFORM qzpay._refuse_pan(p_reason);
     v_at := qzpay.now(p.customer_id);
     IF p_end_access THEN
-        SELECT s.id INTO v_subscription FROM qzpay.invoices x JOIN qzpay.subscriptions s ON s.tenant_id = x.tenant_id AND s.id = x.subscription_id WHERE x.tenant_id = p.tenant_id AND x.id = v_invoice;
-        IF NOT FOUND THEN
+        IF NOT EXISTS (SELECT FROM qzpay.invoice_subscriptions m WHERE m.tenant_id = p.tenant_id AND m.invoice_id = v_invoice) THEN
             RAISE EXCEPTION 'payment % is for no subscription whose access could end', p_payment USING ERRCODE = 'QZ204';
         END IF;
-        PERFORM qzpay._cancel(s.id, 'now', 'refunded', 'none', NULL) FROM qzpay.subscriptions s WHERE s.tenant_id = p.tenant_id AND s.id = v_subscription AND s.ended_at IS NULL;
+        PERFORM qzpay._cancel(s.id, 'now', 'refunded', 'none', NULL) FROM qzpay.invoice_subscriptions m JOIN qzpay.subscriptions s ON s.tenant_id = m.tenant_id AND s.id = m.subscription_id
+        WHERE m.tenant_id = p.tenant_id AND m.invoice_id = v_invoice AND s.ended_at IS NULL;
     END IF;
     SELECT * INTO i FROM qzpay.invoices x WHERE x.tenant_id = p.tenant_id AND x.id = v_invoice;
     PERFORM FROM qzpay.balances k WHERE k.tenant_id = p.tenant_id AND k.customer_id = p.customer_id AND k.currency = p.currency FOR NO KEY UPDATE;

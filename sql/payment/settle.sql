@@ -58,12 +58,10 @@ BEGIN
         PERFORM FROM qzpay.refund_requests r WHERE r.tenant_id = p_tenant AND r.id = v_request FOR NO KEY UPDATE;
         RETURN;
     END IF;
-    PERFORM FROM qzpay.subscriptions s
-    WHERE (s.tenant_id, s.id) = (SELECT i.tenant_id, i.subscription_id FROM qzpay.payment_attempts a JOIN qzpay.invoices i ON i.tenant_id = a.tenant_id AND i.id = a.invoice_id
-                                 WHERE a.tenant_id = p_tenant AND a.id = p_attempt) FOR NO KEY UPDATE;
+    PERFORM qzpay._lock_subscriptions_of(p_tenant, (SELECT a.invoice_id FROM qzpay.payment_attempts a WHERE a.tenant_id = p_tenant AND a.id = p_attempt));
 END $$;
 COMMENT ON FUNCTION qzpay._lock_above(uuid, uuid) IS
-'Locks what an attempt''s outcome may change, before the attempt itself: the subscription (the order in which billing runs lock), or the request of a refund.';
+'Locks what an attempt''s outcome may change, before the attempt itself: the subscriptions (the order in which billing runs lock), or the request of a refund.';
 
 CREATE OR REPLACE FUNCTION qzpay._answer_fits(p_status text, p_held integer, p_ref text, p_fence integer, p_phase text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

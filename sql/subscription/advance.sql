@@ -200,14 +200,15 @@ END $$;
 COMMENT ON FUNCTION qzpay._plan_cycles(qzpay._roll[]) IS
 'The periods that begin in these rolls: those of the subscriptions'' own interval, and those of add-ons billed by another one on the same anchor. NULL: none.';
 
-CREATE OR REPLACE FUNCTION qzpay._advance_subscriptions(p_tenants uuid[], p_subscriptions uuid[], p_dues timestamptz[], p_at timestamptz) RETURNS bigint
+CREATE OR REPLACE FUNCTION qzpay._advance_subscriptions(p_tenants uuid[], p_subscriptions uuid[], p_dues timestamptz[], p_at timestamptz, p_together boolean DEFAULT false) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_rolls qzpay._roll[];
     v_cycles qzpay._cycle[];
     v_lines qzpay._line[];
-    v_invoices bigint;
+    v_bills qzpay._bill[];
+    v_invoices bigint := 0;
 BEGIN
     PERFORM qzpay._change_on_resume(p_tenants, p_subscriptions, p_dues, p_at);
     v_rolls := qzpay._plan_rolls(p_tenants, p_subscriptions, p_dues);
@@ -279,18 +280,22 @@ BEGIN
       AND (r.ends OR r.bills OR r.pauses OR r.starts_trial OR r.closes_usage OR r.next_usage_start IS NOT NULL OR r.change_id IS NOT NULL
            OR s.status = 'trialing' AND s.trial_end <= r.due_at OR s.comp_until <= r.due_at OR s.pause_at <= r.due_at OR s.cycle_due_at <= r.due_at);
 
-    v_invoices := qzpay._write_invoices((SELECT array_agg(ROW(r.tenant_id, r.invoice_id, r.customer_id, r.subscription_id, r.seller_id, r.livemode, r.currency,
-        CASE WHEN r.bills OR r.invoice_id IN (SELECT c.invoice_id FROM unnest(v_cycles) c) THEN 'subscription' ELSE 'usage' END, r.due_at, coalesce(r.bill_start, r.usage_start), coalesce(r.bill_end, r.usage_end), NULL, NULL, r.metadata)::qzpay._bill)
-        FROM unnest(v_rolls) r), v_lines, p_at);
+    v_bills := (SELECT array_agg(ROW(r.tenant_id, r.invoice_id, r.customer_id, r.subscription_id, r.seller_id, r.livemode, r.currency,
+        CASE WHEN r.bills OR r.invoice_id IN (SELECT c.invoice_id FROM unnest(v_cycles) c) THEN 'subscription' ELSE 'usage' END, r.due_at, coalesce(r.bill_start, r.usage_start), coalesce(r.bill_end, r.usage_end), NULL, NULL, r.metadata, NULL)::qzpay._bill)
+        FROM unnest(v_rolls) r);
+    IF p_together AND qzpay._consolidates() THEN
+        SELECT j.bills, j.lines, j.written INTO v_bills, v_lines, v_invoices FROM qzpay._join_days(v_bills, v_lines, p_at) j;
+    END IF;
+    v_invoices := v_invoices + qzpay._write_invoices(v_bills, v_lines, p_at);
     PERFORM qzpay._after_changes(v_rolls, p_at);
     PERFORM qzpay._after_ends(v_rolls, p_at);
-    PERFORM qzpay._collect((SELECT array_agg(r.tenant_id) FROM unnest(v_rolls) r), (SELECT array_agg(r.invoice_id) FROM unnest(v_rolls) r), p_at);
+    PERFORM qzpay._collect((SELECT array_agg(b.tenant_id) FROM unnest(v_bills) b), (SELECT array_agg(b.invoice_id) FROM unnest(v_bills) b), p_at);
     RETURN v_invoices;
 END $$;
-COMMENT ON FUNCTION qzpay._advance_subscriptions(uuid[], uuid[], timestamptz[], timestamptz) IS
+COMMENT ON FUNCTION qzpay._advance_subscriptions(uuid[], uuid[], timestamptz[], timestamptz, boolean) IS
 'The billing run, set by set, over subscriptions locked by the caller, each at its own due instant: usage period closed with the items it had, ends, pauses, scheduled changes, new periods, '
 'one invoice per subscription and instant (advance and arrears lines together), attempts planned. p_at dates the documents. '
-'A period that exists already is a unique violation, so nothing is billed twice. Returns the number of invoices.';
+'p_together: subscriptions of one customer share an invoice where that is wanted. A period that exists already is a unique violation, so nothing is billed twice. Returns the number of invoices.';
 
 CREATE OR REPLACE FUNCTION qzpay._end_late_window(p_rolls qzpay._roll[], p_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -408,11 +413,15 @@ BEGIN
     PERFORM qzpay._return_redemptions(array_agg(r.tenant_id), array_agg(r.subscription_id), p_at) FROM unnest(p_rolls) r
     JOIN qzpay.subscriptions s ON s.tenant_id = r.tenant_id AND s.id = r.subscription_id AND s.status = 'incomplete_expired' WHERE r.ends HAVING count(*) > 0;
     -- What dunning could not collect is written off; what was never activated is void.
-    SELECT array_agg(i.tenant_id), array_agg(i.id), array_agg(CASE WHEN x.never_active THEN 'void' ELSE 'uncollectible' END) INTO v_tenants, v_invoices, v_statuses
-    FROM unnest(p_rolls) r
-    CROSS JOIN LATERAL (SELECT qzpay._was_never_active(r.tenant_id, r.subscription_id) AS never_active) x
-    JOIN qzpay.invoices i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
-    WHERE r.ends AND (x.never_active OR r.end_reason = 'payment_failed' AND i.id <> r.invoice_id) AND i.status = 'open' AND i.amount_in_flight = 0;
+    -- An invoice that others share is chased with them until the last has ended.
+    SELECT array_agg(k.tenant_id), array_agg(k.id), array_agg(CASE WHEN k.never_active THEN 'void' ELSE 'uncollectible' END) INTO v_tenants, v_invoices, v_statuses
+    FROM (SELECT DISTINCT i.tenant_id, i.id, x.never_active
+          FROM unnest(p_rolls) r
+          CROSS JOIN LATERAL (SELECT qzpay._was_never_active(r.tenant_id, r.subscription_id) AS never_active) x
+          JOIN qzpay.invoice_subscriptions m ON m.tenant_id = r.tenant_id AND m.subscription_id = r.subscription_id
+          JOIN qzpay.invoices i ON i.tenant_id = m.tenant_id AND i.id = m.invoice_id
+          WHERE r.ends AND (x.never_active OR r.end_reason = 'payment_failed' AND i.id <> r.invoice_id) AND i.status = 'open' AND i.amount_in_flight = 0
+            AND NOT qzpay._is_chased(i.tenant_id, i.id)) k;
     IF v_invoices IS NOT NULL THEN
         PERFORM qzpay._cancel_planned_attempts(v_tenants, v_invoices, p_at);
         PERFORM qzpay._write_off(v_tenants, v_invoices, v_statuses, p_at);
@@ -438,8 +447,9 @@ BEGIN
         SELECT i.tenant_id, i.id
         FROM unnest(p_tenants, p_invoices) AS k (tenant_id, invoice_id)
         CROSS JOIN LATERAL (SELECT i.* FROM qzpay.invoices i WHERE i.tenant_id = k.tenant_id AND i.id = k.invoice_id OFFSET 0) i
-        JOIN qzpay.subscriptions s ON s.tenant_id = i.tenant_id AND s.id = i.subscription_id AND s.ended_at IS NULL
-        WHERE i.status = 'open' AND i.collection = 'charge_automatically' AND NOT EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = i.tenant_id AND a.invoice_id = i.id)
+        WHERE EXISTS (SELECT FROM qzpay.invoice_subscriptions m JOIN qzpay.subscriptions s ON s.tenant_id = m.tenant_id AND s.id = m.subscription_id AND s.ended_at IS NULL
+                      WHERE m.tenant_id = i.tenant_id AND m.invoice_id = i.id)
+          AND i.status = 'open' AND i.collection = 'charge_automatically' AND NOT EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = i.tenant_id AND a.invoice_id = i.id)
     LOOP
         -- Nothing to charge: a definite failure that only the customer can mend.
         PERFORM qzpay._payment_failed(v_row.tenant_id, v_row.id, p_at);
@@ -456,11 +466,18 @@ DECLARE
     v_subscriptions uuid[];
     v_dues timestamptz[];
 BEGIN
-    SELECT array_agg(k.tenant_id), array_agg(k.id), array_agg(k.next_due_at) INTO v_tenants, v_subscriptions, v_dues
-    FROM (SELECT s.tenant_id, s.id, s.next_due_at FROM qzpay.subscriptions s
-          WHERE p_clock IS NULL AND s.test_clock_id IS NULL AND s.next_due_at <= p_until AND s.set_aside_at IS NULL
-          ORDER BY s.next_due_at LIMIT p_limit FOR UPDATE SKIP LOCKED) k;
-    IF p_clock IS NOT NULL THEN
+    IF p_clock IS NULL AND qzpay._consolidates() THEN
+        -- Customer first: two runs never have subscriptions of one customer in hand, which might belong on one invoice.
+        SELECT array_agg(k.tenant_id), array_agg(k.id), array_agg(k.next_due_at) INTO v_tenants, v_subscriptions, v_dues
+        FROM (SELECT s.tenant_id, s.id, s.next_due_at FROM qzpay.customers c JOIN qzpay.subscriptions s ON s.tenant_id = c.tenant_id AND s.customer_id = c.id
+              WHERE s.test_clock_id IS NULL AND s.next_due_at <= p_until AND s.set_aside_at IS NULL
+              ORDER BY s.next_due_at LIMIT p_limit FOR NO KEY UPDATE OF c SKIP LOCKED FOR UPDATE OF s SKIP LOCKED) k;
+    ELSIF p_clock IS NULL THEN
+        SELECT array_agg(k.tenant_id), array_agg(k.id), array_agg(k.next_due_at) INTO v_tenants, v_subscriptions, v_dues
+        FROM (SELECT s.tenant_id, s.id, s.next_due_at FROM qzpay.subscriptions s
+              WHERE s.test_clock_id IS NULL AND s.next_due_at <= p_until AND s.set_aside_at IS NULL
+              ORDER BY s.next_due_at LIMIT p_limit FOR UPDATE SKIP LOCKED) k;
+    ELSE
         SELECT array_agg(k.tenant_id), array_agg(k.id), array_agg(k.next_due_at) INTO v_tenants, v_subscriptions, v_dues
         FROM (SELECT s.tenant_id, s.id, s.next_due_at FROM qzpay.subscriptions s
               WHERE s.test_clock_id = p_clock AND s.next_due_at <= p_until AND s.set_aside_at IS NULL
@@ -469,13 +486,23 @@ BEGIN
     IF v_subscriptions IS NULL THEN
         RETURN 0;
     END IF;
+    RETURN qzpay._do_due_of(v_tenants, v_subscriptions, v_dues, p_at);
+END $$;
+COMMENT ON FUNCTION qzpay._due_batch(uuid, timestamptz, timestamptz, integer) IS
+'Does what time itself asks for, for up to p_limit subscriptions due at p_until or before: those on the test clock, or with NULL those in real time. p_at dates what is written. '
+'Skips what another session holds. Returns how many subscriptions were taken; 0 means nothing is due.';
+
+CREATE OR REPLACE FUNCTION qzpay._do_due_of(p_tenants uuid[], p_subscriptions uuid[], p_dues timestamptz[], p_at timestamptz) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     BEGIN
-        PERFORM qzpay._do_due(v_tenants, v_subscriptions, v_dues, p_at);
+        PERFORM qzpay._do_due(p_tenants, p_subscriptions, p_dues, p_at);
     EXCEPTION WHEN OTHERS THEN
         -- Somebody in the batch failed: one by one, so that only the bad ones are set aside.
-        FOR n IN 1 .. cardinality(v_subscriptions) LOOP
+        FOR n IN 1 .. cardinality(p_subscriptions) LOOP
             BEGIN
-                PERFORM qzpay._do_due_alone(v_tenants[n], v_subscriptions[n], v_dues[n], p_at);
+                PERFORM qzpay._do_due_alone(p_tenants[n], p_subscriptions[n], p_dues[n], p_at);
             EXCEPTION WHEN OTHERS THEN
                 -- Nobody's fault. What the ones before it have locked may be what stands in the way: they are done, and the rest is the next batch's.
                 IF n = 1 THEN
@@ -485,11 +512,9 @@ BEGIN
             END;
         END LOOP;
     END;
-    RETURN cardinality(v_subscriptions);
+    RETURN cardinality(p_subscriptions);
 END $$;
-COMMENT ON FUNCTION qzpay._due_batch(uuid, timestamptz, timestamptz, integer) IS
-'Does what time itself asks for, for up to p_limit subscriptions due at p_until or before: those on the test clock, or with NULL those in real time. p_at dates what is written. '
-'Skips what another session holds. Returns how many subscriptions were taken; 0 means nothing is due.';
+COMMENT ON FUNCTION qzpay._do_due_of(uuid[], uuid[], timestamptz[], timestamptz) IS 'All that is due for these locked subscriptions at their due instants; one that fails is set aside without the others. Returns how many were done.';
 
 CREATE OR REPLACE FUNCTION qzpay._do_due_alone(p_tenant uuid, p_subscription uuid, p_due timestamptz, p_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -526,7 +551,7 @@ BEGIN
     -- The order of RULES C3: dunning's own end first asks for it, then usage, end, renewal and charge in one pass, reminders last.
     PERFORM qzpay._dunning_steps(p_tenants, p_subscriptions, p_dues, p_at);
     PERFORM qzpay._bill_trials(p_tenants, p_subscriptions, p_dues, p_at);
-    PERFORM qzpay._advance_subscriptions(p_tenants, p_subscriptions, p_dues, p_at);
+    PERFORM qzpay._advance_subscriptions(p_tenants, p_subscriptions, p_dues, p_at, true);
     PERFORM qzpay._remind(p_tenants, p_subscriptions, p_dues, p_at);
     SELECT s.id INTO v_stuck
     FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)

@@ -17,6 +17,10 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_sub qzpay._sub;
 BEGIN
+    -- Customer first, where it may have subscriptions that share invoices.
+    PERFORM FROM qzpay.customers c
+    WHERE (c.tenant_id, c.id) = (SELECT s.tenant_id, s.customer_id FROM qzpay.subscriptions s WHERE s.id = p_subscription AND (qzpay._consolidates() OR EXISTS (
+                                     SELECT FROM qzpay.invoice_shares h WHERE h.tenant_id = s.tenant_id AND h.subscription_id = s.id))) FOR NO KEY UPDATE;
     SELECT s.tenant_id, s.id, s.customer_id, s.status, s.currency, s.interval_unit, s.interval_count, s.usage_unit, s.usage_count, s.timezone, s.trial_end, s.anchor,
            s.current_period_start, s.current_period_end, s.usage_period_start, s.usage_period_end, s.has_payment_method, s.managed_by, s.period_comped, s.pause_at, s.resume_at,
            s.cancel_at, s.ended_at, s.test_clock_id, s.next_due_at, s.set_aside_at, qzpay.now(s.customer_id)
@@ -59,7 +63,8 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF p_sub.status IN ('incomplete', 'past_due', 'unpaid') THEN
         RAISE EXCEPTION 'subscription % is %', p_sub.id, p_sub.status USING ERRCODE = 'QZ204', HINT = 'Pay what is open first, or schedule the change: effective => ''period_end''.';
-    ELSIF EXISTS (SELECT FROM qzpay.invoices i WHERE i.tenant_id = p_sub.tenant_id AND i.subscription_id = p_sub.id AND i.status = 'open' AND i.collection = 'charge_automatically') THEN
+    ELSIF EXISTS (SELECT FROM qzpay.invoice_subscriptions m JOIN qzpay.invoices i ON i.tenant_id = m.tenant_id AND i.id = m.invoice_id
+                  WHERE m.tenant_id = p_sub.tenant_id AND m.subscription_id = p_sub.id AND i.status = 'open' AND i.collection = 'charge_automatically') THEN
         RAISE EXCEPTION 'a payment of subscription % is under way', p_sub.id USING ERRCODE = 'QZ204', HINT = 'Wait for its outcome, or schedule the change: effective => ''period_end''.';
     END IF;
 END $$;

@@ -204,9 +204,9 @@ DECLARE
     v_lines qzpay._line[];
     v_invoices bigint;
 BEGIN
-    SELECT array_agg(ROW(s.tenant_id, v.id, s.customer_id, s.id, c.seller_id, s.livemode, s.currency, 'subscription', k.due_at, s.started_at, s.trial_end, NULL, NULL, NULL)::qzpay._bill),
+    SELECT array_agg(ROW(s.tenant_id, v.id, s.customer_id, s.id, c.seller_id, s.livemode, s.currency, 'subscription', k.due_at, s.started_at, s.trial_end, NULL, NULL, NULL, NULL)::qzpay._bill),
            array_agg(ROW(s.tenant_id, v.id, 'setup', x.product_id, x.id, NULL, NULL, NULL, coalesce(i.name, p.name) || ': trial', s.started_at, s.trial_end,
-                         i.quantity, x.unit_amount, x.unit_amount * i.quantity, qzpay.round_amount(x.unit_amount * i.quantity), false, NULL, NULL, NULL, NULL, NULL, i.metadata, NULL)::qzpay._line)
+                         i.quantity, x.unit_amount, x.unit_amount * i.quantity, qzpay.round_amount(x.unit_amount * i.quantity), false, NULL, NULL, NULL, NULL, NULL, i.metadata, NULL, NULL)::qzpay._line)
       INTO v_bills, v_lines
     FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
     JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.id = k.id AND s.status = 'incomplete' AND s.trial_price_id IS NOT NULL AND s.current_period_end IS NULL AND s.started_at <= k.due_at

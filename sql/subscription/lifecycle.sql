@@ -56,6 +56,9 @@ BEGIN
         FROM unnest(v_lines) l WHERE l.invoice_id IS NOT NULL GROUP BY l.invoice_id ORDER BY l.invoice_id
     LOOP
         PERFORM qzpay._lock_invoice(v_row.invoice_id);
+        -- What waits for others of its day does so no longer: only what is final can be credited.
+        PERFORM qzpay._finalize_draft(i.tenant_id, i.id, p_sub.now) FROM qzpay.invoices i
+        WHERE i.tenant_id = p_sub.tenant_id AND i.id = v_row.invoice_id AND i.status = 'draft' AND i.billing_day IS NOT NULL;
         PERFORM qzpay._issue_credit_note(p_sub.tenant_id, v_row.invoice_id, qzpay._take_lines(p_sub.tenant_id, v_row.invoice_id, v_row.lines), p_mode, p_reason, p_sub.now);
     END LOOP;
     -- What was not invoiced yet meets its credit on the next invoice.

@@ -32,7 +32,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN (
         SELECT array_agg(ROW(p_tenant, d.invoice_id, d.kind, d.product_id, d.price_id, NULL, d.subscription_item_id, NULL, 'Unused time on ' || regexp_replace(d.description, '^Remaining time on ', ''),
-                             p_at, d.period_end, d.quantity, NULL, -c.amount, -c.amount, true, d.id, NULL, NULL, NULL, NULL, d.metadata, NULL)::qzpay._line ORDER BY d.kind DESC, d.description, d.id)
+                             p_at, d.period_end, d.quantity, NULL, -c.amount, -c.amount, true, d.id, NULL, NULL, NULL, NULL, d.metadata, NULL, NULL)::qzpay._line ORDER BY d.kind DESC, d.description, d.id)
         FROM (
             SELECT l.id, l.invoice_id, l.kind, l.product_id, l.price_id, l.subscription_item_id, l.description, l.period_start, l.period_end, l.quantity,
                    l.amount - l.discount_amount AS net, r.net AS rest, l.metadata
@@ -65,7 +65,7 @@ BEGIN
     RETURN (
         SELECT array_agg(ROW(p_tenant, NULL, i.kind, i.product_id, i.price_id, NULL, i.id, NULL,
                              CASE WHEN a.amount = a.whole THEN '' ELSE 'Remaining time on ' END || coalesce(i.name, p.name),
-                             p_at, w.period_end, k.quantity, x.unit_amount, a.amount, a.amount, true, NULL, NULL, NULL, NULL, NULL, i.metadata, NULL)::qzpay._line
+                             p_at, w.period_end, k.quantity, x.unit_amount, a.amount, a.amount, true, NULL, NULL, NULL, NULL, NULL, i.metadata, NULL, NULL)::qzpay._line
                          ORDER BY i.kind DESC, p.code)
         FROM qzpay.subscription_items i
         JOIN qzpay.subscriptions s ON s.tenant_id = i.tenant_id AND s.id = i.subscription_id
@@ -96,7 +96,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN (
         SELECT array_agg(ROW(p_tenant, NULL, 'setup', i.product_id, c.id, NULL, NULL, NULL, coalesce(i.name, p.name) || ': set-up',
-                             NULL, NULL, 1, c.unit_amount, c.unit_amount, qzpay.round_amount(c.unit_amount), false, NULL, NULL, NULL, NULL, NULL, i.metadata, NULL)::qzpay._line ORDER BY p.code)
+                             NULL, NULL, 1, c.unit_amount, c.unit_amount, qzpay.round_amount(c.unit_amount), false, NULL, NULL, NULL, NULL, NULL, i.metadata, NULL, NULL)::qzpay._line ORDER BY p.code)
         FROM qzpay.subscription_items i
         JOIN qzpay.subscriptions s ON s.tenant_id = i.tenant_id AND s.id = i.subscription_id
         JOIN qzpay.products p ON p.id = i.product_id
@@ -105,8 +105,8 @@ BEGIN
           -- Once per product, however often its quantity changes.
           AND NOT EXISTS (SELECT FROM qzpay.subscription_items o WHERE o.tenant_id = i.tenant_id AND o.subscription_id = i.subscription_id AND o.product_id = i.product_id
                           AND o.scope = i.scope AND o.valid_from < i.valid_from)
-          AND NOT EXISTS (SELECT FROM qzpay.invoice_lines l JOIN qzpay.invoices v ON v.tenant_id = l.tenant_id AND v.id = l.invoice_id AND v.subscription_id = p_subscription
-                          WHERE v.tenant_id = p_tenant AND l.kind = 'setup' AND l.price_id = c.id)
+          AND NOT EXISTS (SELECT FROM qzpay.invoice_subscriptions m JOIN qzpay.invoice_lines l ON l.tenant_id = m.tenant_id AND l.invoice_id = m.invoice_id
+                          WHERE m.tenant_id = p_tenant AND m.subscription_id = p_subscription AND l.kind = 'setup' AND l.price_id = c.id AND coalesce(l.subscription_id, p_subscription) = p_subscription)
     );
 END $$;
 COMMENT ON FUNCTION qzpay._setup_lines(uuid, uuid, uuid[], timestamptz) IS 'Set-up fees of items held for the first time: the one-time price of a plan or add-on. NULL: none.';
@@ -135,7 +135,7 @@ BEGIN
         DELETE FROM qzpay.pending_lines l USING unnest(p_rolls) r
         WHERE l.tenant_id = r.tenant_id AND l.subscription_id = r.subscription_id AND (r.bills OR r.ends OR r.pauses) RETURNING l.*, r.invoice_id)
     SELECT array_agg(ROW(t.tenant_id, t.invoice_id, t.kind, t.product_id, t.price_id, t.charge_id, t.subscription_item_id, t.meter_id, t.description, t.period_start, t.period_end,
-                         t.quantity, t.unit_amount, t.exact_amount, t.amount, t.proration, t.source_line_id, NULL, t.tax_amount, NULL, t.taxes, t.metadata, t.id)::qzpay._line ORDER BY t.id)
+                         t.quantity, t.unit_amount, t.exact_amount, t.amount, t.proration, t.source_line_id, NULL, t.tax_amount, NULL, t.taxes, t.metadata, t.id, NULL)::qzpay._line ORDER BY t.id)
     INTO v_lines FROM taken t;
     RETURN v_lines;
 END $$;
@@ -149,7 +149,7 @@ DECLARE
     v_lines qzpay._line[];
     v_rows bigint;
 BEGIN
-    SELECT s.tenant_id, p_invoice, s.customer_id, s.id, c.seller_id, s.livemode, s.currency, 'proration', p_at, p_at, s.current_period_end, NULL, NULL::integer, nullif(s.metadata, '{}') INTO STRICT v_bill
+    SELECT s.tenant_id, p_invoice, s.customer_id, s.id, c.seller_id, s.livemode, s.currency, 'proration', p_at, p_at, s.current_period_end, NULL, NULL::integer, nullif(s.metadata, '{}'), NULL::date INTO STRICT v_bill
     FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.tenant_id = s.tenant_id AND c.id = s.customer_id WHERE s.tenant_id = p_tenant AND s.id = p_subscription;
     IF v_bill.period_end <= v_bill.period_start THEN
         v_bill.period_end := NULL;

@@ -57,6 +57,7 @@ CREATE TABLE qzpay.subscriptions (
     access_until timestamptz,
     next_due_at timestamptz,
     set_aside_at timestamptz,
+    upcoming_at timestamptz,
     metadata jsonb NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
@@ -81,6 +82,7 @@ COMMENT ON COLUMN qzpay.subscriptions.trial_price_id IS 'The price of the trial,
 COMMENT ON COLUMN qzpay.subscriptions.trial_reminder_days IS 'The plan''s, as expiring_reminder_days; NULL: the setting of that name.';
 COMMENT ON COLUMN qzpay.subscriptions.next_due_at IS
 'Next instant at which time itself has work here: reminder, trial end, period boundary, retry, end. NULL: none.';
+COMMENT ON COLUMN qzpay.subscriptions.upcoming_at IS 'The renewal of which invoice.upcoming has told, or that will ask for nothing.';
 COMMENT ON COLUMN qzpay.subscriptions.set_aside_at IS
 'The billing run failed on this subscription and left it out (see qzpay.billing_errors) until retried.';
 COMMENT ON COLUMN qzpay.subscriptions.period_comped IS 'The running period is free by comp(): nothing was billed for it, and what comes after comp_until is.';

@@ -11,7 +11,7 @@ BEGIN
     FOR r IN
         WITH rights (roles, privileges, tables) AS (VALUES
             -- what a tenant may read of itself, and the catalog
-            ('qzpay_app, qzpay_tenant', 'SELECT', 'balance_entries balances customers dunning_cases entitlements events invoice_lines invoice_parties invoices ledger_transfers limit_counters pending_lines periods
+            ('qzpay_app, qzpay_tenant', 'SELECT', 'balance_entries balances customers dunning_cases entitlements events invoice_lines invoice_parties invoice_shares invoices ledger_transfers limit_counters pending_lines periods
                 invoice_discounts redemptions subscription_changes subscription_items subscriptions tenants transitions usage_alerts usage_events usage_totals payment_attempts payment_methods usage_archived usage_late usage_marks usage_values entitlement_overrides limit_slots overages payments
                 charges event_types features ledger_accounts meters prices product_features product_relations products credit_grants credit_note_lines credit_notes grant_uses refund_requests audit_entries audit_personal'),
             -- append-only
@@ -22,7 +22,7 @@ BEGIN
             ('qzpay_worker', 'UPDATE', 'discounts jobs providers test_clocks'),
             ('qzpay_worker', 'INSERT, UPDATE', 'usage_archived usage_marks'),
             ('qzpay_worker', 'DELETE', 'usage_values'),
-            ('qzpay_worker', 'INSERT, UPDATE, DELETE', 'entitlement_overrides idempotency_keys limit_counters limit_slots overages pending_lines workers'),
+            ('qzpay_worker', 'INSERT, UPDATE, DELETE', 'entitlement_overrides idempotency_keys invoice_shares limit_counters limit_slots overages pending_lines workers'),
             ('qzpay_worker', 'DELETE', 'invoice_lines invoices periods subscription_items'),
             -- what staff decides
             ('qzpay_admin', 'INSERT, UPDATE, DELETE', 'meter_queries charges discounts document_texts dunning_policies dunning_steps epochs event_types features jobs meters prices product_features tax_rates

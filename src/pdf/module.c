@@ -178,12 +178,19 @@ lines_table(JsonbContainer *document)
 			table.columns++;
 	}
 	array = array_member(document, "lines", &n);
-	table.rows = palloc0(sizeof(QzpayPdfRow) * Max(n, 1));
+	table.rows = palloc0(sizeof(QzpayPdfRow) * Max(2 * n, 1));
 	for (int i = 0; i < n; i++)
 	{
 		JsonbContainer *line = container(getIthJsonbValueFromContainer(array, i));
-		QzpayPdfRow *row = &table.rows[table.n++];
+		const char *group = text_member(line, "group");
+		QzpayPdfRow *row;
 
+		if (group != NULL)
+		{
+			table.rows[table.n].strong = true;
+			table.rows[table.n++].cells[0] = group;
+		}
+		row = &table.rows[table.n++];
 		for (int c = 0; c < table.columns; c++)
 			row->cells[c] = c == 0 ? text_member(line, names[c]) : text_member(container(member(line, names[c])), "text");
 		row->details = texts_member(line, "details");

@@ -39,7 +39,7 @@ SELECT is_empty($$
     WHERE a.kind = 'customer' AND c.atttypid IN ('text'::regtype, 'jsonb'::regtype, 'text[]'::regtype, 'name'::regtype, 'inet'::regtype, 'bytea'::regtype)
       AND c.attname <> ALL (qzpay._audit_columns('personal') || qzpay._audit_columns('hidden') || qzpay._audit_columns('derived'))
       AND c.attname NOT IN ('account', 'blocked_reason', 'category', 'cause', 'code', 'collection', 'currency', 'cycle', 'decline_class', 'decline_code', 'direction', 'discounts',
-          'dunning_policy', 'feature_code', 'from_plan', 'grace_access', 'included', 'interval_unit', 'kind', 'locale', 'managed_by', 'mode', 'number', 'operation', 'pause_access', 'proration',
+          'dunning_policy', 'feature_code', 'from_plan', 'grace_access', 'included', 'interval_unit', 'invoice_consolidation', 'kind', 'locale', 'managed_by', 'mode', 'number', 'operation', 'pause_access', 'proration',
           'provider', 'set_by', 'state', 'status', 'tax_exempt', 'tax_note', 'tax_rates', 'taxes', 'terms', 'timezone', 'to_plan', 'trial_end_behavior', 'trigger', 'type', 'usage_unit', 'value') $$,
     'no column of words goes to the immutable part unawares');
 

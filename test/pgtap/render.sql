@@ -31,7 +31,7 @@ BEGIN
                          (l.value ->> 'amount')::numeric, (l.value ->> 'amount')::bigint,
                          coalesce((SELECT sum((d ->> 'amount')::bigint) FROM jsonb_array_elements(nullif(l.value -> 'discounts', 'null')) d), 0),
                          coalesce((SELECT sum((d ->> 'amount')::bigint) FROM jsonb_array_elements(nullif(l.value -> 'taxes', 'null')) d WHERE NOT (d ->> 'inclusive')::boolean), 0), 0,
-                         coalesce((l.value ->> 'proration')::boolean, false), NULL, l.value -> 'discounts', l.value -> 'taxes', '{}')::qzpay.invoice_lines)
+                         coalesce((l.value ->> 'proration')::boolean, false), NULL, l.value -> 'discounts', l.value -> 'taxes', '{}', NULL)::qzpay.invoice_lines)
       INTO lines_of FROM jsonb_array_elements(lines) WITH ORDINALITY l;
     SELECT sum(l.amount) AS amount, sum(l.discount_amount) AS discount, sum(l.tax_amount) AS tax, sum(l.amount - l.discount_amount + l.tax_amount) AS total INTO t FROM unnest(lines_of) l;
     INSERT INTO qzpay.invoices (tenant_id, id, customer_id, seller_id, livemode, kind, status, number, series_year, series_number, currency, line_count, subtotal, discount_total, tax_total, po_number,

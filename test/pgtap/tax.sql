@@ -92,8 +92,8 @@ SELECT is(pg_temp.bill(:'c'), 'paid 9900 245 1718 10145 | 9900 245 1718', 'what 
 SELECT qzpay.set_tax_rate('es_iva_books', 4, 'IVA reducido', country => 'ES', tax => 'vat', categories => '{print}') \g /dev/null
 SELECT qzpay.set_tax_rate('es_iva_help', 10, 'IVA servicios', country => 'ES', tax => 'vat', products => '{help}') \g /dev/null
 SELECT is((SELECT array_agg(l.tax_amount ORDER BY l.ordinality) FROM qzpay.customers c
-           CROSS JOIN LATERAL unnest(qzpay._tax_lines(ARRAY[ROW(c.tenant_id, c.id, c.id, NULL, c.seller_id, false, 'USD', 'manual', now(), NULL, NULL, NULL, NULL, NULL)::qzpay._bill],
-               (SELECT array_agg(ROW(c.tenant_id, c.id, 'service', p.id, NULL, NULL, NULL, NULL, p.code, NULL, NULL, 1, NULL, v.amount, v.amount, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line ORDER BY v.amount DESC)
+           CROSS JOIN LATERAL unnest(qzpay._tax_lines(ARRAY[ROW(c.tenant_id, c.id, c.id, NULL, c.seller_id, false, 'USD', 'manual', now(), NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._bill],
+               (SELECT array_agg(ROW(c.tenant_id, c.id, 'service', p.id, NULL, NULL, NULL, NULL, p.code, NULL, NULL, 1, NULL, v.amount, v.amount, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line ORDER BY v.amount DESC)
                 FROM (VALUES ('pro', 9900), ('book', 1000), ('help', 3333)) AS v (code, amount) JOIN qzpay.products p ON p.code = v.code), now())) WITH ORDINALITY l
            WHERE c.external_id = 'tax_es'), '{2079,333,40}', 'product before category before country');
 
@@ -173,12 +173,12 @@ WHERE c.external_id IN ('tax_ny', 'tax_caba') AND l.kind = 'plan';
 SELECT is(string_agg(concat_ws(' ', x.amount, x.tax_amount, qzpay._tax_included(x.taxes)), ', ' ORDER BY x.n), expected, name)
 FROM (VALUES ('NY', 842, '-1 0 0, -3333 -284 0, -6566 -558 0', 'three credits in one invoice give back all of the tax'), ('CABA', 245, '-1 0 0, -3333 -83 -579, -6566 -162 -1139', 'and of what the price contains')) AS v (place, tax, expected, name)
 JOIN debit d ON d.tax_amount = v.tax
-CROSS JOIN LATERAL unnest(qzpay._tax_lines('{}', (SELECT array_agg(ROW(d.tenant_id, d.invoice_id, 'plan', d.product_id, NULL, NULL, d.subscription_item_id, NULL, 'credit', NULL, NULL, 1, NULL, -a, -a, true, d.id, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line ORDER BY n)
+CROSS JOIN LATERAL unnest(qzpay._tax_lines('{}', (SELECT array_agg(ROW(d.tenant_id, d.invoice_id, 'plan', d.product_id, NULL, NULL, d.subscription_item_id, NULL, 'credit', NULL, NULL, 1, NULL, -a, -a, true, d.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line ORDER BY n)
                                                   FROM unnest('{1,3333,6566}'::bigint[]) WITH ORDINALITY AS a (a, n)), now()))
     WITH ORDINALITY AS x (tenant_id, invoice_id, kind, product_id, price_id, charge_id, subscription_item_id, meter_id, description, period_start, period_end, quantity, unit_amount, exact_amount, amount, proration,
                           source_line_id, discount_amount, tax_amount, discounts, taxes, metadata, id, n)
 GROUP BY v.place, v.expected, v.name;
-SELECT throws_ok(format($$ SELECT qzpay._tax_lines('{}', ARRAY[ROW(%L, %L, 'plan', NULL, NULL, NULL, %L, NULL, 'credit', NULL, NULL, 1, NULL, -9901, -9901, true, %L, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line], now()) $$,
+SELECT throws_ok(format($$ SELECT qzpay._tax_lines('{}', ARRAY[ROW(%L, %L, 'plan', NULL, NULL, NULL, %L, NULL, 'credit', NULL, NULL, 1, NULL, -9901, -9901, true, %L, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::qzpay._line], now()) $$,
                         d.tenant_id, d.invoice_id, d.subscription_item_id, d.id), '22023', NULL, 'no credit beyond its debit') FROM debit d LIMIT 1;
 
 SELECT is_empty('SELECT check_name, evidence FROM qzpay.check_integrity() WHERE status <> ''pass''', 'the books are in order');

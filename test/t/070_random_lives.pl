@@ -38,6 +38,7 @@ for my $half (0, 1) {
 }
 waitpid $_, 0 for @children;
 note sprintf '%d lives in %d s', $lives, time - $started;
+note $node->safe_psql('postgres', q{SELECT count(*) || ' places on ' || count(DISTINCT invoice_id) || ' shared invoices' FROM qzpay.invoice_shares});
 sub none {
 	my ($query, $name) = @_;
 	is($node->safe_psql('postgres', $query), '', $name);
@@ -71,12 +72,12 @@ none(q{SELECT e.customer_id FROM qzpay.events e WHERE e.type = 'trial.started' G
 # access, changes asked for without proration, first payments never made. Time that was paid and forfeited by an end is taken off.
 $node->safe_psql('postgres', q{
 	CREATE VIEW lives.lines AS
-		SELECT i.tenant_id, i.subscription_id, l.id, l.subscription_item_id, l.product_id, l.quantity, l.unit_amount, l.amount, l.period_start, l.period_end, l.source_line_id
+		SELECT i.tenant_id, coalesce(l.subscription_id, i.subscription_id) AS subscription_id, l.id, l.subscription_item_id, l.product_id, l.quantity, l.unit_amount, l.amount, l.period_start, l.period_end, l.source_line_id
 		FROM qzpay.invoice_lines l JOIN qzpay.invoices i ON i.tenant_id = l.tenant_id AND i.id = l.invoice_id AND i.status <> 'void' WHERE l.kind IN ('plan', 'addon')
 		UNION ALL SELECT l.tenant_id, l.subscription_id, l.id, l.subscription_item_id, l.product_id, l.quantity, l.unit_amount, l.amount, l.period_start, l.period_end, l.source_line_id
 		FROM qzpay.pending_lines l WHERE l.kind IN ('plan', 'addon')
 		-- What an end or a pause gives back stands on credit notes.
-		UNION ALL SELECT i.tenant_id, i.subscription_id, c.id, l.subscription_item_id, l.product_id, l.quantity, l.unit_amount, -c.amount, c.period_start, c.period_end, l.id
+		UNION ALL SELECT i.tenant_id, coalesce(l.subscription_id, i.subscription_id), c.id, l.subscription_item_id, l.product_id, l.quantity, l.unit_amount, -c.amount, c.period_start, c.period_end, l.id
 		FROM qzpay.credit_note_lines c JOIN qzpay.credit_notes n ON n.tenant_id = c.tenant_id AND n.id = c.credit_note_id AND n.reason IN ('canceled', 'paused')
 		JOIN qzpay.invoice_lines l ON l.tenant_id = c.tenant_id AND l.id = c.invoice_line_id JOIN qzpay.invoices i ON i.tenant_id = l.tenant_id AND i.id = l.invoice_id;
 	CREATE TABLE lives.items AS
@@ -97,7 +98,7 @@ $node->safe_psql('postgres', q{
 		AND NOT EXISTS (SELECT FROM qzpay.invoices i WHERE i.subscription_id = s.id AND i.status = 'void' AND NOT EXISTS (SELECT FROM qzpay.invoices n WHERE n.replaces = i.id))
 		AND EXISTS (SELECT FROM qzpay.events e WHERE e.aggregate_id = s.id AND e.type = 'subscription.created' AND NOT e.data ? 'imported')
 		-- Goodwill takes from lines whatever their time.
-		AND NOT EXISTS (SELECT FROM qzpay.credit_notes n JOIN qzpay.invoices i ON i.tenant_id = n.tenant_id AND i.id = n.invoice_id
+		AND NOT EXISTS (SELECT FROM qzpay.credit_notes n JOIN qzpay.invoice_subscriptions i ON i.tenant_id = n.tenant_id AND i.invoice_id = n.invoice_id
 			WHERE i.subscription_id = s.id AND (n.reason IS NULL OR n.reason NOT IN ('canceled', 'paused')));
 	CREATE INDEX ON lives.debits (subscription_id); CREATE INDEX ON lives.items (subscription_id); ANALYZE lives.debits; ANALYZE lives.items;});
 none(q{SELECT a.subscription_id, a.id, b.id, a.period_start, a.until, b.period_start FROM lives.judged j JOIN lives.debits a ON a.subscription_id = j.id
@@ -161,7 +162,7 @@ none(q{SELECT p.subscription_id, p.period_start, u.quantity, b.quantity
 	AND } . $plain . q{}, 'what was stated is what was billed');
 is($node->safe_psql('postgres', q{SELECT count(*) > 10 * (SELECT count(*) FROM lives.life), (SELECT count(*) > 5 FROM qzpay.invoice_lines WHERE kind = 'usage' AND amount > 0),
 	(SELECT count(DISTINCT status) > 2 FROM qzpay.subscriptions), (SELECT count(DISTINCT split_part(t, ' ', 3)) > 40 FROM lives.life, regexp_split_to_table(told, E'\\n') t WHERE t !~ 'refused'),
-	(SELECT last_value > 20 FROM lives.kept_promises) FROM qzpay.invoices}), 't|t|t|t|t', 'the lives were eventful');
+	(SELECT last_value > 20 FROM lives.kept_promises), (SELECT count(*) > 0 FROM qzpay.invoice_shares) FROM qzpay.invoices}), 't|t|t|t|t|t', 'the lives were eventful');
 my ($rc, undef, $err) = $node->psql('postgres', 'TRUNCATE qzpay.usage_events', on_error_die => 0);
 like($err, qr/rows of qzpay\.usage_events are never removed/, 'usage is not truncated');
 $node->stop;

@@ -78,6 +78,8 @@ SKIP:
 	is(join(' ', $all =~ /^ *Line (\d+)\b/mg), join(' ', 1 .. 200), 'no line is lost, and none is twice');
 	my $tall = pdf(q{qzpay._document_pdf(jsonb_set(long_document(3), '{lines,1,description}', to_jsonb(repeat('word ', 3900) || 'end')))});
 	like(tool('pdftotext', $tall, '-'), qr/end.*Line 3/s, 'a line longer than a page goes on at the next');
+	my $shared = pdf(q{qzpay._document_pdf(jsonb_set(jsonb_set(long_document(3), '{lines,0,group}', '"Shop – North"'), '{lines,2,group}', '"Site"'))});
+	like(tool('pdftotext', '-layout', $shared, '-'), qr/^ *Shop – North\n.*^ *Line 1 .*^ *Line 2 .*^ *Site\n.*^ *Line 3 /ms, 'lines stand under the names of their subscriptions');
 
 	# What a document should not be
 	for my $odd ('{}', '{"lines": 1, "columns": [1, null, {"name": "x"}], "parties": [null], "facts": {}, "totals": [[]], "accent": "#zz", "logo": "data:image/png;base64,AAAA"}',
