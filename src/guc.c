@@ -27,6 +27,9 @@ char	   *qzpay_guc_databases = NULL;
 /* Longest that an exchange with a provider may take, in milliseconds. */
 int			qzpay_guc_http_timeout = 30000;
 
+/* Whether foreign keys of new rows are checked by set; see sqlfn/keys.c. */
+bool		qzpay_guc_keys_by_set = false;
+
 /* Hosts that a provider's base_url may name, comma-separated. */
 char	   *qzpay_guc_provider_hosts = NULL;
 
@@ -110,6 +113,12 @@ qzpay_guc_define(void)
 							gettext_noop("Above the slowest healthy answer: what takes longer has an unknown outcome and must be looked up."),
 							&qzpay_guc_http_timeout, 30000, 100, 120000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("qzpay.keys_by_set",
+							 gettext_noop("Checks the foreign keys of rows inserted into qzpay's tables once per statement and parent."),
+							 gettext_noop("The same checks as row by row, cheaper for many rows and dearer for few; the billing run turns it on for large batches."),
+							 &qzpay_guc_keys_by_set, false,
+							 PGC_USERSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 
 	DefineCustomStringVariable("qzpay.provider_hosts",
 							   gettext_noop("Lists the hosts that a provider's base_url may name."),

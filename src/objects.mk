@@ -65,6 +65,7 @@ SQLFN_SRCS += src/sqlfn/discount_json.c
 SQLFN_SRCS += src/sqlfn/entitlement.c
 SQLFN_SRCS += src/sqlfn/foundation.c
 SQLFN_SRCS += src/sqlfn/json_reader.c
+SQLFN_SRCS += src/sqlfn/keys.c
 SQLFN_SRCS += src/sqlfn/limit.c
 SQLFN_SRCS += src/sqlfn/live.c
 SQLFN_SRCS += src/sqlfn/money.c

@@ -17,6 +17,7 @@
 
 #include "guc.h"
 #include "qzpay.h"
+#include "sqlfn/keys.h"
 #include "store/act.h"
 #include "store/catalog_cache.h"
 #include "store/clock.h"
@@ -105,6 +106,8 @@ _PG_init(void)
 	object_access_hook = guard_drop;
 	next_process_utility_hook = ProcessUtility_hook;
 	ProcessUtility_hook = watch_discard;
+
+	qzpay_keys_init();
 
 	qzpay_worker_register();
 }

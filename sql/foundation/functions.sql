@@ -94,6 +94,12 @@ CREATE OR REPLACE FUNCTION qzpay._guard_columns() RETURNS trigger
     AS 'MODULE_PATHNAME', 'qzpay_guard_columns';
 COMMENT ON FUNCTION qzpay._guard_columns() IS 'Trigger BEFORE UPDATE: refuses a change of any column but those its arguments name (QZ202).';
 
+CREATE OR REPLACE FUNCTION qzpay._keys_by_set() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'qzpay_keys_by_set';
+COMMENT ON FUNCTION qzpay._keys_by_set() IS
+'Trigger AFTER INSERT with the new rows: where qzpay.keys_by_set was on when the statement began, looks up and locks each distinct parent once, in place of the checks by row (23503).';
+
 CREATE OR REPLACE FUNCTION qzpay._status_guard() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'qzpay_status_guard';

@@ -29,3 +29,9 @@ CREATE OR REPLACE TRIGGER sums AFTER INSERT ON qzpay.credit_note_lines REFERENCI
 CREATE OR REPLACE TRIGGER b_immutable BEFORE UPDATE ON qzpay.tax_rates FOR EACH ROW EXECUTE FUNCTION qzpay._guard_columns('valid_until', 'name');
 CREATE OR REPLACE TRIGGER d_no_delete BEFORE DELETE ON qzpay.tax_rates FOR EACH ROW EXECUTE FUNCTION qzpay._append_only();
 CREATE OR REPLACE TRIGGER append_only_truncate BEFORE TRUNCATE ON qzpay.tax_rates FOR EACH STATEMENT EXECUTE FUNCTION qzpay._append_only();
+CREATE OR REPLACE TRIGGER keys_by_set AFTER INSERT ON qzpay.invoices
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION qzpay._keys_by_set();
+CREATE OR REPLACE TRIGGER keys_by_set AFTER INSERT ON qzpay.invoice_parties
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION qzpay._keys_by_set();
+CREATE OR REPLACE TRIGGER keys_by_set AFTER INSERT ON qzpay.invoice_lines
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION qzpay._keys_by_set();

@@ -11,3 +11,5 @@ CREATE OR REPLACE TRIGGER d_no_delete BEFORE DELETE ON qzpay.credit_grants FOR E
 CREATE OR REPLACE TRIGGER append_only_truncate BEFORE TRUNCATE ON qzpay.credit_grants FOR EACH STATEMENT EXECUTE FUNCTION qzpay._append_only();
 CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE ON qzpay.grant_uses FOR EACH ROW EXECUTE FUNCTION qzpay._append_only();
 CREATE OR REPLACE TRIGGER append_only_truncate BEFORE TRUNCATE ON qzpay.grant_uses FOR EACH STATEMENT EXECUTE FUNCTION qzpay._append_only();
+CREATE OR REPLACE TRIGGER keys_by_set AFTER INSERT ON qzpay.ledger_transfers
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION qzpay._keys_by_set();

@@ -19,3 +19,5 @@ CREATE OR REPLACE TRIGGER b_reason BEFORE UPDATE OF reason ON qzpay.refund_reque
     WHEN (NEW.reason IS NOT NULL AND NEW.reason IS DISTINCT FROM OLD.reason) EXECUTE FUNCTION qzpay._append_only();
 CREATE OR REPLACE TRIGGER d_no_delete BEFORE DELETE ON qzpay.refund_requests FOR EACH ROW EXECUTE FUNCTION qzpay._append_only();
 CREATE OR REPLACE TRIGGER append_only_truncate BEFORE TRUNCATE ON qzpay.refund_requests FOR EACH STATEMENT EXECUTE FUNCTION qzpay._append_only();
+CREATE OR REPLACE TRIGGER keys_by_set AFTER INSERT ON qzpay.payment_attempts
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION qzpay._keys_by_set();

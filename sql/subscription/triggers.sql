@@ -11,3 +11,5 @@ CREATE OR REPLACE TRIGGER b_immutable BEFORE UPDATE ON qzpay.transitions FOR EAC
 CREATE OR REPLACE TRIGGER append_only_truncate BEFORE TRUNCATE ON qzpay.transitions FOR EACH STATEMENT EXECUTE FUNCTION qzpay._append_only();
 -- What is agreed anew is another item: only how long one holds may change.
 CREATE OR REPLACE TRIGGER b_immutable BEFORE UPDATE ON qzpay.subscription_items FOR EACH ROW EXECUTE FUNCTION qzpay._guard_columns('valid_from', 'valid_until', 'metadata');
+CREATE OR REPLACE TRIGGER keys_by_set AFTER INSERT ON qzpay.periods
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION qzpay._keys_by_set();
