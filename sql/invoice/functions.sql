@@ -1,6 +1,10 @@
 CREATE OR REPLACE FUNCTION qzpay._advance_lines(p_cycles qzpay._cycle[]) RETURNS qzpay._line[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off AS $$
 BEGIN
     RETURN (
         SELECT array_agg(ROW(r.tenant_id, r.invoice_id, i.kind, i.product_id, i.price_id, NULL, i.id, NULL, coalesce(i.name, p.name),
@@ -26,7 +30,11 @@ COMMENT ON FUNCTION qzpay._advance_lines(qzpay._cycle[]) IS
 
 CREATE OR REPLACE FUNCTION qzpay._usage_lines(p_rolls qzpay._roll[]) RETURNS qzpay._line[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off AS $$
 BEGIN
     RETURN (
         SELECT array_agg(ROW(k.tenant_id, k.invoice_id, 'usage', k.product_id, k.price_id, k.charge_id, k.item_id, k.meter_id, k.display_name,
@@ -186,17 +194,18 @@ BEGIN
         FROM unnest(v_group.bills) WITH ORDINALITY b
         JOIN qzpay._invoice_totals(v_group.bills, v_lines, v_block.issued_at) t USING (invoice_id)
         JOIN qzpay.sellers s ON s.id = b.seller_id
-        JOIN qzpay.customers c ON c.tenant_id = b.tenant_id AND c.id = b.customer_id
+        -- Here and below by key, as _plan_rolls() does.
+        CROSS JOIN LATERAL (SELECT c.* FROM qzpay.customers c WHERE c.tenant_id = b.tenant_id AND c.id = b.customer_id OFFSET 0) c
         CROSS JOIN LATERAL (SELECT coalesce(b.net_days, CASE WHEN coalesce(b.collection, c.collection) = 'send_invoice' THEN c.net_days END, 0) AS days) n;
         GET DIAGNOSTICS v_rows = ROW_COUNT;
         v_total := v_total + v_rows;
         INSERT INTO qzpay.invoice_parties (tenant_id, invoice_id, name, email, billing_emails, address, tax_ids)
         SELECT c.tenant_id, b.invoice_id, c.name, c.email, c.billing_emails, c.address, c.tax_ids
-        FROM unnest(v_group.bills) b JOIN qzpay.customers c ON c.tenant_id = b.tenant_id AND c.id = b.customer_id;
+        FROM unnest(v_group.bills) b CROSS JOIN LATERAL (SELECT c.* FROM qzpay.customers c WHERE c.tenant_id = b.tenant_id AND c.id = b.customer_id OFFSET 0) c;
         INSERT INTO qzpay.invoice_lines (tenant_id, id, invoice_id, position, kind, product_id, price_id, charge_id, subscription_item_id, meter_id, description,
                                          period_start, period_end, quantity, unit_amount, exact_amount, amount, proration, source_line_id,
                                          discount_amount, tax_amount, tax_included, discounts, taxes, metadata)
-        SELECT l.tenant_id, coalesce(l.id, qzpay.uuid_v7()), l.invoice_id, row_number() OVER (PARTITION BY l.invoice_id ORDER BY l.ordinality), l.kind,
+        SELECT l.tenant_id, coalesce(l.id, qzpay.uuid_v7()), l.invoice_id, row_number() OVER (PARTITION BY l.tenant_id, l.invoice_id ORDER BY l.ordinality), l.kind,
                l.product_id, l.price_id, l.charge_id, l.subscription_item_id, l.meter_id, l.description,
                l.period_start, l.period_end, l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id,
                coalesce(l.discount_amount, 0), coalesce(l.tax_amount, 0), CASE WHEN l.taxes IS NOT NULL THEN qzpay._tax_included(l.taxes) ELSE 0 END,
@@ -209,7 +218,7 @@ BEGIN
                jsonb_build_object('invoiceId', i.id, 'number', i.number, 'subscriptionId', i.subscription_id, 'currency', i.currency, 'total', i.total,
                                   'amountDue', i.amount_due, 'amountPaid', i.amount_paid, 'emailSentByPackage', false),
                p_at, qzpay._recorded_at()
-        FROM unnest(v_group.bills) b JOIN qzpay.invoices i ON i.tenant_id = b.tenant_id AND i.id = b.invoice_id;
+        FROM unnest(v_group.bills) b CROSS JOIN LATERAL (SELECT i.* FROM qzpay.invoices i WHERE i.tenant_id = b.tenant_id AND i.id = b.invoice_id OFFSET 0) i;
         -- Nothing to collect: paid by credit, or worth 0.
         UPDATE qzpay.invoices i SET status = 'paid', paid_at = p_at FROM unnest(v_group.bills) b
         WHERE i.tenant_id = b.tenant_id AND i.id = b.invoice_id AND i.amount_due = 0;
@@ -332,7 +341,11 @@ COMMENT ON FUNCTION qzpay._lines_of_draft_only() IS 'Row trigger: lines change o
 
 CREATE OR REPLACE FUNCTION qzpay._lines_prove_invoice() RETURNS trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off AS $$
 DECLARE
     v_invoice uuid;
 BEGIN

@@ -89,7 +89,8 @@ COMMENT ON COLUMN qzpay.subscriptions.cycle_due_at IS 'Next boundary of items wh
 COMMENT ON COLUMN qzpay.subscriptions.usage_share IS 'Part of a whole usage period that the running one is, where a change of plan has split it: included quantities are scaled by it. NULL: whole.';
 CREATE INDEX subscriptions_id_idx ON qzpay.subscriptions (id);
 CREATE INDEX subscriptions_customer_id_idx ON qzpay.subscriptions (tenant_id, customer_id);
-CREATE INDEX subscriptions_next_due_at_idx ON qzpay.subscriptions (next_due_at)
+-- With the tenant: many contracts are due at one instant, and a batch of neighbours finds and fills the same pages of every index.
+CREATE INDEX subscriptions_next_due_at_idx ON qzpay.subscriptions (next_due_at, tenant_id)
     WHERE next_due_at IS NOT NULL AND set_aside_at IS NULL AND test_clock_id IS NULL;
 CREATE INDEX subscriptions_test_clock_id_idx ON qzpay.subscriptions (test_clock_id, next_due_at)
     WHERE test_clock_id IS NOT NULL;
