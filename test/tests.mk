@@ -26,6 +26,7 @@ ISOLATION += iso_credit
 ISOLATION += iso_customer
 ISOLATION += iso_discount
 ISOLATION += iso_change
+ISOLATION += iso_keys
 ISOLATION += iso_limit
 ISOLATION += iso_usage
 ISOLATION += iso_usage_batch

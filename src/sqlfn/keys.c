@@ -184,7 +184,7 @@ append_column(StringInfo sql, const char *prefix, Oid relation, AttrNumber colum
 	appendStringInfo(sql, "%s.%s", prefix, quote_identifier(get_attname(relation, column, false)));
 }
 
-/* One row where some new row has no parent; locks the parents that there are. */
+/* The key of one new row that has no parent, as text; locks the parents that there are. */
 static char *
 missing_parent_query(Oid relation, Oid parent, HeapTuple constraint)
 {
@@ -196,7 +196,10 @@ missing_parent_query(Oid relation, Oid parent, HeapTuple constraint)
 
 	DeconstructFkConstraintRow(constraint, &n, child_columns, parent_columns, operators, NULL, NULL, NULL, NULL);
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT FROM (SELECT DISTINCT ");
+	appendStringInfoString(&sql, "SELECT pg_catalog.concat_ws(', '");
+	for (int i = 0; i < n; i++)
+		appendStringInfo(&sql, ", k.k%d", i);
+	appendStringInfoString(&sql, ") FROM (SELECT DISTINCT ");
 	for (int i = 0; i < n; i++)
 	{
 		append_column(&sql, i == 0 ? "n" : ", n", relation, child_columns[i]);
@@ -282,7 +285,8 @@ check_key(TriggerData *trigger, Oid parent, Oid constraint)
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("insert or update on table \"%s\" violates foreign key constraint \"%s\"",
 						RelationGetRelationName(trigger->tg_relation), get_constraint_name(constraint)),
-				 errdetail("Key is not present in table \"%s\".", RelationGetRelationName(parent_relation)),
+				 errdetail("Key (%s) is not present in table \"%s\".", SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1),
+						   RelationGetRelationName(parent_relation)),
 				 errtableconstraint(trigger->tg_relation, get_constraint_name(constraint))));
 	table_close(parent_relation, NoLock);
 }
