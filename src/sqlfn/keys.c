@@ -317,8 +317,11 @@ qzpay_keys_by_set(PG_FUNCTION_ARGS)
 	guc_level = NewGUCNestLevel();
 	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	/* The relation's own descriptor has all of them. */
-	desc = trigger->tg_relation->trigdesc;
+	/*
+	 * The relation's own descriptor has all of them; a copy, because every lookup below may take in a message of another session, such as an
+	 * ANALYZE, upon which the cache makes the descriptor anew.
+	 */
+	desc = CopyTriggerDesc(trigger->tg_relation->trigdesc);
 	for (int i = 0; i < desc->numtriggers; i++)
 		if (is_simple_key(&desc->triggers[i]))
 			check_key(trigger, desc->triggers[i].tgconstrrelid, desc->triggers[i].tgconstraint);
