@@ -12,10 +12,10 @@ BEGIN
                              NULL, NULL, NULL, NULL, NULL, i.metadata, NULL)::qzpay._line
                          ORDER BY i.kind DESC, p.code, i.scope)
         FROM unnest(p_cycles) r
-        JOIN qzpay.subscription_items i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
-             AND i.valid_from <= r.period_start AND i.valid_until > r.period_start
-        JOIN qzpay.products p ON p.id = i.product_id
-        JOIN qzpay.prices c ON c.id = i.price_id AND c.interval_unit = r.interval_unit AND c.interval_count = r.interval_count
+        CROSS JOIN LATERAL (SELECT i.* FROM qzpay.subscription_items i WHERE i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
+                            AND i.valid_from <= r.period_start AND i.valid_until > r.period_start OFFSET 0) i
+        CROSS JOIN LATERAL (SELECT p.name, p.code FROM qzpay.products p WHERE p.id = i.product_id OFFSET 0) p
+        CROSS JOIN LATERAL (SELECT c.unit_amount FROM qzpay.prices c WHERE c.id = i.price_id AND c.interval_unit = r.interval_unit AND c.interval_count = r.interval_count OFFSET 0) c
         CROSS JOIN LATERAL (SELECT coalesce(i.unit_amount, c.unit_amount) AS unit_amount, r.full_start < r.period_start AS part) x
         CROSS JOIN LATERAL (
             SELECT CASE WHEN x.part THEN z.unused ELSE x.unit_amount * i.quantity END AS exact_amount, CASE WHEN x.part THEN z.unused ELSE z.whole END AS amount
@@ -48,12 +48,14 @@ BEGIN
                         THEN qzpay._pricing_of_part(c.pricing, s.anchor, s.usage_unit, s.usage_count, s.timezone, greatest(r.usage_start, i.valid_from), r.usage_end) ELSE c.pricing END AS pricing,
                    rank() OVER (PARTITION BY r.tenant_id, r.customer_id, c.meter_id, r.usage_start ORDER BY s.started_at DESC, s.id DESC) AS place
             FROM unnest(p_rolls) r
-            JOIN qzpay.subscriptions s ON s.tenant_id = r.tenant_id AND s.id = r.subscription_id
-            JOIN qzpay.subscription_items i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
-                 AND i.valid_from < r.usage_end AND i.valid_until >= r.usage_end
-            JOIN qzpay.charges c ON c.product_id = i.product_id AND c.currency = r.currency AND c.created_at <= i.created_at AND (c.retired_at IS NULL OR c.retired_at > i.created_at)
-                 AND NOT EXISTS (SELECT FROM qzpay.charges newer WHERE newer.product_id = c.product_id AND newer.meter_id = c.meter_id AND newer.currency = c.currency
-                                 AND newer.version > c.version AND newer.created_at <= i.created_at)
+            CROSS JOIN LATERAL (SELECT s.* FROM qzpay.subscriptions s WHERE s.tenant_id = r.tenant_id AND s.id = r.subscription_id OFFSET 0) s
+            CROSS JOIN LATERAL (SELECT i.* FROM qzpay.subscription_items i WHERE i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
+                                AND i.valid_from < r.usage_end AND i.valid_until >= r.usage_end OFFSET 0) i
+            CROSS JOIN LATERAL (
+                SELECT c.* FROM qzpay.charges c
+                WHERE c.product_id = i.product_id AND c.currency = r.currency AND c.created_at <= i.created_at AND (c.retired_at IS NULL OR c.retired_at > i.created_at)
+                  AND NOT EXISTS (SELECT FROM qzpay.charges newer WHERE newer.product_id = c.product_id AND newer.meter_id = c.meter_id AND newer.currency = c.currency
+                                  AND newer.version > c.version AND newer.created_at <= i.created_at) OFFSET 0) c
             WHERE r.closes_usage AND r.rates_usage AND r.usage_start < r.usage_end
         ) k
         JOIN qzpay.meters m ON m.id = k.meter_id
