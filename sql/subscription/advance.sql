@@ -93,7 +93,8 @@ BEGIN
         -- By key, whatever the planner takes for cheaper: what a batch costs must not depend on how many there are.
         CROSS JOIN LATERAL (SELECT s.* FROM qzpay.subscriptions s WHERE s.tenant_id = k.tenant_id AND s.id = k.id OFFSET 0) s
         CROSS JOIN LATERAL (SELECT c.seller_id FROM qzpay.customers c WHERE c.tenant_id = s.tenant_id AND c.id = s.customer_id OFFSET 0) c
-        LEFT JOIN qzpay.subscription_changes h ON s.change_at <= k.due_at AND h.tenant_id = s.tenant_id AND h.subscription_id = s.id AND h.status = 'pending'
+        LEFT JOIN LATERAL (SELECT h.* FROM qzpay.subscription_changes h WHERE s.change_at <= k.due_at AND h.tenant_id = s.tenant_id AND h.subscription_id = s.id
+                           AND h.status = 'pending' OFFSET 0) h ON true
         -- OFFSET 0 keeps the planner from writing each of these out wherever it is used, which made one row cost as much as a hundred.
         CROSS JOIN LATERAL (
             -- The end beats everything, the pause what is billed. A contract that a provider manages only has its usage closed here.
@@ -130,10 +131,10 @@ BEGIN
                                  IS DISTINCT FROM (s.interval_unit, s.interval_count, s.usage_unit, s.usage_count) AS new_interval) g
             OFFSET 0
         ) r
-        LEFT JOIN qzpay.periods pb ON NOT r.resets AND pb.tenant_id = s.tenant_id AND pb.subscription_id = s.id
-             AND pb.cycle = s.interval_count || ' ' || s.interval_unit AND pb.period_start = s.current_period_start
-        LEFT JOIN qzpay.periods pu ON NOT r.resets AND pu.tenant_id = s.tenant_id AND pu.subscription_id = s.id
-             AND pu.cycle = 'usage' AND pu.period_start = s.usage_period_start
+        LEFT JOIN LATERAL (SELECT p.ordinal FROM qzpay.periods p WHERE NOT r.resets AND p.tenant_id = s.tenant_id AND p.subscription_id = s.id
+                           AND p.cycle = s.interval_count || ' ' || s.interval_unit AND p.period_start = s.current_period_start OFFSET 0) pb ON true
+        LEFT JOIN LATERAL (SELECT p.ordinal FROM qzpay.periods p WHERE NOT r.resets AND p.tenant_id = s.tenant_id AND p.subscription_id = s.id
+                           AND p.cycle = 'usage' AND p.period_start = s.usage_period_start OFFSET 0) pu ON true
         -- A first period is the one that contains its instant: later than the start where that is backdated, a part of one where the anchor is ahead.
         LEFT JOIN LATERAL (SELECT n.* FROM qzpay._period_containing(s.anchor, s.interval_unit, s.interval_count, s.timezone, k.due_at) n WHERE NOT r.resets AND s.current_period_end IS NULL OFFSET 0) fb ON true
         LEFT JOIN LATERAL (SELECT n.* FROM qzpay._period_containing(s.anchor, s.usage_unit, s.usage_count, s.timezone, k.due_at) n WHERE NOT r.resets AND s.current_period_end IS NULL OFFSET 0) fu ON true
