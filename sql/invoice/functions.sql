@@ -1,6 +1,10 @@
 CREATE OR REPLACE FUNCTION qzpay._advance_lines(p_cycles qzpay._cycle[]) RETURNS qzpay._line[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off AS $$
 BEGIN
     RETURN (
         SELECT array_agg(ROW(r.tenant_id, r.invoice_id, i.kind, i.product_id, i.price_id, NULL, i.id, NULL, coalesce(i.name, p.name),
@@ -8,10 +12,10 @@ BEGIN
                              NULL, NULL, NULL, NULL, NULL, i.metadata, NULL, NULL)::qzpay._line
                          ORDER BY i.kind DESC, p.code, i.scope)
         FROM unnest(p_cycles) r
-        JOIN qzpay.subscription_items i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
-             AND i.valid_from <= r.period_start AND i.valid_until > r.period_start
-        JOIN qzpay.products p ON p.id = i.product_id
-        JOIN qzpay.prices c ON c.id = i.price_id AND c.interval_unit = r.interval_unit AND c.interval_count = r.interval_count
+        CROSS JOIN LATERAL (SELECT i.* FROM qzpay.subscription_items i WHERE i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
+                            AND i.valid_from <= r.period_start AND i.valid_until > r.period_start OFFSET 0) i
+        CROSS JOIN LATERAL (SELECT p.name, p.code FROM qzpay.products p WHERE p.id = i.product_id OFFSET 0) p
+        CROSS JOIN LATERAL (SELECT c.unit_amount FROM qzpay.prices c WHERE c.id = i.price_id AND c.interval_unit = r.interval_unit AND c.interval_count = r.interval_count OFFSET 0) c
         CROSS JOIN LATERAL (SELECT coalesce(i.unit_amount, c.unit_amount) AS unit_amount, r.full_start < r.period_start AS part) x
         CROSS JOIN LATERAL (
             SELECT CASE WHEN x.part THEN z.unused ELSE x.unit_amount * i.quantity END AS exact_amount, CASE WHEN x.part THEN z.unused ELSE z.whole END AS amount
@@ -26,7 +30,11 @@ COMMENT ON FUNCTION qzpay._advance_lines(qzpay._cycle[]) IS
 
 CREATE OR REPLACE FUNCTION qzpay._usage_lines(p_rolls qzpay._roll[]) RETURNS qzpay._line[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off AS $$
 BEGIN
     RETURN (
         SELECT array_agg(ROW(k.tenant_id, k.invoice_id, 'usage', k.product_id, k.price_id, k.charge_id, k.item_id, k.meter_id, k.display_name,
@@ -40,12 +48,14 @@ BEGIN
                         THEN qzpay._pricing_of_part(c.pricing, s.anchor, s.usage_unit, s.usage_count, s.timezone, greatest(r.usage_start, i.valid_from), r.usage_end) ELSE c.pricing END AS pricing,
                    rank() OVER (PARTITION BY r.tenant_id, r.customer_id, c.meter_id, r.usage_start ORDER BY s.started_at DESC, s.id DESC) AS place
             FROM unnest(p_rolls) r
-            JOIN qzpay.subscriptions s ON s.tenant_id = r.tenant_id AND s.id = r.subscription_id
-            JOIN qzpay.subscription_items i ON i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
-                 AND i.valid_from < r.usage_end AND i.valid_until >= r.usage_end
-            JOIN qzpay.charges c ON c.product_id = i.product_id AND c.currency = r.currency AND c.created_at <= i.created_at AND (c.retired_at IS NULL OR c.retired_at > i.created_at)
-                 AND NOT EXISTS (SELECT FROM qzpay.charges newer WHERE newer.product_id = c.product_id AND newer.meter_id = c.meter_id AND newer.currency = c.currency
-                                 AND newer.version > c.version AND newer.created_at <= i.created_at)
+            CROSS JOIN LATERAL (SELECT s.* FROM qzpay.subscriptions s WHERE s.tenant_id = r.tenant_id AND s.id = r.subscription_id OFFSET 0) s
+            CROSS JOIN LATERAL (SELECT i.* FROM qzpay.subscription_items i WHERE i.tenant_id = r.tenant_id AND i.subscription_id = r.subscription_id
+                                AND i.valid_from < r.usage_end AND i.valid_until >= r.usage_end OFFSET 0) i
+            CROSS JOIN LATERAL (
+                SELECT c.* FROM qzpay.charges c
+                WHERE c.product_id = i.product_id AND c.currency = r.currency AND c.created_at <= i.created_at AND (c.retired_at IS NULL OR c.retired_at > i.created_at)
+                  AND NOT EXISTS (SELECT FROM qzpay.charges newer WHERE newer.product_id = c.product_id AND newer.meter_id = c.meter_id AND newer.currency = c.currency
+                                  AND newer.version > c.version AND newer.created_at <= i.created_at) OFFSET 0) c
             WHERE r.closes_usage AND r.rates_usage AND r.usage_start < r.usage_end
         ) k
         JOIN qzpay.meters m ON m.id = k.meter_id
@@ -206,17 +216,18 @@ BEGIN
         FROM unnest(v_group.bills) WITH ORDINALITY b
         JOIN qzpay._invoice_totals(v_group.bills, v_lines, v_block.issued_at) t USING (invoice_id)
         JOIN qzpay.sellers s ON s.id = b.seller_id
-        JOIN qzpay.customers c ON c.tenant_id = b.tenant_id AND c.id = b.customer_id
+        -- Here and below by key, as _plan_rolls() does.
+        CROSS JOIN LATERAL (SELECT c.* FROM qzpay.customers c WHERE c.tenant_id = b.tenant_id AND c.id = b.customer_id OFFSET 0) c
         CROSS JOIN LATERAL (SELECT coalesce(b.net_days, CASE WHEN coalesce(b.collection, c.collection) = 'send_invoice' THEN c.net_days END, 0) AS days) n;
         GET DIAGNOSTICS v_rows = ROW_COUNT;
         v_total := v_total + v_rows;
         INSERT INTO qzpay.invoice_parties (tenant_id, invoice_id, name, email, billing_emails, address, tax_ids)
         SELECT c.tenant_id, b.invoice_id, c.name, c.email, c.billing_emails, c.address, c.tax_ids
-        FROM unnest(v_group.bills) b JOIN qzpay.customers c ON c.tenant_id = b.tenant_id AND c.id = b.customer_id;
+        FROM unnest(v_group.bills) b CROSS JOIN LATERAL (SELECT c.* FROM qzpay.customers c WHERE c.tenant_id = b.tenant_id AND c.id = b.customer_id OFFSET 0) c;
         INSERT INTO qzpay.invoice_lines (tenant_id, id, invoice_id, position, kind, product_id, price_id, charge_id, subscription_item_id, meter_id, description,
                                          period_start, period_end, quantity, unit_amount, exact_amount, amount, proration, source_line_id,
                                          discount_amount, tax_amount, tax_included, discounts, taxes, metadata, subscription_id)
-        SELECT l.tenant_id, coalesce(l.id, qzpay.uuid_v7()), l.invoice_id, row_number() OVER (PARTITION BY l.invoice_id ORDER BY l.ordinality), l.kind,
+        SELECT l.tenant_id, coalesce(l.id, qzpay.uuid_v7()), l.invoice_id, row_number() OVER (PARTITION BY l.tenant_id, l.invoice_id ORDER BY l.ordinality), l.kind,
                l.product_id, l.price_id, l.charge_id, l.subscription_item_id, l.meter_id, l.description,
                l.period_start, l.period_end, l.quantity, l.unit_amount, l.exact_amount, l.amount, l.proration, l.source_line_id,
                coalesce(l.discount_amount, 0), coalesce(l.tax_amount, 0), CASE WHEN l.taxes IS NOT NULL THEN qzpay._tax_included(l.taxes) ELSE 0 END,
@@ -233,7 +244,7 @@ BEGIN
                                   'amountDue', i.amount_due, 'amountPaid', i.amount_paid, 'emailSentByPackage', false)
                    || CASE WHEN i.subscription_id IS NULL THEN qzpay._shared_by(i.tenant_id, i.id) ELSE '{}' END,
                p_at, qzpay._recorded_at()
-        FROM unnest(v_group.bills) b JOIN qzpay.invoices i ON i.tenant_id = b.tenant_id AND i.id = b.invoice_id;
+        FROM unnest(v_group.bills) b CROSS JOIN LATERAL (SELECT i.* FROM qzpay.invoices i WHERE i.tenant_id = b.tenant_id AND i.id = b.invoice_id OFFSET 0) i;
         -- Nothing to collect: paid by credit, or worth 0.
         UPDATE qzpay.invoices i SET status = 'paid', paid_at = p_at FROM unnest(v_group.bills) b
         WHERE i.tenant_id = b.tenant_id AND i.id = b.invoice_id AND i.amount_due = 0;
@@ -356,7 +367,11 @@ COMMENT ON FUNCTION qzpay._lines_of_draft_only() IS 'Row trigger: lines change o
 
 CREATE OR REPLACE FUNCTION qzpay._lines_prove_invoice() RETURNS trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off AS $$
 DECLARE
     v_invoice uuid;
 BEGIN

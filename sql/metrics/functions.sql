@@ -165,15 +165,17 @@ BEGIN
                               AND m.period_start < p.period_start AND m.period_end > p.before)$q$),
         ('contracts_are_whole', $q$
             SELECT s.id::text FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.tenant_id = s.tenant_id AND c.id = s.customer_id
+            LEFT JOIN (SELECT i.tenant_id, i.subscription_id, max(i.valid_until) FILTER (WHERE i.kind = 'plan') plan_until,
+                              min(p.currency) FILTER (WHERE i.valid_until = 'infinity') first_currency, max(p.currency) FILTER (WHERE i.valid_until = 'infinity') last_currency
+                       FROM qzpay.subscription_items i JOIN qzpay.prices p ON p.id = i.price_id GROUP BY 1, 2) i
+                ON i.tenant_id = s.tenant_id AND i.subscription_id = s.id
+            -- What is paid for until when stands in the periods, which are only ever added to.
+            LEFT JOIN qzpay.periods p ON p.tenant_id = s.tenant_id AND p.subscription_id = s.id AND p.cycle = s.interval_count || ' ' || s.interval_unit
+                AND p.period_start = s.current_period_start AND p.period_end = s.current_period_end
             WHERE s.livemode <> c.livemode
-               OR s.ended_at IS NULL AND NOT EXISTS (SELECT FROM qzpay.subscription_items i WHERE i.tenant_id = s.tenant_id AND i.subscription_id = s.id AND i.kind = 'plan'
-                                                     AND i.valid_until > coalesce(s.current_period_start, s.started_at))
-               OR s.ended_at IS NULL AND EXISTS (SELECT FROM qzpay.subscription_items i JOIN qzpay.prices p ON p.id = i.price_id AND p.currency <> s.currency
-                                                 WHERE i.tenant_id = s.tenant_id AND i.subscription_id = s.id AND i.valid_until = 'infinity')
-               -- What is paid for until when stands in the periods, which are only ever added to.
-               OR s.status IN ('active', 'past_due') AND s.managed_by = 'engine'
-                  AND NOT EXISTS (SELECT FROM qzpay.periods p WHERE p.tenant_id = s.tenant_id AND p.subscription_id = s.id AND p.cycle = s.interval_count || ' ' || s.interval_unit
-                                  AND p.period_start = s.current_period_start AND p.period_end = s.current_period_end)$q$),
+               OR s.ended_at IS NULL AND coalesce(i.plan_until <= coalesce(s.current_period_start, s.started_at), true)
+               OR s.ended_at IS NULL AND (i.first_currency <> s.currency OR i.last_currency <> s.currency)
+               OR s.status IN ('active', 'past_due') AND s.managed_by = 'engine' AND p.tenant_id IS NULL$q$),
         -- An item never changes (what is agreed anew is another item), so each line billed in advance says what its item said.
         ('items_are_as_billed', $q$
             SELECT l.id::text FROM qzpay.invoice_lines l
@@ -230,12 +232,11 @@ BEGIN
             WHERE d.uses <> coalesce(r.n, 0)$q$),
         ('discounts_fit_their_lines', $q$
             SELECT l.id::text FROM qzpay.invoice_lines l
-            LEFT JOIN LATERAL (SELECT sum((x.item -> 'amount')::bigint) a FROM jsonb_array_elements(l.discounts) x (item)) x ON true
-            WHERE l.discount_amount <> coalesce(x.a, 0) OR l.discount_amount NOT BETWEEN 0 AND greatest(l.amount, 0)$q$),
+            WHERE l.discount_amount <> CASE WHEN l.discounts IS NULL THEN 0 ELSE (SELECT coalesce(sum((x.item -> 'amount')::bigint), 0) FROM jsonb_array_elements(l.discounts) x (item)) END OR l.discount_amount NOT BETWEEN 0 AND greatest(l.amount, 0)$q$),
         ('discounts_are_explained', $q$
             SELECT coalesce(l.invoice_id, d.invoice_id)::text
             FROM (SELECT tenant_id, invoice_id, x.item ->> 'code' code, sum((x.item -> 'amount')::bigint) a
-                  FROM qzpay.invoice_lines, jsonb_array_elements(discounts) x (item) GROUP BY 1, 2, 3) l
+                  FROM qzpay.invoice_lines, jsonb_array_elements(discounts) x (item) WHERE discounts IS NOT NULL GROUP BY 1, 2, 3) l
             FULL JOIN (SELECT tenant_id, invoice_id, x.item ->> 'code' code, sum((x.item -> 'amount')::bigint) a
                        FROM qzpay.invoice_discounts, jsonb_array_elements(considered) x (item) WHERE x.item -> 'amount' <> '0' GROUP BY 1, 2, 3) d
                 ON (l.tenant_id, l.invoice_id, l.code) = (d.tenant_id, d.invoice_id, d.code)

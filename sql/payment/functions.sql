@@ -2,30 +2,32 @@ CREATE OR REPLACE FUNCTION qzpay._plan_attempts(p_tenant_ids uuid[], p_invoice_i
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
 SET jit = off AS $$
 DECLARE
     v_rows integer;
+    v_installation uuid := qzpay.installation_id();
 BEGIN
     INSERT INTO qzpay.payment_attempts (tenant_id, id, customer_id, invoice_id, attempt_no, operation, trigger, provider, account, payment_method_id, livemode, test_clock_id,
                                         currency, amount, status, next_at, planned_at)
-    SELECT i.tenant_id, qzpay.uuid_v5(n.id, 'attempt:' || i.id || ':' || t.attempt_no || ':charge'), i.customer_id, i.id, t.attempt_no, 'charge', p_trigger, m.provider, p.account, m.id,
+    SELECT i.tenant_id, qzpay.uuid_v5(v_installation, 'attempt:' || i.id || ':' || t.attempt_no || ':charge'), i.customer_id, i.id, t.attempt_no, 'charge', p_trigger, m.provider, p.account, m.id,
            i.livemode, c.test_clock_id, i.currency, t.rest, 'planned', CASE WHEN p.transport = 'internal' AND c.test_clock_id IS NOT NULL THEN p_at ELSE qzpay._recorded_at() END, p_at
     FROM unnest(p_tenant_ids, p_invoice_ids) AS k (tenant_id, invoice_id)
     -- By key, and not by the partial index of what is open, which grows with every batch of a run.
     CROSS JOIN LATERAL (SELECT i.* FROM qzpay.invoices i WHERE i.tenant_id = k.tenant_id AND i.id = k.invoice_id OFFSET 0) i
-    JOIN qzpay.customers c ON c.tenant_id = i.tenant_id AND c.id = i.customer_id
-    JOIN qzpay.payment_methods m ON m.tenant_id = i.tenant_id AND m.customer_id = i.customer_id AND m.detached_at IS NULL
-         AND CASE WHEN p_payment_method IS NULL THEN m.is_default ELSE m.id = p_payment_method END
+    CROSS JOIN LATERAL (SELECT c.test_clock_id FROM qzpay.customers c WHERE c.tenant_id = i.tenant_id AND c.id = i.customer_id OFFSET 0) c
+    CROSS JOIN LATERAL (SELECT m.* FROM qzpay.payment_methods m WHERE m.tenant_id = i.tenant_id AND m.customer_id = i.customer_id AND m.detached_at IS NULL
+                        AND CASE WHEN p_payment_method IS NULL THEN m.is_default ELSE m.id = p_payment_method END OFFSET 0) m
     JOIN qzpay.providers p ON p.code = m.provider
-    CROSS JOIN qzpay.installation n
     CROSS JOIN LATERAL (
-        SELECT coalesce(max(a.attempt_no), 0) + 1 AS attempt_no, i.amount_due - i.amount_paid - i.amount_in_flight - i.amount_credited - i.amount_written_off AS rest
+        SELECT coalesce(max(a.attempt_no), 0) + 1 AS attempt_no, coalesce(bool_or(a.status NOT IN ('succeeded', 'declined', 'rejected', 'canceled')), false) AS under_way,
+               i.amount_due - i.amount_paid - i.amount_in_flight - i.amount_credited - i.amount_written_off AS rest
         FROM qzpay.payment_attempts a WHERE a.tenant_id = i.tenant_id AND a.invoice_id = i.id AND a.operation = 'charge') t
     WHERE i.status = 'open' AND (i.collection = 'charge_automatically' OR p_trigger IN ('customer', 'operator')) AND t.rest > 0
       AND (m.blocked_reason IS NULL OR p_trigger IN ('customer', 'operator'))
       AND NOT (i.livemode AND p.capabilities @> '{"test_only": true}')
-      AND NOT EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = i.tenant_id AND a.invoice_id = i.id AND a.operation = 'charge'
-                      AND a.status NOT IN ('succeeded', 'declined', 'rejected', 'canceled'))
+      AND NOT t.under_way
     ORDER BY i.tenant_id, i.id
     ON CONFLICT (tenant_id, invoice_id) WHERE operation = 'charge' AND status NOT IN ('succeeded', 'declined', 'rejected', 'canceled') DO NOTHING;
     GET DIAGNOSTICS v_rows = ROW_COUNT;

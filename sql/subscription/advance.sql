@@ -64,32 +64,37 @@ COMMENT ON FUNCTION qzpay._running_period(uuid, uuid, timestamptz, text, integer
 
 CREATE OR REPLACE FUNCTION qzpay._plan_rolls(p_tenants uuid[], p_subscriptions uuid[], p_dues timestamptz[]) RETURNS qzpay._roll[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off AS $$
+DECLARE
+    v_installation uuid := qzpay.installation_id();
 BEGIN
     RETURN (
         SELECT array_agg(ROW(s.tenant_id, s.id, s.customer_id, c.seller_id, s.livemode, s.currency, k.due_at, f.ends, f.end_reason,
                              f.pauses, f.starts_trial, f.converts OR f.resumes, r.resets, b.bills AND s.comp_until > b.bill_start,
                              b.bills, r.count || ' ' || r.unit, o.ordinal, b.bill_start,
                              CASE WHEN b.bills AND s.cycle_due_at IS NOT NULL AND NOT r.resets
-                                  THEN qzpay._kept_end(s.tenant_id, s.id, r.anchor, s.timezone, b.bill_start, qzpay.period_boundary(r.anchor, r.unit, r.count, o.ordinal + 1, s.timezone))
-                                  WHEN b.bills THEN qzpay.period_boundary(r.anchor, r.unit, r.count, o.ordinal + 1, s.timezone) END, b.full_start, r.anchor,
+                                  THEN qzpay._kept_end(s.tenant_id, s.id, r.anchor, s.timezone, b.bill_start, o.period_end)
+                                  ELSE o.period_end END, b.full_start, r.anchor,
                              u.closes, u.closes AND s.status NOT IN ('trialing', 'incomplete', 'paused') AND NOT s.period_comped, u.usage_start, u.usage_end,
-                             u.next_start, CASE WHEN f.starts_trial THEN s.trial_end
-                                                WHEN u.next_start IS NOT NULL AND b.bills AND (s.cycle_due_at IS NULL OR r.resets) THEN qzpay.period_boundary(r.anchor, r.usage_unit, r.usage_count, w.ordinal + 1, s.timezone)
+                             u.next_start, CASE WHEN f.starts_trial OR b.bills AND (s.cycle_due_at IS NULL OR r.resets) THEN w.period_end
                                                 -- Beside a longer period, with which the last of them ends.
-                                                WHEN u.next_start IS NOT NULL THEN qzpay._kept_end(s.tenant_id, s.id, r.anchor, s.timezone, u.next_start,
-                                                         qzpay.period_boundary(r.anchor, r.usage_unit, r.usage_count, w.ordinal + 1, s.timezone)) END,
+                                                WHEN u.next_start IS NOT NULL THEN qzpay._kept_end(s.tenant_id, s.id, r.anchor, s.timezone, u.next_start, w.period_end) END,
                              w.ordinal, r.unit, r.count, h.id,
-                             qzpay.uuid_v5(n.id, 'invoice:subscription:' || s.id::text || ':' || extract(epoch FROM k.due_at)::text
+                             qzpay.uuid_v5(v_installation, 'invoice:subscription:' || s.id::text || ':' || extract(epoch FROM k.due_at)::text
                                  -- Beside the renewal an instant may see an end, a pause, a new anchor, each with an invoice of its own.
                                  || CASE WHEN f.ends OR f.pauses OR r.resets AND NOT f.converts
                                          THEN (SELECT ':' || count(*) FROM qzpay.invoices i WHERE i.tenant_id = s.tenant_id AND i.subscription_id = s.id) ELSE '' END), nullif(s.metadata, '{}'))::qzpay._roll
                          ORDER BY k.due_at, s.tenant_id, s.id)
         FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
-        JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.id = k.id
-        JOIN qzpay.customers c ON c.tenant_id = s.tenant_id AND c.id = s.customer_id
-        CROSS JOIN qzpay.installation n
-        LEFT JOIN qzpay.subscription_changes h ON s.change_at <= k.due_at AND h.tenant_id = s.tenant_id AND h.subscription_id = s.id AND h.status = 'pending'
+        -- By key, whatever the planner takes for cheaper: what a batch costs must not depend on how many there are.
+        CROSS JOIN LATERAL (SELECT s.* FROM qzpay.subscriptions s WHERE s.tenant_id = k.tenant_id AND s.id = k.id OFFSET 0) s
+        CROSS JOIN LATERAL (SELECT c.seller_id FROM qzpay.customers c WHERE c.tenant_id = s.tenant_id AND c.id = s.customer_id OFFSET 0) c
+        LEFT JOIN LATERAL (SELECT h.* FROM qzpay.subscription_changes h WHERE s.change_at <= k.due_at AND h.tenant_id = s.tenant_id AND h.subscription_id = s.id
+                           AND h.status = 'pending' OFFSET 0) h ON true
         -- OFFSET 0 keeps the planner from writing each of these out wherever it is used, which made one row cost as much as a hundred.
         CROSS JOIN LATERAL (
             -- The end beats everything, the pause what is billed. A contract that a provider manages only has its usage closed here.
@@ -126,10 +131,10 @@ BEGIN
                                  IS DISTINCT FROM (s.interval_unit, s.interval_count, s.usage_unit, s.usage_count) AS new_interval) g
             OFFSET 0
         ) r
-        LEFT JOIN qzpay.periods pb ON NOT r.resets AND pb.tenant_id = s.tenant_id AND pb.subscription_id = s.id
-             AND pb.cycle = s.interval_count || ' ' || s.interval_unit AND pb.period_start = s.current_period_start
-        LEFT JOIN qzpay.periods pu ON NOT r.resets AND pu.tenant_id = s.tenant_id AND pu.subscription_id = s.id
-             AND pu.cycle = 'usage' AND pu.period_start = s.usage_period_start
+        LEFT JOIN LATERAL (SELECT p.ordinal FROM qzpay.periods p WHERE NOT r.resets AND p.tenant_id = s.tenant_id AND p.subscription_id = s.id
+                           AND p.cycle = s.interval_count || ' ' || s.interval_unit AND p.period_start = s.current_period_start OFFSET 0) pb ON true
+        LEFT JOIN LATERAL (SELECT p.ordinal FROM qzpay.periods p WHERE NOT r.resets AND p.tenant_id = s.tenant_id AND p.subscription_id = s.id
+                           AND p.cycle = 'usage' AND p.period_start = s.usage_period_start OFFSET 0) pu ON true
         -- A first period is the one that contains its instant: later than the start where that is backdated, a part of one where the anchor is ahead.
         LEFT JOIN LATERAL (SELECT n.* FROM qzpay._period_containing(s.anchor, s.interval_unit, s.interval_count, s.timezone, k.due_at) n WHERE NOT r.resets AND s.current_period_end IS NULL OFFSET 0) fb ON true
         LEFT JOIN LATERAL (SELECT n.* FROM qzpay._period_containing(s.anchor, s.usage_unit, s.usage_count, s.timezone, k.due_at) n WHERE NOT r.resets AND s.current_period_end IS NULL OFFSET 0) fu ON true
@@ -142,7 +147,9 @@ BEGIN
             OFFSET 0
         ) b
         -- Where a zone skips a day, a boundary may fall together with the next.
-        CROSS JOIN LATERAL (SELECT b.ordinal + CASE WHEN b.bills AND qzpay.period_boundary(r.anchor, r.unit, r.count, b.ordinal + 1, s.timezone) <= b.bill_start THEN 1 ELSE 0 END AS ordinal OFFSET 0) o
+        CROSS JOIN LATERAL (SELECT CASE WHEN b.bills THEN qzpay.period_boundary(r.anchor, r.unit, r.count, b.ordinal + 1, s.timezone) END AS period_end OFFSET 0) x
+        CROSS JOIN LATERAL (SELECT CASE WHEN x.period_end <= b.bill_start THEN b.ordinal + 1 ELSE b.ordinal END AS ordinal,
+                                   CASE WHEN x.period_end <= b.bill_start THEN qzpay.period_boundary(r.anchor, r.unit, r.count, b.ordinal + 2, s.timezone) ELSE x.period_end END AS period_end OFFSET 0) o
         CROSS JOIN LATERAL (
             SELECT s.usage_period_end IS NOT NULL AND (f.ends OR r.resets OR f.pauses OR x.closes_at <= k.due_at) AS closes,
                    s.usage_period_start AS usage_start, least(s.usage_period_end, CASE WHEN f.ends OR r.resets OR f.pauses THEN k.due_at END) AS usage_end,
@@ -156,8 +163,11 @@ BEGIN
             FROM (SELECT qzpay._usage_closes_at(s.status::text, s.usage_period_end, s.usage_late_hours) AS closes_at OFFSET 0) x
             OFFSET 0
         ) u
-        CROSS JOIN LATERAL (SELECT u.next_ordinal + CASE WHEN u.next_start IS NOT NULL AND NOT f.starts_trial
-                                AND qzpay.period_boundary(r.anchor, r.usage_unit, r.usage_count, u.next_ordinal + 1, s.timezone) <= u.next_start THEN 1 ELSE 0 END AS ordinal OFFSET 0) w
+        CROSS JOIN LATERAL (SELECT CASE WHEN f.starts_trial THEN s.trial_end
+                                        WHEN u.next_start IS NOT NULL THEN qzpay.period_boundary(r.anchor, r.usage_unit, r.usage_count, u.next_ordinal + 1, s.timezone) END AS period_end OFFSET 0) y
+        CROSS JOIN LATERAL (SELECT y.period_end <= u.next_start AND NOT f.starts_trial AS skips OFFSET 0) z
+        CROSS JOIN LATERAL (SELECT CASE WHEN z.skips THEN u.next_ordinal + 1 ELSE u.next_ordinal END AS ordinal,
+                                   CASE WHEN z.skips THEN qzpay.period_boundary(r.anchor, r.usage_unit, r.usage_count, u.next_ordinal + 2, s.timezone) ELSE y.period_end END AS period_end OFFSET 0) w
     );
 END $$;
 COMMENT ON FUNCTION qzpay._plan_rolls(uuid[], uuid[], timestamptz[]) IS
@@ -172,7 +182,8 @@ DECLARE
 BEGIN
     v_main := (SELECT array_agg(ROW(r.tenant_id, r.subscription_id, r.invoice_id, r.cycle, r.interval_unit, r.interval_count, r.ordinal,
                                     r.full_start, r.bill_start, r.bill_end, r.comped)::qzpay._cycle) FROM unnest(p_rolls) r WHERE r.bills);
-    IF NOT EXISTS (SELECT FROM unnest(p_rolls) r JOIN qzpay.subscriptions s ON s.tenant_id = r.tenant_id AND s.id = r.subscription_id WHERE s.cycle_due_at IS NOT NULL) THEN
+    IF NOT EXISTS (SELECT FROM unnest(p_rolls) r CROSS JOIN LATERAL (SELECT s.cycle_due_at FROM qzpay.subscriptions s WHERE s.tenant_id = r.tenant_id AND s.id = r.subscription_id OFFSET 0) s
+                   WHERE s.cycle_due_at IS NOT NULL) THEN
         RETURN v_main;
     END IF;
     RETURN v_main || (
@@ -434,15 +445,21 @@ CREATE OR REPLACE FUNCTION qzpay._collect(p_tenants uuid[], p_invoices uuid[], p
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
 SET jit = off AS $$
 DECLARE
+    v_planned integer;
     v_row record;
 BEGIN
     -- By key, never by scan: a plan that is made while there are no attempts yet would read those of all batches before it, again and again.
     -- (What has no index is still scanned, at a price at which everything would be compiled: hence no jit.)
     -- An invoice that has been tried is of an earlier run at the same instant, such as that of a cancellation right after a renewal.
-    PERFORM qzpay._plan_attempts(array_agg(k.tenant_id), array_agg(k.invoice_id), 'billing', p_at) FROM unnest(p_tenants, p_invoices) AS k (tenant_id, invoice_id)
+    SELECT qzpay._plan_attempts(array_agg(k.tenant_id), array_agg(k.invoice_id), 'billing', p_at) INTO v_planned FROM unnest(p_tenants, p_invoices) AS k (tenant_id, invoice_id)
     WHERE NOT EXISTS (SELECT FROM qzpay.payment_attempts a WHERE a.tenant_id = k.tenant_id AND a.invoice_id = k.invoice_id);
+    IF v_planned = cardinality(p_invoices) THEN
+        RETURN;
+    END IF;
     FOR v_row IN
         SELECT i.tenant_id, i.id
         FROM unnest(p_tenants, p_invoices) AS k (tenant_id, invoice_id)
@@ -471,12 +488,12 @@ BEGIN
         SELECT array_agg(k.tenant_id), array_agg(k.id), array_agg(k.next_due_at) INTO v_tenants, v_subscriptions, v_dues
         FROM (SELECT s.tenant_id, s.id, s.next_due_at FROM qzpay.customers c JOIN qzpay.subscriptions s ON s.tenant_id = c.tenant_id AND s.customer_id = c.id
               WHERE s.test_clock_id IS NULL AND s.next_due_at <= p_until AND s.set_aside_at IS NULL
-              ORDER BY s.next_due_at LIMIT p_limit FOR NO KEY UPDATE OF c SKIP LOCKED FOR UPDATE OF s SKIP LOCKED) k;
+              ORDER BY s.next_due_at, s.tenant_id LIMIT p_limit FOR NO KEY UPDATE OF c SKIP LOCKED FOR UPDATE OF s SKIP LOCKED) k;
     ELSIF p_clock IS NULL THEN
         SELECT array_agg(k.tenant_id), array_agg(k.id), array_agg(k.next_due_at) INTO v_tenants, v_subscriptions, v_dues
         FROM (SELECT s.tenant_id, s.id, s.next_due_at FROM qzpay.subscriptions s
               WHERE s.test_clock_id IS NULL AND s.next_due_at <= p_until AND s.set_aside_at IS NULL
-              ORDER BY s.next_due_at LIMIT p_limit FOR UPDATE SKIP LOCKED) k;
+              ORDER BY s.next_due_at, s.tenant_id LIMIT p_limit FOR UPDATE SKIP LOCKED) k;
     ELSE
         SELECT array_agg(k.tenant_id), array_agg(k.id), array_agg(k.next_due_at) INTO v_tenants, v_subscriptions, v_dues
         FROM (SELECT s.tenant_id, s.id, s.next_due_at FROM qzpay.subscriptions s
@@ -542,21 +559,42 @@ END $$;
 COMMENT ON FUNCTION qzpay._do_due_alone(uuid, uuid, timestamptz, timestamptz) IS
 'The work of one subscription in a subtransaction of its own; an error sets it aside (billing_errors, alert.raised) and stops nobody else.';
 
+CREATE OR REPLACE FUNCTION qzpay._still_due(p_tenants uuid[], p_subscriptions uuid[], p_dues timestamptz[]) RETURNS uuid
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT s.id FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
+            CROSS JOIN LATERAL (SELECT s.id, s.next_due_at FROM qzpay.subscriptions s WHERE s.tenant_id = k.tenant_id AND s.id = k.id OFFSET 0) s
+            WHERE s.next_due_at <= k.due_at LIMIT 1);
+END $$;
+COMMENT ON FUNCTION qzpay._still_due(uuid[], uuid[], timestamptz[]) IS 'One of these subscriptions that is due at its instant or before; NULL: none.';
+
 CREATE OR REPLACE FUNCTION qzpay._do_due(p_tenants uuid[], p_subscriptions uuid[], p_dues timestamptz[], p_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_stuck uuid;
+    v_in_dunning boolean;
+    v_in_trial boolean;
 BEGIN
     -- The order of RULES C3: dunning's own end first asks for it, then usage, end, renewal and charge in one pass, reminders last.
-    PERFORM qzpay._dunning_steps(p_tenants, p_subscriptions, p_dues, p_at);
-    PERFORM qzpay._bill_trials(p_tenants, p_subscriptions, p_dues, p_at);
-    PERFORM qzpay._advance_subscriptions(p_tenants, p_subscriptions, p_dues, p_at, true);
-    PERFORM qzpay._remind(p_tenants, p_subscriptions, p_dues, p_at);
-    SELECT s.id INTO v_stuck
+    SELECT bool_or(s.dunning_next_at <= k.due_at), bool_or(s.status = 'incomplete' AND s.trial_price_id IS NOT NULL) INTO v_in_dunning, v_in_trial
     FROM unnest(p_tenants, p_subscriptions, p_dues) AS k (tenant_id, id, due_at)
-    JOIN qzpay.subscriptions s ON s.tenant_id = k.tenant_id AND s.id = k.id WHERE s.next_due_at <= k.due_at LIMIT 1;
-    IF FOUND THEN
+    CROSS JOIN LATERAL (SELECT s.status, s.trial_price_id, s.dunning_next_at FROM qzpay.subscriptions s WHERE s.tenant_id = k.tenant_id AND s.id = k.id OFFSET 0) s;
+    IF v_in_dunning THEN
+        PERFORM qzpay._dunning_steps(p_tenants, p_subscriptions, p_dues, p_at);
+    END IF;
+    IF v_in_trial THEN
+        PERFORM qzpay._bill_trials(p_tenants, p_subscriptions, p_dues, p_at);
+    END IF;
+    PERFORM qzpay._advance_subscriptions(p_tenants, p_subscriptions, p_dues, p_at, true);
+    -- Who is due at the same instant still is to be reminded.
+    IF qzpay._still_due(p_tenants, p_subscriptions, p_dues) IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM qzpay._remind(p_tenants, p_subscriptions, p_dues, p_at);
+    v_stuck := qzpay._still_due(p_tenants, p_subscriptions, p_dues);
+    IF v_stuck IS NOT NULL THEN
         RAISE EXCEPTION 'subscription % made no progress at its due instant', v_stuck USING ERRCODE = 'XX000';
     END IF;
 END $$;

@@ -45,7 +45,11 @@ COMMENT ON FUNCTION qzpay._await_usage(uuid[], uuid[], timestamptz[]) IS
 
 CREATE OR REPLACE FUNCTION qzpay._close_usage(p_tenants uuid[], p_customers uuid[], p_period_starts timestamptz[], p_period_ends timestamptz[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off AS $$
 BEGIN
     PERFORM FROM qzpay.entitlements e
     WHERE (e.tenant_id, e.customer_id) IN (SELECT k.tenant_id, k.customer_id FROM unnest(p_tenants, p_customers) AS k (tenant_id, customer_id))
