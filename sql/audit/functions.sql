@@ -319,7 +319,7 @@ CREATE OR REPLACE FUNCTION qzpay._job_audit_retention(p_limit integer) RETURNS b
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    v_months integer := (qzpay.setting('audit_retention_months') #>> '{}')::integer;
+    v_months integer := qzpay._retention_months('audit_retention_months');
     h qzpay.audit_head%ROWTYPE;
     v_base record;
     v_rows bigint;

@@ -282,7 +282,7 @@ COMMENT ON FUNCTION qzpay._catalog_instant(text, boolean) IS
 'An ISO 8601 instant with its zone, or a date: its first instant in the default seller''s zone, or for an end the first instant after that day. NULL when it is neither.';
 
 CREATE OR REPLACE FUNCTION qzpay._catalog_instant_text(p_at timestamptz) RETURNS text
-LANGUAGE sql STABLE PARALLEL UNSAFE
+LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
     SELECT regexp_replace(to_char(p_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '\.?0+$', '') || 'Z'
 $$;

@@ -106,7 +106,7 @@ COMMENT ON FUNCTION qzpay._refuse_pan(text) IS
 'Raises 22023 when a free-form text holds what passes for a card number, and keeps it out of the message, of the log''s statement and of pg_stat_activity. NULL is none.';
 
 CREATE OR REPLACE FUNCTION qzpay._check_metadata(p_metadata jsonb) RETURNS void
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF jsonb_typeof(p_metadata) <> 'object' THEN

@@ -45,7 +45,7 @@ END $$;
 COMMENT ON FUNCTION qzpay._update_customer(uuid, jsonb, text[], text[], jsonb) IS 'Internal of update_customer(), inside the tenant''s context.';
 
 CREATE OR REPLACE FUNCTION qzpay._check_tax_ids(p_tax_ids jsonb) RETURNS void
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF jsonb_typeof(p_tax_ids) <> 'array' OR jsonb_array_length(p_tax_ids) > 10
@@ -63,7 +63,7 @@ END $$;
 COMMENT ON FUNCTION qzpay._check_tax_ids(jsonb) IS 'Raises 22023 for malformed tax ids. NULL is none.';
 
 CREATE OR REPLACE FUNCTION qzpay._check_address(p_address jsonb) RETURNS void
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF jsonb_typeof(p_address) <> 'object' THEN
@@ -144,7 +144,13 @@ DECLARE
     v_open text;
 BEGIN
     PERFORM qzpay._delete_customer(p_customer, 'erased');
-    SELECT * INTO STRICT c FROM qzpay.customers x WHERE x.id = p_customer FOR NO KEY UPDATE;
+    SELECT * INTO STRICT c FROM qzpay.customers x WHERE x.id = p_customer;
+    -- In the order of every settlement. The key of the customer comes last: whoever adds a row to it holds what stands above that row by then,
+    -- and what was begun is either waited for here, and judged below, or comes after the erasure.
+    PERFORM FROM qzpay.subscriptions s WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id ORDER BY s.id FOR NO KEY UPDATE;
+    PERFORM FROM qzpay.invoices i WHERE i.tenant_id = c.tenant_id AND i.customer_id = c.id ORDER BY i.id FOR NO KEY UPDATE;
+    PERFORM FROM qzpay.payments p WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id ORDER BY p.id FOR NO KEY UPDATE;
+    SELECT * INTO STRICT c FROM qzpay.customers x WHERE x.id = p_customer FOR UPDATE;
     IF c.erased_at IS NOT NULL THEN
         RETURN false;
     END IF;

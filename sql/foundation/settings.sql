@@ -98,3 +98,17 @@ BEGIN
     RETURN v_before;
 END $$;
 COMMENT ON FUNCTION qzpay._set_setting(text, jsonb) IS 'Internal of set_setting().';
+
+CREATE OR REPLACE FUNCTION qzpay._retention_months(p_setting text) RETURNS integer
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_value jsonb := qzpay.setting(p_setting);
+BEGIN
+    IF NOT coalesce(qzpay._setting_fits(p_setting, v_value), false) THEN
+        RAISE EXCEPTION 'setting "%" cannot be %', p_setting, v_value USING ERRCODE = '22023', DETAIL = 'Nothing is forgotten by a setting that was not made by set_setting().';
+    END IF;
+    RETURN (v_value #>> '{}')::integer;
+END $$;
+COMMENT ON FUNCTION qzpay._retention_months(text) IS
+'Months for which something is kept, by a setting; NULL: for ever. 22023 for a value that set_setting() would refuse: written to the table it would forget what is young.';

@@ -273,7 +273,7 @@ CREATE OR REPLACE FUNCTION qzpay.refund(payment uuid, amount bigint DEFAULT NULL
         OUT refund_request uuid, OUT attempt_id uuid, OUT credit_note uuid, OUT status text)
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_payment';
 COMMENT ON FUNCTION qzpay.refund(uuid, bigint, text, text, boolean) IS
-'Gives back a payment, or a part of it (minor units; default all that is left), through the provider it came by; any number of times, in the sum never more than was captured. '
+'Gives back a payment, or a part of it (minor units; default all that is left), through the provider it came by; any number of times, in the sum never more than was captured, what a person paid by record_refund() or still has to included. '
 'The books follow: a credit note over as much of its invoice as is left to credit and was paid with money, then the refundable part of the balance, and what nothing was credited for is an expense (account refunds). '
 'Neither status nor access of a subscription changes, unless end_access is true: then the invoice''s subscription is canceled now. status: the attempt''s (the sandbox answers at once; other providers are called after '
 'this transaction has committed: planned), or requested where no provider can send it and a person has to. What fails waits as a refund request (retry_refund(), record_refund(), cancel_refund()). '
@@ -290,6 +290,7 @@ DECLARE
     v_invoice uuid;
     v_first jsonb;
     v_at timestamptz;
+    v_otherwise bigint;
     v_left bigint;
     v_amount bigint;
     v_noted bigint := 0;
@@ -329,11 +330,14 @@ BEGIN
     ELSIF p.status <> 'succeeded' THEN
         RAISE EXCEPTION 'payment % cannot be refunded', p_payment USING ERRCODE = 'QZ204', DETAIL = format('It is %s.', p.status);
     END IF;
-    v_left := p.amount - p.refunded - p.refunding - p.disputed;
+    -- What earlier calls could not send was paid by hand, or is still owed.
+    v_otherwise := coalesce((SELECT sum(r.amount - r.refunded - r.refunding) FROM qzpay.refund_requests r WHERE r.tenant_id = p.tenant_id AND r.payment_id = p.id AND r.status IN ('requested', 'done')), 0);
+    v_left := p.amount - p.refunded - p.refunding - p.disputed - v_otherwise;
     v_amount := coalesce(p_amount, v_left);
     IF v_left <= 0 OR v_amount > v_left THEN
         RAISE EXCEPTION 'payment of invoice % cannot be refunded by %', coalesce(i.number, p_payment::text), coalesce(p_amount::text, 'anything') USING ERRCODE = 'QZ103',
-            DETAIL = format('Captured: %s, refunded: %s, being refunded: %s, left: %s.', p.amount, p.refunded, p.refunding, greatest(v_left, 0));
+            DETAIL = format('Captured: %s, refunded: %s, being refunded: %s, disputed: %s, paid by hand or waiting for it: %s, left: %s.',
+                            p.amount, p.refunded, p.refunding, p.disputed, v_otherwise, greatest(v_left, 0));
     END IF;
 
     -- Money that nobody had waited for became balance and paid for nothing.

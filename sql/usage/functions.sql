@@ -111,7 +111,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC' AS $$
 DECLARE
-    v_keep integer := (qzpay.setting('usage_retention_months') #>> '{}')::integer;
+    v_keep integer := qzpay._retention_months('usage_retention_months');
     v_month timestamptz;
     v_done bigint := 0;
 BEGIN
@@ -154,7 +154,7 @@ SET timezone = 'UTC'
 SET lock_timeout = '2s' AS $$
 BEGIN
     -- Whoever may call this may not choose what is lost.
-    IF p_month >= date_trunc('month', qzpay._recorded_at()) - (qzpay.setting('usage_retention_months') #>> '{}')::integer * interval '1 month' THEN
+    IF p_month >= coalesce(date_trunc('month', qzpay._recorded_at()) - qzpay._retention_months('usage_retention_months') * interval '1 month', '-infinity') THEN
         RAISE EXCEPTION 'usage events of % are kept', to_char(p_month, 'YYYY-MM') USING ERRCODE = 'QZ204';
     END IF;
     -- This waits for whoever reads events and makes others wait behind it: not for long, the job comes again.

@@ -53,21 +53,7 @@ qzpay_number_is_finite(Numeric a)
 	return !numeric_is_nan(a) && !numeric_is_inf(a);
 }
 
-/*
- * Whether the number is a whole one of up to 16 digits, and which: what is nearly always counted.  Four digits of base 10000 behind the
- * short header take 10 bytes; a whole number may be written with decimals, and then goes the long way.
- */
-static inline bool
-qzpay_number_is_small(Numeric a, int64 *value)
-{
-	if (VARSIZE(a) > VARHDRSZ + 10 || !qzpay_number_is_finite(a) ||
-		DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(a))) != 0)
-		return false;
-	*value = DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(a)));
-	return true;
-}
-
-/* The same by value, so that 1.0 is one too, and without a call of the server's functions. */
+/* Whether the number is a whole one of up to 16 digits, by value, so that 1.0 is one too, and which.  NaN and the infinities are none. */
 static inline bool
 qzpay_number_is_whole(Numeric a, int64 *value)
 {
@@ -78,6 +64,17 @@ qzpay_number_is_whole(Numeric a, int64 *value)
 		return false;
 	*value = (int64) decimal.coef;
 	return true;
+}
+
+/*
+ * The same of a number that is written without decimals: what is nearly always counted.  Four digits of base 10000 behind the short header
+ * take 10 bytes, but so does 1e30: zeros at the end are not stored.
+ */
+static inline bool
+qzpay_number_is_small(Numeric a, int64 *value)
+{
+	return VARSIZE(a) <= VARHDRSZ + 10 && qzpay_number_is_finite(a) &&
+		DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(a))) == 0 && qzpay_number_is_whole(a, value);
 }
 
 /* -1, 0 or 1 */

@@ -303,6 +303,12 @@ SELECT throws_ok(format('UPDATE qzpay.audit_personal SET erased_at = now() WHERE
 -- 7. Retention
 SELECT is(qzpay._job_audit_retention(1000), 0::bigint, 'it is kept for ever');
 SELECT throws_ok($$ SELECT qzpay.set_setting('audit_retention_months', '2') $$, '22023', NULL, 'or for three months at least');
+-- Whoever may write to the settings may not have the log forget what he did.
+SET ROLE qzpay_admin;
+UPDATE qzpay.settings SET value = '-100' WHERE name = 'audit_retention_months';
+SELECT throws_ok('SELECT qzpay._job_audit_retention(1000)', '22023', NULL, 'whatever is written to the table without set_setting()');
+SELECT throws_ok($$ SELECT qzpay._write_audit(NULL, NULL, 'settings', 'signup_plan', 'update', '{"value": null}', '{"value": "pro"}', NULL) $$, '42501', NULL, 'nor are entries written but by what is done');
+RESET ROLE;
 SELECT qzpay.set_setting('audit_retention_months', '3') \g /dev/null
 SELECT is(qzpay._job_audit_retention(1000), 0::bigint, 'nothing is so old');
 SET LOCAL session_replication_role = replica;

@@ -158,6 +158,17 @@ SELECT is(pg_temp.request(:'r') || ' | ' || pg_temp.balance(:'c'), 'canceled 100
 SELECT is((SELECT sum(CASE t.debit_account WHEN 'refunds' THEN t.amount ELSE -t.amount END) FROM qzpay.ledger_transfers t WHERE t.cause_id = :'r' AND 'refunds' IN (t.debit_account, t.credit_account)), 0::numeric, 'and the expense is none');
 SELECT throws_ok(format('SELECT qzpay.%I(%L)', f, :'r'), 'QZ204', NULL, f || ' of what is settled') FROM unnest('{retry_refund,cancel_refund}'::text[]) f;
 SELECT throws_ok(format('SELECT qzpay.%I(gen_random_uuid())', f), 'QZ404', NULL, f || ' of nothing') FROM unnest('{retry_refund,cancel_refund}'::text[]) f;
+-- what a person paid, or still has to, is not given back a second time by the next call
+SELECT pg_temp.buyer('by_hand', 'tok_refund_fails') AS c \gset
+SELECT pg_temp.paid(:'c', 1000) AS p \gset
+SELECT refund_request AS r FROM qzpay.refund(:'p', 300) \gset
+SELECT throws_ok(format('SELECT qzpay.refund(%L, 701)', :'p'), 'QZ103', NULL, 'no cent more than was captured while a request waits for a person');
+SELECT qzpay.record_refund(:'r', 'bank 2') \g /dev/null
+SELECT throws_ok(format('SELECT qzpay.refund(%L, 701)', :'p'), 'QZ103', NULL, 'nor after it was paid by hand');
+SELECT refund_request AS r FROM qzpay.refund(:'p') \gset
+SELECT is(pg_temp.request(:'r'), 'requested 700 -0 ~0', 'all that is left is the rest');
+SELECT qzpay.cancel_refund(:'r') \g /dev/null
+SELECT is((SELECT f.status FROM qzpay.refund(:'p', 700) f), 'declined', 'what is called off may be given back again');
 -- money that nobody had waited for: its invoice stays, its balance goes
 SELECT pg_temp.buyer('twice') AS c \gset
 SELECT pg_temp.paid(:'c', 800) AS p \gset

@@ -1,6 +1,6 @@
 -- Usage by what it means: periods, trials, limits, late events, distinct values, means, dimensions, reports, and the way back from an invoice line.
 BEGIN;
-SELECT plan(107);
+SELECT plan(111);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -160,11 +160,22 @@ SELECT is((SELECT error FROM qzpay.record_usage_batch('[{"customer": "paused", "
 UPDATE qzpay.subscriptions s SET pause_access = 'full' FROM qzpay.customers c WHERE c.id = s.customer_id AND c.external_id = 'paused';
 SELECT is((SELECT r.status FROM qzpay.record_usage('paused', 'messages', 1, 'p1') r), 'recorded', 'not where access is kept');
 
+-- A number so large that only its exponent is long.
+SELECT throws_ok($$ SELECT qzpay.record_usage('paused', 'messages', 1e30, 'huge') $$, '22003', 'quantity of "messages" must be below 10^15 and have at most 18 decimals', 'a huge quantity says what it may be');
+SELECT results_eq($$ SELECT b.status, left(b.error, 5) FROM qzpay.record_usage_batch('[{"customer": "paused", "meter": "messages", "quantity": 1e30}, {"customer": "paused", "meter": "messages", "quantity": 1e4000},
+    {"customer": "paused", "meter": "messages", "quantity": 1}]') b $$, $$ VALUES ('refused', '22003'), ('refused', '22003'), ('recorded', NULL) $$, 'and loses no other element of its batch');
+
 -- 10. Settings. How months are forgotten stands in test/sql/usage.sql: it takes several transactions.
 SELECT lives_ok($$ SELECT qzpay.set_setting('usage_retention_months', '3') $$, 'retention is a setting');
 SELECT throws_ok($$ SELECT qzpay.set_setting('usage_retention_months', '2') $$, '22023', NULL, 'of at least three months');
 SELECT throws_ok($$ SELECT qzpay.set_setting('usage_alert_percents', '[50, 101]') $$, '22023', NULL, 'thresholds are percents');
 SELECT throws_ok($$ SELECT qzpay._drop_usage_partition(current_date) $$, 'QZ204', NULL, 'nobody drops a month that is to be kept');
+SAVEPOINT retention;
+SELECT qzpay.set_setting('usage_retention_months', 'null') \g /dev/null
+SELECT throws_ok($$ SELECT qzpay._drop_usage_partition(current_date - 1000) $$, 'QZ204', NULL, 'none where all are kept for ever');
+UPDATE qzpay.settings SET value = '-1' WHERE name = 'usage_retention_months';
+SELECT throws_ok($$ SELECT qzpay._drop_usage_partition(current_date) $$, '22023', NULL, 'nor by a setting that set_setting() refuses');
+ROLLBACK TO retention;
 
 -- 11. A window for late reports: the boundary bills in advance as ever, the usage of the period follows when the window closes.
 SELECT throws_ok($$ SELECT qzpay.set_setting('usage_late_window', '721') $$, '22023', NULL, 'the window has an end');
