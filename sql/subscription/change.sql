@@ -70,21 +70,26 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._refuse_while_unpaid(qzpay._sub) IS 'QZ204 while a payment of the subscription is open, failed or under way: what has not been paid cannot be credited.';
 
-CREATE OR REPLACE FUNCTION qzpay._finalize_drafts(p_sub qzpay._sub) RETURNS void
+CREATE OR REPLACE FUNCTION qzpay._finalize_drafts(p_sub qzpay._sub, p_shared boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_draft uuid;
 BEGIN
-    FOR v_draft IN SELECT i.id FROM qzpay.invoices i WHERE i.tenant_id = p_sub.tenant_id AND i.subscription_id = p_sub.id AND i.status = 'draft' AND i.kind <> 'manual' ORDER BY i.created_at, i.id LOOP
-        PERFORM qzpay._finalize_draft(p_sub.tenant_id, v_draft, p_sub.now);
+    FOR v_draft IN SELECT i.id FROM qzpay.invoice_subscriptions m JOIN qzpay.invoices i ON i.tenant_id = m.tenant_id AND i.id = m.invoice_id
+                   WHERE m.tenant_id = p_sub.tenant_id AND m.subscription_id = p_sub.id AND i.status = 'draft' AND i.kind <> 'manual'
+                     AND (p_shared OR i.subscription_id IS NOT NULL) ORDER BY i.created_at, i.id LOOP
+        -- One that is shared may have become final while the others of it were waited for.
+        PERFORM qzpay._lock_invoice(v_draft);
+        PERFORM qzpay._finalize_draft(p_sub.tenant_id, i.id, p_sub.now) FROM qzpay.invoices i WHERE i.tenant_id = p_sub.tenant_id AND i.id = v_draft AND i.status = 'draft';
     END LOOP;
     IF v_draft IS NOT NULL THEN
         PERFORM qzpay._run_internal_attempts(p_sub.test_clock_id, 10);
     END IF;
 END $$;
-COMMENT ON FUNCTION qzpay._finalize_drafts(qzpay._sub) IS
-'Makes the drafts of a subscription final before their lines are credited: a draft has no tax, and its discounts are judged when it becomes final.';
+COMMENT ON FUNCTION qzpay._finalize_drafts(qzpay._sub, boolean) IS
+'Makes the drafts of a subscription final before their lines are credited: a draft has no tax, and its discounts are judged when it becomes final. '
+'p_shared: also those that others share, and has them paid; who credits by a note does that with the note, so that only what is left is asked for.';
 
 CREATE OR REPLACE FUNCTION qzpay._cancel_pending_change(p_tenant uuid, p_subscription uuid, p_at timestamptz) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -290,7 +295,7 @@ BEGIN
         RETURN;
     END IF;
     IF p_sub.status <> 'trialing' THEN
-        PERFORM qzpay._finalize_drafts(p_sub);
+        PERFORM qzpay._finalize_drafts(p_sub, true);
         PERFORM qzpay._refuse_while_unpaid(p_sub);
     END IF;
     IF p_sub.cancel_at > p_sub.now THEN
