@@ -419,11 +419,12 @@ DECLARE
     v_sub qzpay._sub;
     v_known uuid[];
     v_due timestamptz;
+    v_before timestamptz;
     v_change jsonb;
     v_rows jsonb;
 BEGIN
     v_sub := qzpay._sub_of(p_subscription);
-    v_known := (SELECT coalesce(array_agg(i.id), '{}') FROM qzpay.invoices i WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id);
+    v_known := (SELECT coalesce(array_agg(i.id), '{}') FROM qzpay.invoices i WHERE i.tenant_id = v_sub.tenant_id AND i.customer_id = v_sub.customer_id);
     BEGIN
         PERFORM qzpay._change_plan(p_subscription, p_plan, p_interval, p_quantity, p_effective, p_proration, p_uncancel, NULL);
         v_change := (SELECT jsonb_build_object('effective_at', h.effective_at, 'direction', h.direction) FROM qzpay.subscription_changes h
@@ -432,6 +433,13 @@ BEGIN
             SELECT coalesce(CASE WHEN s.status = 'trialing' THEN s.trial_end END, s.change_at, s.current_period_end) INTO v_due
             FROM qzpay.subscriptions s WHERE s.tenant_id = v_sub.tenant_id AND s.id = v_sub.id AND s.status IN ('trialing', 'active', 'past_due', 'unpaid');
             IF v_due IS NOT NULL THEN
+                -- What is billed before, such as usage that waits for late reports, has invoices of its own.
+                v_before := qzpay._next_bill_at(v_sub.tenant_id, v_sub.id);
+                WHILE v_before < v_due LOOP
+                    PERFORM qzpay._advance_subscriptions(ARRAY[v_sub.tenant_id], ARRAY[v_sub.id], ARRAY[v_before], v_before);
+                    v_known := (SELECT coalesce(array_agg(i.id), '{}') FROM qzpay.invoices i WHERE i.tenant_id = v_sub.tenant_id AND i.customer_id = v_sub.customer_id);
+                    v_before := (SELECT n FROM qzpay._next_bill_at(v_sub.tenant_id, v_sub.id) n WHERE n > v_before);
+                END LOOP;
                 PERFORM qzpay._advance_subscriptions(ARRAY[v_sub.tenant_id], ARRAY[v_sub.id], ARRAY[v_due], v_due);
             END IF;
         END IF;

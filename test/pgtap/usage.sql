@@ -1,6 +1,6 @@
 -- Usage by what it means: periods, trials, limits, late events, distinct values, means, dimensions, reports, and the way back from an invoice line.
 BEGIN;
-SELECT plan(110);
+SELECT plan(111);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -208,6 +208,11 @@ SELECT throws_ok($$ SELECT qzpay.record_usage('hasty', 'scans', 1, 'h2', '2026-0
 SELECT qzpay.record_usage('hasty', 'scans', 12, 'h3') \g /dev/null
 SELECT pg_temp.go('hasty', '2026-03-02 00:00+00') \g /dev/null
 SELECT is(pg_temp.bills('hasty'), '2026-01-01 1000 paid, 2026-02-01 1009 paid, 2026-03-01 1006 paid', 'and the next period follows');
+SELECT pg_temp.make('foresight', '2026-01-01 00:00+00', 'patient', 0) \g /dev/null
+SELECT qzpay.record_usage('foresight', 'scans', 13, 'f1') \g /dev/null
+SELECT pg_temp.go('foresight', '2026-02-01 01:00+00') \g /dev/null
+SELECT is((SELECT string_agg(concat_ws(' ', to_char(p.invoice_at, 'MM-DD'), p.kind, p.amount, p.invoice_total), ', ') FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id
+           CROSS JOIN qzpay.preview_change(s.id, 'office', effective => 'period_end') p WHERE c.external_id = 'foresight'), '03-01 plan 1000 1000', 'inside the window the preview of a later change leaves the invoice of the window out');
 -- What ends a contract or a period inside the window ends two periods: the one that waits, and the one that has begun behind it.
 SELECT qzpay.set_setting('usage_late_window', '48') \g /dev/null
 SELECT pg_temp.make(n, '2026-01-19 09:00+00', 'office', 0) FROM unnest('{window_end,window_pause,window_mover}'::text[]) n \g /dev/null
