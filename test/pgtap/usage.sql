@@ -1,6 +1,6 @@
 -- Usage by what it means: periods, trials, limits, late events, distinct values, means, dimensions, reports, and the way back from an invoice line.
 BEGIN;
-SELECT plan(111);
+SELECT plan(113);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -213,6 +213,13 @@ SELECT qzpay.record_usage('foresight', 'scans', 13, 'f1') \g /dev/null
 SELECT pg_temp.go('foresight', '2026-02-01 01:00+00') \g /dev/null
 SELECT is((SELECT string_agg(concat_ws(' ', to_char(p.invoice_at, 'MM-DD'), p.kind, p.amount, p.invoice_total), ', ') FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id
            CROSS JOIN qzpay.preview_change(s.id, 'office', effective => 'period_end') p WHERE c.external_id = 'foresight'), '03-01 plan 1000 1000', 'inside the window the preview of a later change leaves the invoice of the window out');
+-- An anchor ahead is no trial: what is used before it is billed, not refused.
+SELECT qzpay.create_test_clock('2026-01-20 00:00+00', 'stub') AS stub_clock \gset
+SELECT id AS stub FROM qzpay.sync_customer('stub', test_clock => :'stub_clock') \gset
+SELECT qzpay.attach_payment_method(:'stub', 'sandbox', 'tok_ok') \g /dev/null
+SELECT qzpay.subscribe(:'stub', 'patient', trial_days => 0, anchor => 'calendar') \g /dev/null
+SELECT is((SELECT r.total FROM qzpay.record_usage('stub', 'scans', 13, 's1') r), 13::numeric, 'a soft limit is soft before the anchor');
+SELECT is((SELECT concat_ws(' ', u.limit_type, u.overage, u.amount) FROM qzpay.usage_summary('stub') u WHERE u.meter = 'scans'), 'soft 3 9', 'and what is beyond it has its price');
 -- What ends a contract or a period inside the window ends two periods: the one that waits, and the one that has begun behind it.
 SELECT qzpay.set_setting('usage_late_window', '48') \g /dev/null
 SELECT pg_temp.make(n, '2026-01-19 09:00+00', 'office', 0) FROM unnest('{window_end,window_pause,window_mover}'::text[]) n \g /dev/null
