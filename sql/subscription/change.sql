@@ -407,7 +407,7 @@ RETURNS TABLE (effective_at timestamptz, direction text, invoice_at timestamptz,
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_subscription';
 COMMENT ON FUNCTION qzpay.preview_change(uuid, text, text, integer, text, text, boolean) IS
 'Lines of the invoice that change_plan() with these arguments would make: its own, or where it has none the one at the next boundary. The real change, rolled back. '
-'One row with NULL lines where nothing would be billed. For add-ons use dry_run(). Errors as change_plan().';
+'Where a later change shares the invoice of its day with other subscriptions, only its own part is shown. One row with NULL lines where nothing would be billed. For add-ons use dry_run(). Errors as change_plan().';
 
 CREATE OR REPLACE FUNCTION qzpay._preview_change(p_subscription uuid, p_plan text, p_interval text, p_quantity integer, p_effective text, p_proration text, p_uncancel boolean)
 RETURNS TABLE (effective_at timestamptz, direction text, invoice_at timestamptz, line_position integer, kind text, description text, period_start timestamptz, period_end timestamptz,
