@@ -18,7 +18,7 @@ COMMENT ON FUNCTION qzpay._included_share(uuid, text, timestamptz, jsonb, numeri
 CREATE OR REPLACE FUNCTION qzpay._entitlement_facts(p_tenants uuid[], p_customers uuid[])
 RETURNS TABLE (tenant_id uuid, customer_id uuid, test_clock_id uuid, products uuid[], quantities bigint[], since timestamptz[], until timestamptz[],
                full_until timestamptz[], overrides jsonb, added timestamptz[], negotiated jsonb, usage_subscription_id uuid, usage_start timestamptz, usage_end timestamptz, usage_anchor timestamptz,
-               usage_unit text, usage_count integer, currency text, timezone text)
+               usage_unit text, usage_count integer, currency text, timezone text, usage_trial_end timestamptz)
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
@@ -31,7 +31,7 @@ BEGIN
     SELECT c.tenant_id, c.id, c.test_clock_id, coalesce(i.products, '{}'), coalesce(i.quantities, '{}'), coalesce(i.since, '{}'), coalesce(i.until, '{}'),
            CASE WHEN i.is_limited THEN i.full_until END, o.overrides, coalesce(i.added, '{}'), i.negotiated, m.id, m.usage_period_start, m.usage_period_end, coalesce(m.anchor, m.trial_end, c.created_at),
            coalesce(m.usage_unit, d.usage_interval_unit, 'month'), coalesce(m.usage_count, d.usage_interval_count, 1),
-           coalesce(m.currency, c.currency), coalesce(m.timezone, c.timezone)
+           coalesce(m.currency, c.currency), coalesce(m.timezone, c.timezone), CASE WHEN m.anchor IS NULL THEN m.trial_end END
     -- Neighbours one after the other: of very many, each page of an index is read once.
     FROM (SELECT DISTINCT k.tenant_id, k.customer_id FROM unnest(p_tenants, p_customers) AS k (tenant_id, customer_id) ORDER BY k.tenant_id, k.customer_id OFFSET 0) k
     CROSS JOIN LATERAL (SELECT c.* FROM qzpay.customers c WHERE c.tenant_id = k.tenant_id AND c.id = k.customer_id OFFSET 0) c
@@ -78,13 +78,14 @@ BEGIN
     PERFORM FROM qzpay.entitlements e JOIN unnest(p_tenants, p_customers) AS k (tenant_id, customer_id) ON e.tenant_id = k.tenant_id AND e.customer_id = k.customer_id
     ORDER BY e.tenant_id, e.customer_id FOR NO KEY UPDATE OF e;
     INSERT INTO qzpay.entitlements AS e (tenant_id, customer_id, test_clock_id, products, quantities, since, until, full_until, overrides, added, negotiated,
-                                         usage_subscription_id, usage_start, usage_end, usage_anchor, usage_unit, usage_count, currency, timezone)
+                                         usage_subscription_id, usage_start, usage_end, usage_anchor, usage_unit, usage_count, currency, timezone, usage_trial_end)
     SELECT f.* FROM qzpay._entitlement_facts(p_tenants, p_customers) f
     ORDER BY f.tenant_id, f.customer_id
     ON CONFLICT (tenant_id, customer_id) DO UPDATE
         SET test_clock_id = EXCLUDED.test_clock_id, products = EXCLUDED.products, quantities = EXCLUDED.quantities, since = EXCLUDED.since, until = EXCLUDED.until,
             full_until = EXCLUDED.full_until, overrides = EXCLUDED.overrides, added = EXCLUDED.added, negotiated = EXCLUDED.negotiated, usage_subscription_id = EXCLUDED.usage_subscription_id, usage_start = EXCLUDED.usage_start, usage_end = EXCLUDED.usage_end,
-            usage_anchor = EXCLUDED.usage_anchor, usage_unit = EXCLUDED.usage_unit, usage_count = EXCLUDED.usage_count, currency = EXCLUDED.currency, timezone = EXCLUDED.timezone;
+            usage_anchor = EXCLUDED.usage_anchor, usage_unit = EXCLUDED.usage_unit, usage_count = EXCLUDED.usage_count, currency = EXCLUDED.currency, timezone = EXCLUDED.timezone,
+            usage_trial_end = EXCLUDED.usage_trial_end;
     GET DIAGNOSTICS v_rows = ROW_COUNT;
     RETURN v_rows;
 END $$;

@@ -18,6 +18,7 @@ CREATE TABLE qzpay.entitlements (
     usage_count integer NOT NULL,
     currency text NOT NULL,
     timezone text NOT NULL,
+    usage_trial_end timestamptz,
     PRIMARY KEY (tenant_id, customer_id),
     FOREIGN KEY (tenant_id, customer_id) REFERENCES qzpay.customers
 ) WITH (fillfactor = 70, vacuum_truncate = off);
@@ -28,7 +29,8 @@ COMMENT ON COLUMN qzpay.entitlements.full_until IS 'From when on each product gi
 COMMENT ON COLUMN qzpay.entitlements.overrides IS 'What was decided for the customer: feature code → value and, in microseconds since 2000, until; NULL where nothing was.';
 COMMENT ON COLUMN qzpay.entitlements.added IS 'When each product was subscribed to: decides which version of its charges applies.';
 COMMENT ON COLUMN qzpay.entitlements.negotiated IS 'Negotiated included quantities: product id, then meter code; NULL where none are.';
-COMMENT ON COLUMN qzpay.entitlements.usage_start IS 'Running usage period [usage_start, usage_end); NULL: periods of usage_count usage_unit counted from usage_anchor. In a trial the anchor is still to come.';
+COMMENT ON COLUMN qzpay.entitlements.usage_start IS 'Running usage period [usage_start, usage_end); NULL: periods of usage_count usage_unit counted from usage_anchor.';
+COMMENT ON COLUMN qzpay.entitlements.usage_trial_end IS 'Until when the subscription is in its trial, in which every limit is hard; NULL: it is in none. An anchor that is still to come is no trial.';
 CREATE INDEX entitlements_customer_id_idx ON qzpay.entitlements (customer_id);
 
 CREATE TABLE qzpay.limit_counters (

@@ -222,8 +222,8 @@ BEGIN
             SELECT e.customer_id::text FROM qzpay.entitlements e
             FULL JOIN qzpay._entitlement_facts((SELECT array_agg(tenant_id ORDER BY id) FROM qzpay.customers), (SELECT array_agg(id ORDER BY id) FROM qzpay.customers)) f
                 ON f.tenant_id = e.tenant_id AND f.customer_id = e.customer_id
-            WHERE (e.products, e.quantities, e.since, e.until, e.full_until, e.overrides, e.added, e.negotiated, e.usage_start, e.usage_end, e.test_clock_id)
-                  IS DISTINCT FROM (f.products, f.quantities, f.since, f.until, f.full_until, f.overrides, f.added, f.negotiated, f.usage_start, f.usage_end, f.test_clock_id)$q$),
+            WHERE (e.products, e.quantities, e.since, e.until, e.full_until, e.overrides, e.added, e.negotiated, e.usage_start, e.usage_end, e.usage_trial_end, e.test_clock_id)
+                  IS DISTINCT FROM (f.products, f.quantities, f.since, f.until, f.full_until, f.overrides, f.added, f.negotiated, f.usage_start, f.usage_end, f.usage_trial_end, f.test_clock_id)$q$),
         ('slots_are_counted', $q$
             SELECT coalesce(s.customer_id, c.customer_id) || ' ' || coalesce(s.feature_code, c.feature_code)
             FROM (SELECT tenant_id, customer_id, feature_code, count(*) AS n FROM qzpay.limit_slots GROUP BY 1, 2, 3) s

@@ -160,7 +160,11 @@ BEGIN
                         WHEN b.bills AND fu.ordinal IS NOT NULL THEN greatest(fu.period_start, s.started_at)
                         WHEN x.closes_at <= k.due_at THEN s.usage_period_end END AS next_start,
                    CASE WHEN r.resets OR f.starts_trial THEN 0 ELSE coalesce(fu.ordinal, pu.ordinal + 1) END AS next_ordinal
-            FROM (SELECT qzpay._usage_closes_at(s.status::text, s.usage_period_end, s.usage_late_hours) AS closes_at OFFSET 0) x
+            -- A plan that waits less for late reports, taken on at this instant, closes what ends with the one before: from then on its window counts.
+            FROM (SELECT least(qzpay._usage_closes_at(s.status::text, s.usage_period_end, s.usage_late_hours), CASE WHEN h.id IS NOT NULL AND f.goes_on THEN (
+                      SELECT qzpay._usage_closes_at(s.status::text, s.usage_period_end, coalesce(p.usage_late_hours, qzpay._usage_late_hours()))
+                      FROM qzpay.subscription_items i JOIN qzpay.products p ON p.id = i.product_id
+                      WHERE i.tenant_id = s.tenant_id AND i.subscription_id = s.id AND i.kind = 'plan' AND i.valid_from <= k.due_at AND i.valid_until > k.due_at) END) AS closes_at OFFSET 0) x
             OFFSET 0
         ) u
         CROSS JOIN LATERAL (SELECT CASE WHEN f.starts_trial THEN s.trial_end

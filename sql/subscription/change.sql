@@ -70,21 +70,26 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._refuse_while_unpaid(qzpay._sub) IS 'QZ204 while a payment of the subscription is open, failed or under way: what has not been paid cannot be credited.';
 
-CREATE OR REPLACE FUNCTION qzpay._finalize_drafts(p_sub qzpay._sub) RETURNS void
+CREATE OR REPLACE FUNCTION qzpay._finalize_drafts(p_sub qzpay._sub, p_shared boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_draft uuid;
 BEGIN
-    FOR v_draft IN SELECT i.id FROM qzpay.invoices i WHERE i.tenant_id = p_sub.tenant_id AND i.subscription_id = p_sub.id AND i.status = 'draft' AND i.kind <> 'manual' ORDER BY i.created_at, i.id LOOP
-        PERFORM qzpay._finalize_draft(p_sub.tenant_id, v_draft, p_sub.now);
+    FOR v_draft IN SELECT i.id FROM qzpay.invoice_subscriptions m JOIN qzpay.invoices i ON i.tenant_id = m.tenant_id AND i.id = m.invoice_id
+                   WHERE m.tenant_id = p_sub.tenant_id AND m.subscription_id = p_sub.id AND i.status = 'draft' AND i.kind <> 'manual'
+                     AND (p_shared OR i.subscription_id IS NOT NULL) ORDER BY i.created_at, i.id LOOP
+        -- One that is shared may have become final while the others of it were waited for.
+        PERFORM qzpay._lock_invoice(v_draft);
+        PERFORM qzpay._finalize_draft(p_sub.tenant_id, i.id, p_sub.now) FROM qzpay.invoices i WHERE i.tenant_id = p_sub.tenant_id AND i.id = v_draft AND i.status = 'draft';
     END LOOP;
     IF v_draft IS NOT NULL THEN
         PERFORM qzpay._run_internal_attempts(p_sub.test_clock_id, 10);
     END IF;
 END $$;
-COMMENT ON FUNCTION qzpay._finalize_drafts(qzpay._sub) IS
-'Makes the drafts of a subscription final before their lines are credited: a draft has no tax, and its discounts are judged when it becomes final.';
+COMMENT ON FUNCTION qzpay._finalize_drafts(qzpay._sub, boolean) IS
+'Makes the drafts of a subscription final before their lines are credited: a draft has no tax, and its discounts are judged when it becomes final. '
+'p_shared: also those that others share, and has them paid; who credits by a note does that with the note, so that only what is left is asked for.';
 
 CREATE OR REPLACE FUNCTION qzpay._cancel_pending_change(p_tenant uuid, p_subscription uuid, p_at timestamptz) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -290,7 +295,7 @@ BEGIN
         RETURN;
     END IF;
     IF p_sub.status <> 'trialing' THEN
-        PERFORM qzpay._finalize_drafts(p_sub);
+        PERFORM qzpay._finalize_drafts(p_sub, true);
         PERFORM qzpay._refuse_while_unpaid(p_sub);
     END IF;
     IF p_sub.cancel_at > p_sub.now THEN
@@ -402,7 +407,7 @@ RETURNS TABLE (effective_at timestamptz, direction text, invoice_at timestamptz,
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_subscription';
 COMMENT ON FUNCTION qzpay.preview_change(uuid, text, text, integer, text, text, boolean) IS
 'Lines of the invoice that change_plan() with these arguments would make: its own, or where it has none the one at the next boundary. The real change, rolled back. '
-'One row with NULL lines where nothing would be billed. For add-ons use dry_run(). Errors as change_plan().';
+'Where a later change shares the invoice of its day with other subscriptions, only its own part is shown. One row with NULL lines where nothing would be billed. For add-ons use dry_run(). Errors as change_plan().';
 
 CREATE OR REPLACE FUNCTION qzpay._preview_change(p_subscription uuid, p_plan text, p_interval text, p_quantity integer, p_effective text, p_proration text, p_uncancel boolean)
 RETURNS TABLE (effective_at timestamptz, direction text, invoice_at timestamptz, line_position integer, kind text, description text, period_start timestamptz, period_end timestamptz,
@@ -414,11 +419,12 @@ DECLARE
     v_sub qzpay._sub;
     v_known uuid[];
     v_due timestamptz;
+    v_before timestamptz;
     v_change jsonb;
     v_rows jsonb;
 BEGIN
     v_sub := qzpay._sub_of(p_subscription);
-    v_known := (SELECT coalesce(array_agg(i.id), '{}') FROM qzpay.invoices i WHERE i.tenant_id = v_sub.tenant_id AND i.subscription_id = v_sub.id);
+    v_known := (SELECT coalesce(array_agg(i.id), '{}') FROM qzpay.invoices i WHERE i.tenant_id = v_sub.tenant_id AND i.customer_id = v_sub.customer_id);
     BEGIN
         PERFORM qzpay._change_plan(p_subscription, p_plan, p_interval, p_quantity, p_effective, p_proration, p_uncancel, NULL);
         v_change := (SELECT jsonb_build_object('effective_at', h.effective_at, 'direction', h.direction) FROM qzpay.subscription_changes h
@@ -427,6 +433,13 @@ BEGIN
             SELECT coalesce(CASE WHEN s.status = 'trialing' THEN s.trial_end END, s.change_at, s.current_period_end) INTO v_due
             FROM qzpay.subscriptions s WHERE s.tenant_id = v_sub.tenant_id AND s.id = v_sub.id AND s.status IN ('trialing', 'active', 'past_due', 'unpaid');
             IF v_due IS NOT NULL THEN
+                -- What is billed before, such as usage that waits for late reports, has invoices of its own.
+                v_before := qzpay._next_bill_at(v_sub.tenant_id, v_sub.id);
+                WHILE v_before < v_due LOOP
+                    PERFORM qzpay._advance_subscriptions(ARRAY[v_sub.tenant_id], ARRAY[v_sub.id], ARRAY[v_before], v_before);
+                    v_known := (SELECT coalesce(array_agg(i.id), '{}') FROM qzpay.invoices i WHERE i.tenant_id = v_sub.tenant_id AND i.customer_id = v_sub.customer_id);
+                    v_before := (SELECT n FROM qzpay._next_bill_at(v_sub.tenant_id, v_sub.id) n WHERE n > v_before);
+                END LOOP;
                 PERFORM qzpay._advance_subscriptions(ARRAY[v_sub.tenant_id], ARRAY[v_sub.id], ARRAY[v_due], v_due);
             END IF;
         END IF;

@@ -33,7 +33,7 @@ BEGIN
     WHERE s.tenant_id = v_sub.tenant_id AND s.id = v_sub.id;
     IF v_when <= v_sub.now THEN
         IF p_settle <> 'none' THEN
-            PERFORM qzpay._finalize_drafts(v_sub);
+            PERFORM qzpay._finalize_drafts(v_sub, false);
             PERFORM qzpay._credit_rest(v_sub, CASE p_settle WHEN 'refund' THEN 'refund' ELSE 'balance' END, 'canceled');
         END IF;
         PERFORM qzpay._advance_subscriptions(ARRAY[v_sub.tenant_id], ARRAY[v_sub.id], ARRAY[v_sub.now], v_sub.now);
@@ -133,7 +133,7 @@ BEGIN
         RAISE EXCEPTION 'a pause from % cannot end at %', v_when, p_resume_at USING ERRCODE = '22023';
     END IF;
     IF p_at = 'now' THEN
-        PERFORM qzpay._finalize_drafts(v_sub);
+        PERFORM qzpay._finalize_drafts(v_sub, true);
         PERFORM qzpay._refuse_while_unpaid(v_sub);
     END IF;
     UPDATE qzpay.subscriptions s SET pause_at = v_when, resume_at = p_resume_at, pause_access = p_access, updated_at = v_sub.now WHERE s.tenant_id = v_sub.tenant_id AND s.id = v_sub.id;

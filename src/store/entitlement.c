@@ -54,13 +54,14 @@ enum
 	COLUMN_USAGE_COUNT,
 	COLUMN_CURRENCY,
 	COLUMN_TIMEZONE,
+	COLUMN_USAGE_TRIAL_END,
 	N_COLUMNS
 };
 #define N_COLUMNS_WITHOUT_USAGE (COLUMN_OVERRIDES + 1)
 
 static const char *const column_names[N_COLUMNS] = {
 	"tenant_id", "customer_id", "test_clock_id", "products", "quantities", "since", "until", "full_until", "overrides", "added", "negotiated",
-	"usage_subscription_id", "usage_start", "usage_end", "usage_anchor", "usage_unit", "usage_count", "currency", "timezone"
+	"usage_subscription_id", "usage_start", "usage_end", "usage_anchor", "usage_unit", "usage_count", "currency", "timezone", "usage_trial_end"
 };
 
 static QzpayRelation by_key = {.table = "entitlements",.index = "entitlements_pkey"};
@@ -184,6 +185,8 @@ decode(const Datum *values, const bool *nulls, bool with_usage, QzpayEntitlement
 	result->usage_count = DatumGetInt32(values[COLUMN_USAGE_COUNT]);
 	text_to_cstring_buffer(DatumGetTextPP(values[COLUMN_CURRENCY]), result->currency, sizeof(result->currency));
 	result->timezone = TextDatumGetCString(values[COLUMN_TIMEZONE]);
+	result->in_trial = !nulls[COLUMN_USAGE_TRIAL_END];
+	result->trial_end = result->in_trial ? DatumGetTimestampTz(values[COLUMN_USAGE_TRIAL_END]) : 0;
 	result->negotiated = nulls[COLUMN_NEGOTIATED] ? NULL : DatumGetJsonbPCopy(values[COLUMN_NEGOTIATED]);
 }
 

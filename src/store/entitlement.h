@@ -40,6 +40,8 @@ typedef struct QzpayEntitlement
 	TimestampTz usage_start;
 	TimestampTz usage_end;
 	TimestampTz usage_anchor;
+	bool		in_trial;		/* until trial_end */
+	TimestampTz trial_end;
 	char		usage_unit[8];
 	int32		usage_count;
 	char		currency[4];

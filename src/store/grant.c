@@ -354,12 +354,12 @@ increase_by_addons(const QzpayCatalog *catalog, const QzpayEntitlement *entitlem
 
 /*
  * qzpay_entitlement_in_trial
- *		Whether the instant lies in a trial: the subscription's periods are counted from an anchor that is still to come.
+ *		Whether the instant lies in a trial.  An anchor that is still to come is none: the part of a period before it is billed.
  */
 bool
 qzpay_entitlement_in_trial(const QzpayEntitlement *entitlement, TimestampTz at)
 {
-	return entitlement->has_period && entitlement->usage_anchor > entitlement->usage_start && at < entitlement->usage_anchor;
+	return entitlement->has_period && entitlement->in_trial && at < entitlement->trial_end;
 }
 
 /*

@@ -296,6 +296,22 @@ SELECT is(pg_temp.lines(pg_temp.last('metered')), 'site plan 1000, site usage 70
 SELECT qzpay.refund((SELECT p.id FROM qzpay.payments p WHERE p.invoice_id = pg_temp.last('metered')), end_access => true) \g /dev/null
 SELECT is(pg_temp.states('metered'), 'site canceled no access, shop canceled no access', 'metered: who pays back what was paid for both may end both');
 
+-- A draft that is shared becomes final, with its tax, before a change or a pause credits a line of it.
+SELECT qzpay.set_setting('invoice_draft_hours', '48') \g /dev/null
+SELECT qzpay.set_tax_rate('draft_tax', 21, 'VAT', automatic => false) \g /dev/null
+SELECT pg_temp.begin_life(n) FROM unnest('{grows,halts}'::text[]) n \g /dev/null
+SELECT qzpay.set_billing_details(customer, tax_rates => '{draft_tax}') FROM life WHERE name IN ('grows', 'halts') \g /dev/null
+SELECT qzpay.record_usage(customer, 'hits', 10, 'd1') FROM life WHERE name IN ('grows', 'halts') \g /dev/null
+SELECT pg_temp.go(n, '2026-02-06 09:00+00') FROM unnest('{grows,halts}'::text[]) n \g /dev/null
+SELECT is(pg_temp.bills('grows'), 'no date draft 3070 site+shop', 'grows: a draft');
+SELECT qzpay.change_plan(site, 'shop', effective => 'now') FROM life WHERE name = 'grows' \g /dev/null
+-- 27 of 28 days: -964.29 and 1928.57, with 21 % of 965; of the pause 964, with 210 less what stays, 8
+SELECT is(pg_temp.bills('grows'), '02-06 09:00 paid 3715 site+shop, 02-06 09:00 paid 1168 site', 'grows: which is final before it is credited');
+SELECT qzpay.pause(site, 'now') FROM life WHERE name = 'halts' \g /dev/null
+SELECT is((SELECT string_agg(concat_ws(' ', n.subtotal, n.tax_total, n.to_balance), ', ') FROM life l JOIN qzpay.credit_notes n ON n.customer_id = l.customer WHERE l.name = 'halts'), '964 202 1166',
+          'halts: the tax of what is paused comes back');
+SELECT qzpay.set_setting('invoice_draft_hours', '0') \g /dev/null
+
 -- 18. In real time: the preview of the run is the run.
 SELECT (qzpay.sync_customer('real', livemode => false)).id AS r \gset
 SELECT qzpay.set_billing_details(:'r', invoice_consolidation => 'day') \g /dev/null

@@ -1,6 +1,6 @@
 -- Usage by what it means: periods, trials, limits, late events, distinct values, means, dimensions, reports, and the way back from an invoice line.
 BEGIN;
-SELECT plan(111);
+SELECT plan(117);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -209,6 +209,28 @@ SELECT pg_temp.go('patient', '2026-02-01 12:00+00') \g /dev/null
 SELECT is(pg_temp.bills('patient'), '2026-01-01 1000 paid, 2026-02-01 1000 paid, 2026-02-01 9 paid', 'and billed when they are over');
 SELECT qzpay.change_plan(s.id, 'office', effective => 'now') FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id WHERE c.external_id = 'patient' \g /dev/null
 SELECT is((SELECT s.usage_late_hours FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id WHERE c.external_id = 'patient'), (qzpay.setting('usage_late_window') #>> '{}')::integer, 'a plan that says nothing goes by the setting');
+-- Scheduled for the boundary, too: the period that ends there is closed there, with the items it had, and the contract goes on.
+SELECT pg_temp.make('hasty', '2026-01-01 00:00+00', 'patient', 0) \g /dev/null
+SELECT qzpay.record_usage('hasty', 'scans', 13, 'h1') \g /dev/null
+SELECT qzpay.change_plan(s.id, 'office', effective => 'period_end') FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id WHERE c.external_id = 'hasty' \g /dev/null
+SELECT pg_temp.go('hasty', '2026-02-01 01:00+00') \g /dev/null
+SELECT is(pg_temp.bills('hasty'), '2026-01-01 1000 paid, 2026-02-01 1009 paid', 'a change to a plan without a window closes what ends with the old one');
+SELECT throws_ok($$ SELECT qzpay.record_usage('hasty', 'scans', 1, 'h2', '2026-01-31 23:00+00') $$, 'QZ503', NULL, 'which is closed');
+SELECT qzpay.record_usage('hasty', 'scans', 12, 'h3') \g /dev/null
+SELECT pg_temp.go('hasty', '2026-03-02 00:00+00') \g /dev/null
+SELECT is(pg_temp.bills('hasty'), '2026-01-01 1000 paid, 2026-02-01 1009 paid, 2026-03-01 1006 paid', 'and the next period follows');
+SELECT pg_temp.make('foresight', '2026-01-01 00:00+00', 'patient', 0) \g /dev/null
+SELECT qzpay.record_usage('foresight', 'scans', 13, 'f1') \g /dev/null
+SELECT pg_temp.go('foresight', '2026-02-01 01:00+00') \g /dev/null
+SELECT is((SELECT string_agg(concat_ws(' ', to_char(p.invoice_at, 'MM-DD'), p.kind, p.amount, p.invoice_total), ', ') FROM qzpay.subscriptions s JOIN qzpay.customers c ON c.id = s.customer_id
+           CROSS JOIN qzpay.preview_change(s.id, 'office', effective => 'period_end') p WHERE c.external_id = 'foresight'), '03-01 plan 1000 1000', 'inside the window the preview of a later change leaves the invoice of the window out');
+-- An anchor ahead is no trial: what is used before it is billed, not refused.
+SELECT qzpay.create_test_clock('2026-01-20 00:00+00', 'stub') AS stub_clock \gset
+SELECT id AS stub FROM qzpay.sync_customer('stub', test_clock => :'stub_clock') \gset
+SELECT qzpay.attach_payment_method(:'stub', 'sandbox', 'tok_ok') \g /dev/null
+SELECT qzpay.subscribe(:'stub', 'patient', trial_days => 0, anchor => 'calendar') \g /dev/null
+SELECT is((SELECT r.total FROM qzpay.record_usage('stub', 'scans', 13, 's1') r), 13::numeric, 'a soft limit is soft before the anchor');
+SELECT is((SELECT concat_ws(' ', u.limit_type, u.overage, u.amount) FROM qzpay.usage_summary('stub') u WHERE u.meter = 'scans'), 'soft 3 9', 'and what is beyond it has its price');
 -- What ends a contract or a period inside the window ends two periods: the one that waits, and the one that has begun behind it.
 SELECT qzpay.set_setting('usage_late_window', '48') \g /dev/null
 SELECT pg_temp.make(n, '2026-01-19 09:00+00', 'office', 0) FROM unnest('{window_end,window_pause,window_mover}'::text[]) n \g /dev/null
