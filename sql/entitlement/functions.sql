@@ -53,9 +53,14 @@ BEGIN
         FROM qzpay.entitlement_overrides x WHERE x.tenant_id = c.tenant_id AND x.customer_id = c.id
     ) o
     LEFT JOIN LATERAL (
-        SELECT s.id, s.usage_period_start, s.usage_period_end, s.anchor, s.trial_end, s.usage_unit, s.usage_count, s.currency, s.timezone FROM qzpay.subscriptions s
-        WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.ended_at IS NULL AND s.usage_period_end IS NOT NULL
-        ORDER BY s.started_at DESC, s.id DESC LIMIT 1
+        SELECT s.* FROM (
+            SELECT s.id, s.usage_period_start, s.usage_period_end, s.anchor, s.trial_end, s.usage_unit, s.usage_count, s.currency, s.timezone, s.started_at, count(*) OVER () AS contracts FROM qzpay.subscriptions s
+            WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.ended_at IS NULL AND s.usage_period_end IS NOT NULL) s
+        -- Usage goes where somebody bills it: before the newest contract comes the newest that charges for any.
+        ORDER BY CASE WHEN s.contracts > 1 THEN EXISTS (
+                     SELECT FROM qzpay.subscription_items i JOIN qzpay.charges h ON h.product_id = i.product_id AND h.currency = s.currency
+                     WHERE i.tenant_id = c.tenant_id AND i.subscription_id = s.id AND i.valid_from < s.usage_period_end AND i.valid_until >= s.usage_period_end) ELSE false END DESC,
+                 s.started_at DESC, s.id DESC LIMIT 1
     ) m ON true
     LEFT JOIN qzpay.products d ON d.tenant_id IS NULL AND d.code = (SELECT qzpay.setting('default_plan') #>> '{}');
 END $$;

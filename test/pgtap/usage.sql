@@ -1,6 +1,6 @@
 -- Usage by what it means: periods, trials, limits, late events, distinct values, means, dimensions, reports, and the way back from an invoice line.
 BEGIN;
-SELECT plan(117);
+SELECT plan(119);
 SET LOCAL client_min_messages = warning;
 SET LOCAL timezone = 'UTC';
 
@@ -322,7 +322,17 @@ SELECT throws_ok($$ SELECT qzpay.record_usage('batch', 'messages', 1, 'card', pr
 SELECT is((SELECT string_agg(concat_ws(' ', status, error), ', ' ORDER BY index) FROM qzpay.record_usage_batch('[{"customer": "batch", "meter": "messages", "quantity": 1, "idempotency_key": "card", "properties": {"a": [{"4111111111111111": 1}]}},
     {"customer": "batch", "meter": "messages", "quantity": 1, "idempotency_key": "card", "properties": {"a": 4111111111111112}}]')), 'refused 22023: a value looks like a card number, recorded', 'of a batch alone, and nothing of it is told');
 
--- 15. The books.
+-- 15. A contract that charges for no usage takes none away from one that does.
+SELECT qzpay.import_catalog('{"plans": [{"id": "bare", "name": "Bare", "prices": {"month": {"amount": 500, "currency": "USD"}}}]}') \g /dev/null
+SELECT pg_temp.make('beside', '2026-01-05 00:00+00', 'office', 0) \g /dev/null
+SELECT pg_temp.go('beside', '2026-01-20 00:00+00') \g /dev/null
+SELECT qzpay.subscribe(id, 'bare', trial_days => 0, allow_multiple => true) FROM qzpay.customers WHERE external_id = 'beside' \g /dev/null
+SELECT qzpay.record_usage('beside', 'scans', 15, 'b1') \g /dev/null
+SELECT is((SELECT (used, amount)::text FROM qzpay.usage_summary('beside') WHERE meter = 'scans'), '(15,15)', 'what the summary says');
+SELECT pg_temp.go('beside', '2026-02-05 00:00+00') \g /dev/null
+SELECT is((SELECT l.amount FROM qzpay.invoice_lines l JOIN qzpay.invoices i ON i.id = l.invoice_id JOIN qzpay.customers c ON c.id = i.customer_id WHERE c.external_id = 'beside' AND l.kind = 'usage'), 15::bigint, 'is billed');
+
+-- 16. The books.
 -- The decoder of PostgreSQL 15 raises for a zone that it doesn't know, where it answers for anything else.
 SELECT pg_temp.make('zone', '2026-01-01 00:00+00', 'office', 0) \g /dev/null
 SELECT is((SELECT string_agg(concat_ws(' ', status, error), ', ' ORDER BY index) FROM qzpay.record_usage_batch(
