@@ -245,6 +245,8 @@ BEGIN
     VALUES (p_sub.tenant_id, qzpay.uuid_v7(), p_sub.id, 'pending', r.direction, v_request, r.from_plan, r.to_plan, r.unit, r.count, u.unit, u.count, p_proration, p_effective_at, p_sub.now);
     IF p_effective_at IS NOT NULL THEN
         PERFORM qzpay._set_items(p_sub.tenant_id, p_sub.id, r.items, p_effective_at);
+        -- Add-ons by an interval of their own go on until then.
+        PERFORM qzpay._set_cycle_due(p_sub.tenant_id, p_sub.id, p_sub.now);
         UPDATE qzpay.subscriptions s SET change_at = p_effective_at, updated_at = p_sub.now WHERE s.tenant_id = p_sub.tenant_id AND s.id = p_sub.id;
     END IF;
     PERFORM qzpay._emit_change(p_sub, r.direction, r.from_plan, r.to_plan, p_effective_at, NULL, false);

@@ -208,6 +208,15 @@ SELECT is(pg_temp.bots('holding') || ' ' || pg_temp.can('holding'), '13 true', '
 SELECT qzpay.cancel(pg_temp.of('holding'), 'now') \g /dev/null
 SELECT is(pg_temp.bots('holding') || ' ' || pg_temp.can('holding'), '12 true', 'holding: without the first contract and its add-on');
 
+-- A change of plan that waits for the year's end stops no month before it.
+SELECT pg_temp.begin_life('convoy', '2026-01-19 09:00+00', plan => 'base', per => 'year', days => 0, token => 'tok_ok') \g /dev/null
+SELECT qzpay.add_addon(pg_temp.of('convoy'), 'engine') \g /dev/null
+SELECT pg_temp.go('convoy', '2026-02-02 09:00+00') \g /dev/null
+SELECT qzpay.change_plan(pg_temp.of('convoy'), 'pro', 'year', effective => 'period_end') \g /dev/null
+SELECT pg_temp.go('convoy', '2026-04-20 09:00+00') \g /dev/null
+SELECT is((SELECT string_agg(to_char(n.period_start, 'MM-DD ') || n.amount, ', ' ORDER BY n.period_start) FROM qzpay.invoice_lines n JOIN qzpay.invoices i ON i.id = n.invoice_id
+           WHERE i.subscription_id = pg_temp.of('convoy') AND n.kind = 'addon'), '01-19 310, 02-19 310, 03-19 310, 04-19 310', 'convoy: every month of the add-on');
+
 SELECT is_empty('SELECT * FROM pg_temp.unkept_previews()', 'every bill is what its preview said');
 SELECT is_empty('SELECT check_name, evidence FROM qzpay.check_integrity() WHERE status <> ''pass''', 'the books are in order');
 SELECT * FROM finish();

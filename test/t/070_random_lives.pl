@@ -107,7 +107,7 @@ none(q{SELECT a.subscription_id, a.id, b.id, a.period_start, a.until, b.period_s
 my $judged = q{
 	WITH spans AS (
 		SELECT p.subscription_id, p.cycle, p.period_start, p.period_end, -- Of a first part, the whole period that it is a part of.
-			extract(epoch FROM coalesce(max(d.period_end), p.period_end) - CASE WHEN p.ordinal < 0 OR max(d.period_end) - p.cycle::interval < p.period_start - interval '4 days'
+			extract(epoch FROM coalesce(max(d.period_end), p.period_end) - CASE WHEN p.ordinal < 0 OR max(d.period_end) - p.cycle::interval < p.period_start - CASE WHEN p.cycle ~ 'week' THEN interval '17 hours' ELSE interval '4 days' END
 				THEN qzpay.period_boundary(max(d.period_end), split_part(p.cycle, ' ', 2), split_part(p.cycle, ' ', 1)::integer, -1, s.timezone) ELSE p.period_start END) AS whole
 		FROM lives.judged j JOIN qzpay.periods p ON p.subscription_id = j.id AND p.cycle <> 'usage' JOIN qzpay.subscriptions s ON s.id = j.id
 		LEFT JOIN (lives.debits d JOIN lives.items i ON i.id = d.subscription_item_id) ON d.subscription_id = p.subscription_id AND i.cycle = p.cycle AND d.period_start >= p.period_start AND d.period_start < p.period_end
