@@ -23,7 +23,6 @@ BEGIN
         IF coalesce(length(v_text), 0) NOT BETWEEN 1 AND 100 THEN
             RAISE EXCEPTION 'a segment has 1 to 100 characters' USING ERRCODE = '22023';
         END IF;
-        PERFORM qzpay._refuse_pan(v_text);
     END LOOP;
     SELECT * INTO STRICT c FROM qzpay.customers x WHERE x.id = p_customer FOR NO KEY UPDATE;
     IF c.deleted_at IS NOT NULL THEN
@@ -91,7 +90,6 @@ DECLARE
     v_id uuid;
     v_at timestamptz := qzpay.now(p_customer);
 BEGIN
-    PERFORM qzpay._refuse_pan(p_reason);
     -- Subscriptions before their customer, as whoever bills does; ones that are made meanwhile wait for the customer and find it deleted.
     PERFORM FROM qzpay.subscriptions s WHERE s.customer_id = p_customer AND s.ended_at IS NULL ORDER BY s.id FOR UPDATE;
     SELECT * INTO STRICT c FROM qzpay.customers x WHERE x.id = p_customer FOR NO KEY UPDATE;

@@ -295,7 +295,6 @@ BEGIN
     ELSIF p_lines IS NOT NULL AND p_amount IS NOT NULL THEN
         RAISE EXCEPTION 'a credit goes by lines or by an amount, not by both' USING ERRCODE = '22023';
     END IF;
-    PERFORM qzpay._refuse_pan(p_reason);
     SELECT * INTO STRICT i FROM qzpay.invoices x WHERE x.tenant_id = v_tenant AND x.id = p_invoice;
     IF i.status NOT IN ('open', 'paid') THEN
         RAISE EXCEPTION 'invoice % cannot be credited', coalesce(i.number, i.id::text) USING ERRCODE = 'QZ204', DETAIL = format('It is %s.', i.status);
@@ -368,7 +367,6 @@ DECLARE
 BEGIN
     SELECT * INTO STRICT i FROM qzpay.invoices x WHERE x.tenant_id = v_tenant AND x.id = p_invoice;
     v_at := qzpay.now(i.customer_id);
-    PERFORM qzpay._refuse_pan(p_reason);
     IF i.status <> 'open' AND NOT (i.status = 'uncollectible' AND p_status = 'void') THEN
         RAISE EXCEPTION 'invoice % cannot become %', coalesce(i.number, i.id::text), p_status USING ERRCODE = 'QZ204', DETAIL = format('It is %s.', i.status),
             HINT = CASE i.status WHEN 'paid' THEN 'Correct it with credit_invoice().' WHEN 'draft' THEN 'Remove it with delete_draft_invoice().' ELSE 'That is final.' END;
@@ -439,7 +437,6 @@ BEGIN
     IF v_first IS NOT NULL THEN
         RETURN (v_first ->> 'id')::uuid;
     END IF;
-    PERFORM qzpay._refuse_pan(p_reason);
     SELECT * INTO STRICT i FROM qzpay.invoices x WHERE x.tenant_id = v_tenant AND x.id = p_invoice;
     v_at := qzpay.now(i.customer_id);
     IF i.status NOT IN ('open', 'paid') THEN

@@ -23,7 +23,6 @@ BEGIN
     END IF;
     PERFORM qzpay.currency_exponent(p_currency);
     PERFORM qzpay._check_metadata(p_metadata);
-    PERFORM qzpay._refuse_pan(p_po_number);
     IF c.deleted_at IS NOT NULL THEN
         RAISE EXCEPTION 'customer "%" is deleted', c.external_id USING ERRCODE = 'QZ204';
     ELSIF p_collection NOT IN ('charge_automatically', 'send_invoice') THEN
@@ -93,7 +92,6 @@ DECLARE
     v_currency text;
 BEGIN
     PERFORM qzpay._check_metadata(p_metadata);
-    PERFORM qzpay._refuse_pan(p_description);
     SELECT i.currency INTO STRICT v_currency FROM qzpay.invoices i WHERE i.tenant_id = v_tenant AND i.id = p_invoice;
     IF p_product IS NOT NULL THEN
         SELECT p.id, p.name INTO v_product, v_name FROM qzpay.products p

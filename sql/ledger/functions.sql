@@ -51,7 +51,6 @@ BEGIN
     IF coalesce(btrim(p_reason), '') = '' THEN
         RAISE EXCEPTION 'a balance is not adjusted without a reason' USING ERRCODE = '22023';
     END IF;
-    PERFORM qzpay._refuse_pan(p_reason);
     IF p_amount < 0 THEN
         SELECT k.amount - k.refundable INTO v_left FROM qzpay.balances k WHERE k.tenant_id = c.tenant_id AND k.customer_id = p_customer AND k.currency = v_currency FOR NO KEY UPDATE;
         IF coalesce(v_left, 0) < -p_amount THEN
@@ -102,7 +101,6 @@ BEGIN
     v_currency := coalesce(p_currency, c.currency);
     PERFORM qzpay._check_amount(p_amount, v_currency);
     PERFORM qzpay._check_metadata(p_metadata);
-    PERFORM qzpay._refuse_pan(p_name);
     IF v_from >= v_until OR v_until <= v_at THEN
         RAISE EXCEPTION 'credit cannot be granted from % to %', v_from, v_until USING ERRCODE = '22023', DETAIL = format('It is %s for this customer.', v_at);
     ELSIF coalesce(p_priority, 50) NOT BETWEEN 0 AND 100 THEN
@@ -192,7 +190,6 @@ BEGIN
     IF v_first IS NOT NULL THEN
         RETURN (v_first ->> 'id')::uuid;
     END IF;
-    PERFORM qzpay._refuse_pan(p_reason);
     v_currency := coalesce(p_currency, c.currency);
     SELECT k.refundable INTO v_left FROM qzpay.balances k WHERE k.tenant_id = c.tenant_id AND k.customer_id = p_customer AND k.currency = v_currency FOR NO KEY UPDATE;
     v_amount := coalesce(p_amount, v_left);

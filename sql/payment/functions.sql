@@ -143,8 +143,6 @@ BEGIN
     ELSIF coalesce(btrim(p_note), '') = '' THEN
         RAISE EXCEPTION 'an attempt is not resolved without a note' USING ERRCODE = '22023', HINT = 'Say what you saw at the provider.';
     END IF;
-    PERFORM qzpay._refuse_pan(p_note);
-    PERFORM qzpay._refuse_pan(p_provider_ref);
     SELECT * INTO STRICT a FROM qzpay.payment_attempts x WHERE x.id = p_attempt;
     PERFORM qzpay._lock_above(a.tenant_id, a.id);
     SELECT * INTO STRICT a FROM qzpay.payment_attempts x WHERE x.tenant_id = a.tenant_id AND x.id = p_attempt FOR NO KEY UPDATE;

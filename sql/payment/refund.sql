@@ -210,7 +210,6 @@ DECLARE
     r qzpay.refund_requests%ROWTYPE;
     v_at timestamptz;
 BEGIN
-    PERFORM qzpay._refuse_pan(p_reference);
     IF coalesce(btrim(p_reference), '') = '' THEN
         RAISE EXCEPTION 'a refund is not recorded without a reference' USING ERRCODE = '22023';
     END IF;
@@ -312,7 +311,6 @@ BEGIN
     IF p_amount IS NOT NULL THEN
         PERFORM qzpay._check_amount(p_amount, p.currency);
     END IF;
-    PERFORM qzpay._refuse_pan(p_reason);
     v_at := qzpay.now(p.customer_id);
     IF p_end_access THEN
         IF NOT EXISTS (SELECT FROM qzpay.invoice_subscriptions m WHERE m.tenant_id = p.tenant_id AND m.invoice_id = v_invoice) THEN
