@@ -259,16 +259,6 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION qzpay._invoice_settled(uuid, uuid, timestamptz) IS 'What it means for a running subscription that an invoice is open no more, though no money came: as if it had been paid.';
 
-CREATE OR REPLACE FUNCTION qzpay._credit_invoice_lines(p_tenant uuid, p_invoice uuid, p_lines jsonb, p_reason text, p_at timestamptz) RETURNS qzpay.credit_note_result
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    PERFORM qzpay._lock_invoice(p_invoice);
-    RETURN qzpay._issue_credit_note(p_tenant, p_invoice, qzpay._take_lines(p_tenant, p_invoice, p_lines), 'balance', p_reason, p_at);
-END $$;
-COMMENT ON FUNCTION qzpay._credit_invoice_lines(uuid, uuid, jsonb, text, timestamptz) IS
-'Credits lines of an invoice by a note: [{"line": id or position, "amount": net, "period_start", "period_end"}]. The tax goes with it; what is unpaid is reduced, what was paid becomes balance.';
-
 CREATE OR REPLACE FUNCTION qzpay.credit_invoice(invoice uuid, lines jsonb DEFAULT NULL, amount bigint DEFAULT NULL, mode text DEFAULT 'balance', reason text DEFAULT NULL,
         idempotency_key text DEFAULT NULL) RETURNS qzpay.credit_note_result
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER AS 'MODULE_PATHNAME', 'qzpay_in_tenant_of_invoice';
